@@ -1,0 +1,1 @@
+"""Check, journal, apply, check again: the one way in which anything is changed."""

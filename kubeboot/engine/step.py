@@ -1,0 +1,143 @@
+"""The contract: what a step is, what its check may answer, and what it is given to look and act with."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from kubeboot.engine.undo import Undo
+from kubeboot.engine.values import Key, Values
+from kubeboot.host.api import HostTarget, HostView
+from kubeboot.kube.api import Api, ApiView
+
+Ref = str
+"""`"id"` on the same host · `"cp-1:id"` · `"control_plane:id"` every host of a role · `"@cluster:id"`."""
+
+CLUSTER = "@cluster"
+"""The `on` of a step that is done once for the whole cluster, via any live control plane."""
+
+
+class Impact(enum.StrEnum):
+    """What running a step does to what already runs on its machine."""
+
+    NONE = "none"
+    RESTART = "restart"
+    DRAIN = "drain"
+    API_GAP = "api-gap"
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """What must not overlap: `Slot("cluster", "etcd-membership")`, `Slot("host", "disk")`."""
+
+    scope: Literal["cluster", "host"]
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Ok:
+    """The machine is as the step wants it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Drift:
+    """It is not. `diff` is a unified diff, and never given for a secret."""
+
+    summary: str
+    change: Literal["create", "change", "remove"] = "create"
+    diff: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Later:
+    """It cannot be known before something else was done: `Later("the API server")`."""
+
+    needs: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocked:
+    """It cannot be done here; the run stops before this step, and other branches go on to their end."""
+
+    message: str
+    hint: str | None = None
+    reason: str = "KB_BLOCKED"
+
+
+Check = Ok | Drift | Later | Blocked
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What a check may look at. A dry run holds nothing more than this."""
+
+    host: HostView
+    api: ApiView
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What apply may act on. `see` is the same machine, read-only."""
+
+    host: HostTarget
+    api: Api
+
+    @property
+    def see(self) -> View:
+        return View(self.host, self.api)
+
+
+class Condition(Protocol):
+    """Something to wait for. `look` returns None when it holds, else what was last seen, in one line."""
+
+    @property
+    def sentence(self) -> str: ...
+    @property
+    def deadline(self) -> float:
+        """Seconds, before scaling by the run's timeout scale."""
+        ...
+
+    def look(self, see: View, vals: Values) -> str | None: ...
+    def explain(self, see: View) -> str:
+        """After the deadline: the last words of whatever should have made it true."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing to bring about on one machine. Frozen and printable: no secret, no value born at run time.
+
+    Subclasses implement `check` and `apply`, and `undo` where something on the machine changes.
+    `after` is the only order; a `needs` implies its giver. `cost` is a rough number of seconds, used to
+    start the longest remaining path first.
+    """
+
+    id: str
+    title: str
+    on: str
+    after: frozenset[Ref] = frozenset()
+    needs: frozenset[Key[Any]] = frozenset()
+    gives: frozenset[Key[Any]] = frozenset()
+    impact: Impact = Impact.NONE
+    settle: Condition | None = None
+    holds: frozenset[Slot] = frozenset()
+    guards: frozenset[Ref] = frozenset()
+    closes: Ref | None = None
+    cost: float = 0.05
+
+    def check(self, see: View, vals: Values) -> Check:
+        raise NotImplementedError
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        """What takes `apply` back, from what the machine shows now; journalled before apply."""
+        return ()
+
+    def apply(self, do: Target, vals: Values) -> None:
+        """Bring it about, safely from any partial state of itself."""
+        raise NotImplementedError
+
+    def read(self, see: View, key: Key[Any]) -> Any:  # noqa: ANN401 - the key carries the type
+        """A given value, re-read from the machine; None when it is not there."""
+        raise NotImplementedError(f"{self.id} gives {key.name} and cannot read it")

@@ -1,0 +1,63 @@
+"""Text from templates/ and YAML from data: the only two ways in which kubeboot writes a config."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    packaged = Path(str(resources.files("kubeboot"))) / "templates"
+    source = Path(__file__).parent.parent / "templates"
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader([p for p in (packaged, source) if p.is_dir()]),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - configs, not HTML
+    )
+
+
+def template(name: str, **values: object) -> str:
+    """Render templates/NAME; a value that the template wants and does not get is an error."""
+    return _environment().get_template(name).render(**values)
+
+
+def dump(data: Mapping[str, Any]) -> str:
+    """One YAML document, keys in the given order, strings quoted where YAML 1.1 would misread them."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=4096)
+
+
+def dump_all(documents: list[Mapping[str, Any]]) -> str:
+    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=4096)
+
+
+def load(text: str | bytes) -> Any:  # noqa: ANN401 - YAML is untyped; callers validate
+    """One YAML document by the safe C loader; None for an empty one."""
+    return yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - a safe loader
+
+
+def load_all(text: str | bytes) -> list[Any]:
+    return [doc for doc in yaml.load_all(text, Loader=yaml.CSafeLoader) if doc is not None]  # noqa: S506
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Block style for multi-line strings, and no anchors: people read these files."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
