@@ -1,1 +1,1 @@
-
+"""Where binaries and images come from: a lock, sources, the bundle."""

@@ -1,0 +1,24 @@
+"""One machine's part in the cluster: what the spec and its facts together decide about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+Role = Literal["control_plane", "worker"]
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeSettings:
+    """Derived by plan/; what steps need to know of the machine that they work on."""
+
+    name: str
+    address: str
+    role: Role
+    interface: str = ""
+    resolv_conf: str = "/etc/resolv.conf"
+    cgroup_v2: bool = True
+    may_lower_oom_score: bool = True
+    labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[tuple[str, str, str], ...] = ()
+    """(key, value, effect)."""
