@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, get_args
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +48,13 @@ class RemoveTree:
 
 
 @dataclasses.dataclass(frozen=True)
+class EmptyTree:
+    """The directory was there and empty (often a mount of its own): what is below it goes, it stays."""
+
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
 class RestoreUnit:
     """The unit was running, or enabled, or neither."""
 
@@ -78,24 +85,26 @@ class DeleteObject:
 
 
 Undo = (
-    RemovePath | RestoreFile | RestoreLink | RestoreMode | RemoveTree | RestoreUnit | RestoreSysctl | RemoveImage
+    RemovePath
+    | RestoreFile
+    | RestoreLink
+    | RestoreMode
+    | RemoveTree
+    | EmptyTree
+    | RestoreUnit
+    | RestoreSysctl
+    | RemoveImage
     | DeleteObject
-)  # fmt: skip
+)
 
-_KINDS: dict[str, type[Undo]] = {
-    kind.__name__: kind
-    for kind in (
-        RemovePath, RestoreFile, RestoreLink, RestoreMode, RemoveTree, RestoreUnit, RestoreSysctl, RemoveImage,
-        DeleteObject,
-    )
-}  # fmt: skip
+_KINDS: dict[str, type[Undo]] = {kind.__name__: kind for kind in get_args(Undo)}
 
 
 def subject(undo: Undo) -> str:
     """What an undo is about; of several about one subject the oldest wins."""
     match undo:
-        case RemovePath(path) | RestoreFile(path) | RestoreLink(path) | RestoreMode(path) | RemoveTree(path):
-            return f"path:{path}"
+        case RemovePath() | RestoreFile() | RestoreLink() | RestoreMode() | RemoveTree() | EmptyTree():
+            return f"path:{undo.path}"
         case RestoreUnit(unit):
             return f"unit:{unit}"
         case RestoreSysctl(key):

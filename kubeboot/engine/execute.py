@@ -1,0 +1,105 @@
+"""One step on one machine: check, journal, apply, settle, check again."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from kubeboot import errors
+from kubeboot.engine.events import Event, StepWaiting
+from kubeboot.engine.step import Blocked, Condition, Drift, Later, Ok, Step, Target
+from kubeboot.engine.undo import Undo
+from kubeboot.engine.values import Values
+
+POLL = 0.1
+"""Seconds between two looks at a condition; a look at a local API server takes about 3 ms."""
+
+
+class Intents(Protocol):
+    """The journal as a step's execution sees it."""
+
+    def intend(self, step: str, changes: tuple[Undo, ...]) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What every step of a run shares. `stop` is set when the user wants the run to end."""
+
+    vals: Values
+    emit: Callable[[Event], None]
+    stop: threading.Event
+    timeout_scale: float = 1.0
+
+
+def execute(step: Step, do: Target, journal: Intents, run: Context) -> Drift | None:
+    """Bring the step about; the Drift that was found, or None when there was none."""
+    found = step.check(do.see, run.vals)
+    if isinstance(found, Drift):
+        journal.intend(step.id, tuple(step.undo(do.see)))
+        _apply(step, do, run)
+    elif not isinstance(found, Ok):
+        raise _refusal(step, found)
+    if step.settle is not None:
+        settle(step, step.settle, do, run)
+    if isinstance(found, Drift):
+        _confirm(step, do, run)
+    for key in step.gives:
+        run.vals.put(key, step.read(do.see, key))
+    return found if isinstance(found, Drift) else None
+
+
+def _apply(step: Step, do: Target, run: Context) -> None:
+    """After an error, look again first: what was brought about all the same counts as done."""
+    try:
+        step.apply(do, run.vals)
+    except errors.KubebootError as error:
+        try:
+            again = step.check(do.see, run.vals)
+        except errors.KubebootError:
+            raise error from None
+        if not isinstance(again, Ok):
+            raise
+
+
+def _confirm(step: Step, do: Target, run: Context) -> None:
+    again = step.check(do.see, run.vals)
+    if isinstance(again, Drift):
+        raise errors.KubebootError(
+            f"{step.title}: done, and still not as it should be: {again.summary}",
+            hint="something else on this machine may be changing it; run the same command again to see",
+            reason="KB_NOT_CONVERGED",
+        )
+    if not isinstance(again, Ok):
+        raise _refusal(step, again)
+
+
+def _refusal(step: Step, found: Later | Blocked) -> errors.KubebootError:
+    if isinstance(found, Blocked):
+        return errors.KubebootError(found.message, hint=found.hint, reason=found.reason)
+    return errors.KubebootError(
+        f"{step.title}: {found.needs} is not there yet",
+        hint="run the same command again; finished steps are kept",
+        reason="KB_NOT_READY",
+    )
+
+
+def settle(step: Step, condition: Condition, do: Target, run: Context) -> None:
+    """Wait until the condition holds; TimedOut tells what was last seen and what the machine says of it."""
+    allowed = condition.deadline * run.timeout_scale
+    end = time.monotonic() + allowed
+    told = ""
+    while (last := condition.look(do.see, run.vals)) is not None:
+        if last != told:
+            run.emit(StepWaiting(step.id, step.on, condition.sentence, allowed, last))
+            told = last
+        if time.monotonic() > end:
+            raise errors.TimedOut(
+                f"waited {allowed:.0f}s for {condition.sentence}: {last}",
+                hint="see the lines above for the cause, mend it, then run the same command again",
+                output=condition.explain(do.see),
+            )
+        if run.stop.wait(POLL):
+            raise errors.Interrupted(f"stopped while waiting for {condition.sentence}")

@@ -1,0 +1,100 @@
+"""What was on the machine before kubeboot changed it: written and synced before each change.
+
+Never consulted to skip a step: what the machine says now decides. It serves `reset`, which goes through
+it backwards. The oldest undo of a subject wins, so a subject is written once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from kubeboot import errors
+from kubeboot.engine import undo as undos
+from kubeboot.engine.undo import RestoreFile, Undo
+from kubeboot.host.api import HostTarget, HostView
+
+HOME = "/var/lib/kubeboot"
+PATH = f"{HOME}/journal.jsonl"
+BEFORE = f"{HOME}/before"
+LOCK = f"{HOME}/lock"
+
+
+def entries(see: HostView) -> tuple[dict[str, Any], ...]:
+    """The journal's lines; a last line that a power cut left half-written is not one."""
+    lines = (see.read(PATH) or b"").splitlines()
+    parsed = []
+    for number, line in enumerate(lines, 1):
+        try:
+            parsed.append(json.loads(line))
+        except ValueError:
+            if number < len(lines):
+                raise errors.KubebootError(
+                    f"{PATH}:{number} is not JSON: the journal is damaged",
+                    hint=f"look at {PATH}; a line can be taken out by hand",
+                    reason="KB_JOURNAL",
+                ) from None
+    return tuple(parsed)
+
+
+def undo_list(see: HostView) -> tuple[tuple[str, Undo], ...]:
+    """(step id, undo), newest first, one for each subject: what `reset` does, in order."""
+    oldest: dict[str, tuple[str, Undo]] = {}
+    for entry in entries(see):
+        for data in entry.get("undo", ()):
+            undo = undos.decode(data)
+            oldest.setdefault(undos.subject(undo), (entry["step"], undo))
+    return tuple(reversed(oldest.values()))
+
+
+class Journal:
+    """The journal of one machine, open for writing. Safe to use from several threads."""
+
+    def __init__(self, host: HostTarget) -> None:
+        self._host = host
+        self._lock = threading.Lock()
+        self._subjects: set[str] = set()
+
+    def begin(self, command: str) -> None:
+        """Read what is there and note the start of a run."""
+        self._host.mkdir(HOME, 0o700)
+        self._subjects = {undos.subject(u) for _, u in undo_list(self._host)}
+        self._mend()
+        self._append({"run": command})
+
+    def intend(self, step: str, changes: Sequence[Undo]) -> None:
+        """Note how to take back what `step` is about to do; on return it is on disk."""
+        with self._lock:
+            new = [u for u in changes if undos.subject(u) not in self._subjects]
+            for change in new:
+                self._keep(change)
+            if new:
+                self._append({"step": step, "undo": [undos.encode(u) for u in new]})
+            self._subjects.update(undos.subject(u) for u in new)
+
+    def _keep(self, change: Undo) -> None:
+        if not isinstance(change, RestoreFile):
+            return
+        old = self._host.read(change.path) or b""
+        if hashlib.sha256(old).hexdigest() != change.sha256:
+            raise errors.KubebootError(
+                f"{change.path} was changed by somebody else while kubeboot looked at it",
+                hint="find out who writes it, then run the same command again",
+            )
+        self._host.mkdir(BEFORE, 0o700)
+        self._host.write(f"{BEFORE}/{change.sha256}", old, 0o600)
+
+    def _mend(self) -> None:
+        """A half-written last line would swallow the next one."""
+        found = self._host.read(PATH)
+        if found and not found.endswith(b"\n"):
+            whole, _, _ = found.rpartition(b"\n")
+            self._host.write(PATH, whole + b"\n" if whole else b"", 0o600)
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._host.append(PATH, json.dumps({"at": at, **entry}).encode() + b"\n", 0o600)

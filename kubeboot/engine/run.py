@@ -1,0 +1,225 @@
+"""Run a plan: every step as soon as what it needs is done, the longest remaining path first."""
+
+from __future__ import annotations
+
+import dataclasses
+import graphlib
+import heapq
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from kubeboot import errors
+from kubeboot.engine.events import Event, RunFinished, RunStarted, State, StepFinished, StepStarted
+from kubeboot.engine.execute import Context, Intents, execute
+from kubeboot.engine.plan import Node, Plan, edges, node, remaining
+from kubeboot.engine.step import CLUSTER, Drift, Slot, Step, Target
+from kubeboot.engine.values import Values
+
+WORKERS = 24
+"""Threads; most of them wait for a machine or an API."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """A machine that steps run on, with its journal."""
+
+    target: Target
+    journal: Intents
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `failures` are in the order in which they happened."""
+
+    ok: int
+    changed: int
+    skipped: int
+    failures: tuple[errors.KubebootError, ...]
+    seconds: float
+    interrupted: bool
+    values: Values
+
+    def raise_for_failure(self) -> None:
+        """Raise the first failure, or Interrupted."""
+        if self.failures:
+            raise self.failures[0]
+        if self.interrupted:
+            raise errors.Interrupted("stopped", hint="run the same command again; finished steps are kept")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Done:
+    node: Node
+    state: State
+    seconds: float
+    drift: Drift | None = None
+    error: BaseException | None = None
+
+
+def run(
+    plan: Plan,
+    sites: Mapping[str, Site],
+    emit: Callable[[Event], None],
+    *,
+    stop: threading.Event | None = None,
+    values: Values | None = None,
+    timeout_scale: float = 1.0,
+) -> Outcome:
+    """Run every step of the plan; `sites` has each host by name, and `@cluster`.
+
+    A failed step takes its followers with it and nothing else. An error that is not a KubebootError is a
+    bug and is raised once the steps that run have ended.
+    """
+    context = Context(values or Values(), emit, stop or threading.Event(), timeout_scale)
+    emit(RunStarted(plan.command, plan.title, len(plan.steps), tuple(h for h in sites if h != CLUSTER)))
+    return _Run(plan, sites, context).go()
+
+
+class _Run:
+    """The state of one run; only the thread that calls `go` touches it."""
+
+    def __init__(self, plan: Plan, sites: Mapping[str, Site], context: Context) -> None:
+        self._steps = {node(s): s for s in plan.steps}
+        order = edges(plan)
+        self._sorter = graphlib.TopologicalSorter(order)
+        self._before = order
+        self._weight = remaining(plan, order)
+        self._sites = sites
+        self._context = context
+        self._waiting: list[tuple[float, Node]] = []
+        self._held: set[tuple[str, Slot]] = set()
+        self._running: set[Node] = set()
+        self._lost: set[Node] = set()
+        self._finished: queue.SimpleQueue[_Done] = queue.SimpleQueue()
+        self._counts: dict[State, int] = {}
+        self._failures: list[errors.KubebootError] = []
+        self._bug: BaseException | None = None
+        self._began = time.monotonic()
+
+    def go(self) -> Outcome:
+        self._sorter.prepare()
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="step") as pool:
+            while self._sorter.is_active():
+                self._collect()
+                self._start(pool)
+                if self._running:
+                    self._end(self._finished.get())
+                elif not self._waiting:
+                    break
+        return self._outcome()
+
+    def _collect(self) -> None:
+        """Move what has become ready into the heap; what follows a lost step is lost too."""
+        while ready := self._sorter.get_ready():
+            for n in ready:
+                if self._stopped() or self._before[n] & self._lost:
+                    self._lose(n, "skipped")
+                else:
+                    heapq.heappush(self._waiting, (-self._weight[n], n))
+
+    def _stopped(self) -> bool:
+        return self._context.stop.is_set() or self._bug is not None
+
+    def _lose(self, n: Node, state: State, seconds: float = 0.0, error: BaseException | None = None) -> None:
+        self._lost.add(n)
+        self._report(_Done(n, state, seconds, error=error))
+        self._sorter.done(n)
+
+    def _start(self, pool: ThreadPoolExecutor) -> None:
+        later: list[tuple[float, Node]] = []
+        while self._waiting and len(self._running) < WORKERS:
+            entry = heapq.heappop(self._waiting)
+            n = entry[1]
+            if self._stopped():
+                self._lose(n, "skipped")
+            elif self._slots(n) & self._held:
+                later.append(entry)
+            else:
+                self._held |= self._slots(n)
+                self._running.add(n)
+                pool.submit(self._work, self._steps[n])
+        for entry in later:
+            heapq.heappush(self._waiting, entry)
+
+    def _slots(self, n: Node) -> set[tuple[str, Slot]]:
+        return {(n[0] if s.scope == "host" else CLUSTER, s) for s in self._steps[n].holds}
+
+    def _work(self, step: Step) -> None:
+        """In a worker thread: never raises, always reports."""
+        began = time.monotonic()
+        self._context.emit(StepStarted(step.id, step.on, step.title))
+        try:
+            site = self._sites[step.on]
+            drift = execute(step, site.target, site.journal, self._context)
+            done = _Done(node(step), "changed" if drift else "ok", time.monotonic() - began, drift)
+        except BaseException as error:
+            done = _Done(node(step), "failed", time.monotonic() - began, error=error)
+        self._finished.put(done)
+
+    def _end(self, done: _Done) -> None:
+        self._running.discard(done.node)
+        self._held -= self._slots(done.node)
+        if done.error is None:
+            self._report(done)
+            self._sorter.done(done.node)
+            return
+        if isinstance(done.error, errors.KubebootError):
+            if not isinstance(done.error, errors.Interrupted):
+                self._failures.append(_placed(done.error, self._steps[done.node]))
+        else:
+            self._bug = self._bug or done.error
+        self._lose(done.node, "failed", done.seconds, done.error)
+
+    def _report(self, done: _Done) -> None:
+        self._counts[done.state] = self._counts.get(done.state, 0) + 1
+        step = self._steps[done.node]
+        self._context.emit(
+            StepFinished(
+                step=step.id,
+                host=step.on,
+                title=step.title,
+                state=done.state,
+                seconds=done.seconds,
+                at=time.monotonic() - self._began,
+                summary=done.drift.summary if done.drift else str(done.error or ""),
+                change=done.drift.change if done.drift else "",
+                impact=step.impact.value,
+                diff=done.drift.diff if done.drift else None,
+                reason=done.error.reason if isinstance(done.error, errors.KubebootError) else None,
+            )
+        )
+
+    def _outcome(self) -> Outcome:
+        seconds = time.monotonic() - self._began
+        count = self._counts.get
+        interrupted = self._context.stop.is_set()
+        self._context.emit(
+            RunFinished(
+                count("ok", 0),
+                count("changed", 0),
+                count("failed", 0),
+                count("skipped", 0),
+                seconds,
+                interrupted,
+            )
+        )
+        if self._bug is not None:
+            raise self._bug
+        return Outcome(
+            count("ok", 0),
+            count("changed", 0),
+            count("skipped", 0),
+            tuple(self._failures),
+            seconds,
+            interrupted,
+            self._context.vals,
+        )
+
+
+def _placed(error: errors.KubebootError, step: Step) -> errors.KubebootError:
+    error.host = error.host or step.on
+    error.step = error.step or step.id
+    return error
