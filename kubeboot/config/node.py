@@ -17,6 +17,8 @@ class NodeSettings:
     role: Role
     interface: str = ""
     resolv_conf: str = "/etc/resolv.conf"
+    nameservers: tuple[str, ...] = ()
+    """Written into `resolv_conf` when that file is kubeboot's own; else empty."""
     cgroup_v2: bool = True
     may_lower_oom_score: bool = True
     labels: tuple[tuple[str, str], ...] = ()

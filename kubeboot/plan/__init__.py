@@ -1,1 +1,1 @@
-
+"""What must happen: pure functions from a spec and facts to a Plan, one module per intent."""

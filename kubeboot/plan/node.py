@@ -1,0 +1,120 @@
+"""What the spec and a machine's facts together decide about it: its name, address, resolver, quirks."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from kubeboot import errors
+from kubeboot.config.node import NodeSettings, Role
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.host.facts import Facts, Nic
+
+OWN_RESOLV_CONF = "/etc/kubernetes/resolv.conf"
+RESOLVED_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
+CONTROL_PLANE_TAINT = ("node-role.kubernetes.io/control-plane", "", "NoSchedule")
+
+_NAT_RANGES = {
+    "10.0.2.0/24": "VirtualBox's and QEMU's user network",
+    "192.168.121.0/24": "vagrant-libvirt's management network",
+    "192.168.122.0/24": "libvirt's default NAT network",
+}
+_VIRTUAL = re.compile(r"^(lo|docker\d+|br-[0-9a-f]+|veth.*|cni\d*|flannel\..*|virbr\d+|kube-.*)$")
+_NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+
+
+def settings(spec: ClusterSpec, facts: Facts, role: Role, address: str | None = None) -> NodeSettings:
+    """Decide everything about one machine. `address` is the one that reaches the cluster, when joining."""
+    chosen = spec.node.advertise_address or address or default_address(facts)
+    resolv_conf, nameservers = resolver(facts, chosen)
+    return NodeSettings(
+        name=node_name(spec.node.name or facts.hostname),
+        address=chosen,
+        role=role,
+        interface=next((nic.name for nic in facts.nics if chosen in _hosts(nic)), ""),
+        resolv_conf=resolv_conf,
+        nameservers=nameservers,
+        cgroup_v2=facts.cgroup_v2,
+        may_lower_oom_score=facts.may_lower_oom_score,
+        labels=tuple(sorted(spec.node.labels.items())),
+        taints=_taints(spec, role),
+    )
+
+
+def node_name(wanted: str) -> str:
+    """A valid Node name: lower case, RFC 1123; ConfigInvalid with a suggestion otherwise."""
+    name = wanted.lower()
+    if _NAME.match(name) and len(name) <= 253:
+        return name
+    better = re.sub(r"[^a-z0-9.]+", "-", name).strip("-.") or "node-1"
+    raise errors.ConfigInvalid(
+        f"{wanted!r} cannot be a node's name: only lower-case letters, digits, `-` and `.` can",
+        hint=f"give one with --node-name {better}",
+        reason="KB_NODE_NAME",
+    )
+
+
+def default_address(facts: Facts) -> str:
+    """The default route's source address, unless it looks like a hypervisor's NAT and another is plain."""
+    if not facts.default_source:
+        raise _ambiguous("this machine has no default route", _candidates(facts, ""))
+    nat = _nat(facts.default_source)
+    others = _candidates(facts, facts.default_nic)
+    if nat is None or not others:
+        return facts.default_source
+    if len(others) == 1:
+        return others[0][1]
+    raise _ambiguous(f"the default route goes out by {facts.default_source}, {nat}", others)
+
+
+def _ambiguous(why: str, candidates: tuple[tuple[str, str], ...]) -> errors.PreflightFailed:
+    listed = ", ".join(f"{address} ({name})" for name, address in candidates) or "none"
+    first = candidates[0][1] if candidates else "ADDRESS"
+    return errors.PreflightFailed(
+        f"{why}: which address do the other machines reach this one by? candidates: {listed}",
+        hint=f"say it with --apiserver-advertise-address {first}",
+        reason="KB_NODE_ADDRESS",
+    )
+
+
+def _candidates(facts: Facts, without: str) -> tuple[tuple[str, str], ...]:
+    real = (nic for nic in facts.nics if nic.name != without and not _VIRTUAL.match(nic.name))
+    return tuple((nic.name, host) for nic in real for host in _hosts(nic)[:1])
+
+
+def _hosts(nic: Nic) -> tuple[str, ...]:
+    """An interface's addresses, IPv4 before IPv6."""
+    found = [ipaddress.ip_interface(a).ip for a in nic.addresses]
+    return tuple(str(ip) for ip in sorted(found, key=lambda ip: ip.version))
+
+
+def _nat(address: str) -> str | None:
+    ip = ipaddress.ip_address(address)
+    return next((name for net, name in _NAT_RANGES.items() if ip in ipaddress.ip_network(net)), None)
+
+
+def resolver(facts: Facts, address: str) -> tuple[str, tuple[str, ...]]:
+    """The file that pods' DNS is taken from, and the name servers to write into it when it is our own.
+
+    A loopback name server would make CoreDNS ask itself. With no other known, names outside the cluster
+    are asked of the machine's own address, where nothing listens: they fail at once instead of looping.
+    """
+    if facts.nameservers and not any(_loopback(n) for n in facts.nameservers):
+        return "/etc/resolv.conf", ()
+    if any(not _loopback(n) for n in facts.resolved_nameservers):
+        return RESOLVED_RESOLV_CONF, ()
+    usable = tuple(n for n in facts.nameservers if not _loopback(n))
+    return OWN_RESOLV_CONF, usable or (address,)
+
+
+def _loopback(nameserver: str) -> bool:
+    try:
+        return ipaddress.ip_address(nameserver.split("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _taints(spec: ClusterSpec, role: Role) -> tuple[tuple[str, str, str], ...]:
+    if spec.node.taints is not None:
+        return tuple((t.key, t.value, t.effect) for t in spec.node.taints)
+    return (CONTROL_PLANE_TAINT,) if role == "control_plane" and not spec.single else ()
