@@ -1,0 +1,1 @@
+"""The lab: machines to try kubeboot on, and the artifacts that they need."""
