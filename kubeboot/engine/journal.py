@@ -21,7 +21,7 @@ from kubeboot.host.api import HostTarget, HostView
 HOME = "/var/lib/kubeboot"
 PATH = f"{HOME}/journal.jsonl"
 BEFORE = f"{HOME}/before"
-LOCK = f"{HOME}/lock"
+LOCK = "/run/kubeboot.lock"
 
 
 def entries(see: HostView) -> tuple[dict[str, Any], ...]:

@@ -35,7 +35,14 @@ def node(step: Step) -> Node:
 
 
 def edges(plan: Plan) -> dict[Node, frozenset[Node]]:
-    """Each step with the steps that must come before it. ValueError for a ref that names nothing."""
+    """Each step with the steps that must have ended before it. ValueError for a ref that names nothing."""
+    hard = requirements(plan)
+    by_node = {node(s): s for s in plan.steps}
+    return {node(s): hard[node(s)] | _found(plan, by_node, s, s.behind) for s in plan.steps}
+
+
+def requirements(plan: Plan) -> dict[Node, frozenset[Node]]:
+    """Each step with the steps without whose success it cannot be done."""
     by_node = {node(s): s for s in plan.steps}
     if len(by_node) != len(plan.steps):
         raise ValueError("two steps with one id on one host")
@@ -43,12 +50,15 @@ def edges(plan: Plan) -> dict[Node, frozenset[Node]]:
         key.name: [node(s) for s in plan.steps if key in s.gives] for s in plan.steps for key in s.gives
     }
     return {
-        node(s): frozenset(
-            found for ref in s.after for found in _resolve(plan, by_node, s, ref) if found != node(s)
-        )
+        node(s): _found(plan, by_node, s, s.after)
         | frozenset(giver for key in s.needs for giver in givers.get(key.name, ()))
         for s in plan.steps
     }
+
+
+def _found(plan: Plan, by_node: Mapping[Node, Step], step: Step, refs: frozenset[Ref]) -> frozenset[Node]:
+    found = frozenset(n for ref in refs for n in _resolve(plan, by_node, step, ref))
+    return found - {node(step)}
 
 
 def _resolve(plan: Plan, by_node: Mapping[Node, Step], step: Step, ref: Ref) -> list[Node]:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from kubeboot import errors
 from kubeboot.engine.events import Event, RunFinished, RunStarted, State, StepFinished, StepStarted
 from kubeboot.engine.execute import Context, Intents, execute
-from kubeboot.engine.plan import Node, Plan, edges, node, remaining
+from kubeboot.engine.plan import Node, Plan, edges, node, remaining, requirements
 from kubeboot.engine.step import CLUSTER, Drift, Slot, Step, Target
 from kubeboot.engine.values import Values
 
@@ -85,7 +85,7 @@ class _Run:
         self._steps = {node(s): s for s in plan.steps}
         order = edges(plan)
         self._sorter = graphlib.TopologicalSorter(order)
-        self._before = order
+        self._requires = requirements(plan)
         self._weight = remaining(plan, order)
         self._sites = sites
         self._context = context
@@ -115,7 +115,7 @@ class _Run:
         """Move what has become ready into the heap; what follows a lost step is lost too."""
         while ready := self._sorter.get_ready():
             for n in ready:
-                if self._stopped() or self._before[n] & self._lost:
+                if self._stopped() or self._requires[n] & self._lost:
                     self._lose(n, "skipped")
                 else:
                     heapq.heappush(self._waiting, (-self._weight[n], n))

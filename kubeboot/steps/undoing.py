@@ -139,16 +139,15 @@ def _unit(undo: RestoreUnit, do: Target) -> None:
 
 
 def steps(host: str, undo_list: tuple[tuple[str, Undo], ...], after: frozenset[str]) -> tuple[Step, ...]:
-    """One step an undo, one after the other, in the order given (newest change first)."""
+    """One step an undo, in the order given (newest change first); each is tried whatever came of the others."""
     made: list[Step] = []
     for number, (step_id, undo) in enumerate(undo_list):
-        previous = frozenset({made[-1].id}) if made else after
         made.append(
             TakeBack(
                 id=f"undo/{number:03d}-{step_id}",
                 title=f"Take back {undos.subject(undo)}",
                 on=host,
-                after=previous,
+                behind=frozenset({made[-1].id}) if made else after,
                 undoing=undo,
             )
         )

@@ -162,6 +162,15 @@ def test_a_failure_takes_its_followers_and_nothing_else() -> None:
     assert (caught.value.reason, caught.value.step, caught.value.host) == ("KB_NO", "bad", "cp-1")
 
 
+def test_what_is_only_behind_a_failure_is_tried_all_the_same() -> None:
+    bad = Says(id="bad", title="Bad", on="cp-1", answer=Blocked("no"))
+    _, events = go(FakeHost(), bad, dataclasses.replace(put("next"), behind=frozenset({"bad"})))
+    assert [(e.step, e.state) for e in events if isinstance(e, StepFinished)] == [
+        ("bad", "failed"),
+        ("next", "changed"),
+    ]
+
+
 def test_an_error_whose_effect_came_about_counts_as_done() -> None:
     host = FakeHost()
     host.fail_at("/etc/a", errors.Unreachable("the answer was lost"), after=True)

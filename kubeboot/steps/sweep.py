@@ -1,0 +1,136 @@
+"""What processes leave behind that no journal knows: containers, mounts, interfaces, nftables tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from kubeboot import errors
+from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
+from kubeboot.engine.values import Values
+from kubeboot.host.api import Container, Mount
+
+MOUNT_ROOTS = ("/var/lib/kubelet/", "/run/containerd/", "/var/lib/containerd/", "/run/netns/cni-")
+LINKS = ("cni0", "flannel.1", "flannel-v6.1", "kube-ipvs0")
+NFT_TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stopped(Step):
+    """A unit that does not run."""
+
+    unit: str
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = see.host.unit(self.unit)
+        return Ok() if found.active in ("inactive", "failed") else Drift(f"stop {self.unit}", "remove")
+
+    def apply(self, do: Target, vals: Values) -> None:
+        do.host.stop(self.unit)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoPods(Step):
+    """No container of a pod exists. A machine without containerd has none."""
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = _pods(see)
+        return Drift(f"remove {len(found)} containers", "remove") if found else Ok()
+
+    def apply(self, do: Target, vals: Values) -> None:
+        for container in sorted(_pods(do.see), key=lambda c: c.sandbox):
+            do.host.remove_container(container.id)
+
+
+def _pods(see: View) -> tuple[Container, ...]:
+    if see.host.unit("containerd.service").active != "active":
+        return ()
+    return tuple(c for c in see.host.containers() if c.pod or c.sandbox)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoMounts(Step):
+    """Nothing is mounted below the kubelet's and containerd's directories; they themselves may be mounts."""
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = _mounts(see)
+        return Drift(f"unmount {len(found)} mounts", "remove") if found else Ok()
+
+    def apply(self, do: Target, vals: Values) -> None:
+        for mount in sorted(_mounts(do.see), key=lambda m: m.point, reverse=True):
+            do.host.unmount(mount.point)
+
+
+def _mounts(see: View) -> Sequence[Mount]:
+    return [m for m in see.host.mounts() if m.point.startswith(MOUNT_ROOTS)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoLinks(Step):
+    """flannel's and the bridge plugin's interfaces are gone, with their routes and addresses."""
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = _links(see)
+        return Drift(f"delete {', '.join(found)}", "remove") if found else Ok()
+
+    def apply(self, do: Target, vals: Values) -> None:
+        for name in _links(do.see):
+            do.host.delete_link(name)
+
+
+def _links(see: View) -> tuple[str, ...]:
+    return tuple(link.name for link in see.host.links() if link.name in LINKS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoTables(Step):
+    """kube-proxy's and flannel's nftables tables are gone; everybody else's stay."""
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = _tables(see)
+        return Drift(f"delete {', '.join(' '.join(t) for t in found)}", "remove") if found else Ok()
+
+    def apply(self, do: Target, vals: Values) -> None:
+        for family, name in _tables(do.see):
+            do.host.delete_nft_table(family, name)
+
+
+def _tables(see: View) -> tuple[tuple[str, str], ...]:
+    return tuple(table for table in see.host.nft_tables() if table[1] in NFT_TABLES)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gone(Step):
+    """A directory of ours that does not exist any more; KubebootError names what holds it."""
+
+    path: str
+
+    def check(self, see: View, vals: Values) -> Check:
+        return Ok() if see.host.stat(self.path) is None else Drift(f"remove {self.path}", "remove")
+
+    def apply(self, do: Target, vals: Values) -> None:
+        left = do.host.remove_tree(self.path)
+        if left:
+            raise errors.KubebootError(
+                f"could not remove {', '.join(left[:5])}",
+                hint=f"see who uses it with `fuser -vm {left[0]}`, then run `kubeboot reset` again",
+                reason="KB_RESET_LEFT",
+            )
+
+
+def steps(host: str) -> tuple[Step, ...]:
+    """In order: the kubelet first, since it brings back what is stopped under it."""
+    table: tuple[tuple[type[Step], str, str, dict[str, str]], ...] = (
+        (Stopped, "sweep/kubelet", "Stop the kubelet", {"unit": "kubelet.service"}),
+        (NoPods, "sweep/pods", "Remove the pods' containers", {}),
+        (Stopped, "sweep/slice", "Remove the pods' cgroups", {"unit": "kubepods.slice"}),
+        (Stopped, "sweep/containerd", "Stop containerd", {"unit": "containerd.service"}),
+        (NoMounts, "sweep/mounts", "Unmount what pods left mounted", {}),
+        (NoLinks, "sweep/links", "Delete the pod network's interfaces", {}),
+        (NoTables, "sweep/nftables", "Delete the pod network's nftables tables", {}),
+    )
+    made: list[Step] = []
+    for kind, step_id, title, fields in table:
+        behind = frozenset({made[-1].id}) if made else frozenset()
+        made.append(kind(id=step_id, title=title, on=host, behind=behind, impact=Impact.RESTART, **fields))  # type: ignore[arg-type]
+    return tuple(made)
