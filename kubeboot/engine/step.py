@@ -110,8 +110,8 @@ class Step:
     """One thing to bring about on one machine. Frozen and printable: no secret, no value born at run time.
 
     Subclasses implement `check` and `apply`, and `undo` where something on the machine changes. `after` is
-    the order, and a failure's path: what comes after a failed step is skipped. `behind` is order alone, for what
-    must be tried whatever came of the others. A `needs` implies its giver. `cost` is a rough number of
+    the order, and a failure's path: what comes after a failed step is skipped. `behind` is order alone, for
+    what must be tried whatever came of the others. A `needs` implies its giver. `cost` is a rough number of
     seconds, used to start the longest remaining path first.
     """
 

@@ -139,7 +139,7 @@ def _unit(undo: RestoreUnit, do: Target) -> None:
 
 
 def steps(host: str, undo_list: tuple[tuple[str, Undo], ...], after: frozenset[str]) -> tuple[Step, ...]:
-    """One step an undo, in the order given (newest change first); each is tried whatever came of the others."""
+    """One step an undo, in the order given (newest first); each is tried whatever came of the others."""
     made: list[Step] = []
     for number, (step_id, undo) in enumerate(undo_list):
         made.append(
