@@ -1,0 +1,66 @@
+"""Run a plan on this machine: lock it, open its journal, run, and say how it ended."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from kubeboot.engine import inspect as looking
+from kubeboot.engine import journal
+from kubeboot.engine.events import Event, Notice
+from kubeboot.engine.plan import Plan
+from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.step import CLUSTER, Target, View
+from kubeboot.host.api import HostTarget, HostView
+from kubeboot.kube.api import Api, ApiView
+
+Emit = Callable[[Event], None]
+
+
+def dry_run(plan: Plan, name: str, host: HostView, api: ApiView, emit: Emit) -> bool:
+    """Report what the plan would do; True when that is nothing."""
+    view = View(host, api)
+    return looking.inspect(plan, {name: view, CLUSTER: view}, emit)
+
+
+def on_this_machine(
+    plan: Plan, name: str, host: HostTarget, api: Api, emit: Emit, *, timeout_scale: float = 1.0
+) -> Outcome:
+    """Run the plan here. Raises Occupied when another run holds the machine, else the first failure."""
+    with host.lock(journal.LOCK, holder(plan.command)), _stoppable(emit) as stop:
+        book = journal.Journal(host)
+        book.begin(plan.command)
+        site = Site(Target(host, api), book)
+        outcome = run(plan, {name: site, CLUSTER: site}, emit, stop=stop, timeout_scale=timeout_scale)
+    outcome.raise_for_failure()
+    return outcome
+
+
+def holder(command: str) -> str:
+    """Who holds a lock, in words for the one who does not."""
+    since = datetime.now().astimezone().strftime("%H:%M:%S")
+    return f"{getpass.getuser()}@{platform.node()} pid {os.getpid()} since {since}: kubeboot {command}"
+
+
+@contextmanager
+def _stoppable(emit: Emit) -> Iterator[threading.Event]:
+    """The first Ctrl-C ends the run after what is being done; the second ends it at once."""
+    stop = threading.Event()
+
+    def interrupt(number: int, frame: object) -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+        emit(Notice("warning", "stopping after what is being done now; Ctrl-C again stops at once"))
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
