@@ -1,0 +1,149 @@
+"""Taking kubeboot off a machine in memory: everything back, everything tried, what is foreign left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from kubeboot import errors
+from kubeboot.engine import journal as journals
+from kubeboot.engine import undo as undos
+from kubeboot.engine.events import Event, StepFinished
+from kubeboot.engine.journal import Journal
+from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.step import Ok, Target
+from kubeboot.engine.undo import (
+    DeleteObject,
+    EmptyTree,
+    RemoveImage,
+    RemovePath,
+    RemoveTree,
+    RestoreFile,
+    RestoreLink,
+    RestoreMode,
+    RestoreSysctl,
+    RestoreUnit,
+    Undo,
+)
+from kubeboot.engine.values import Values
+from kubeboot.host.api import Container, Link, Mount
+from kubeboot.kube.api import NoApi
+from kubeboot.plan import reset
+from kubeboot.steps import sweep, trees, undoing
+from tests.fakes.host import FakeHost
+from tests.sim.contract import converges
+
+EVERY: tuple[Undo, ...] = (
+    RemovePath("/etc/a"),
+    RestoreFile("/etc/b", "0" * 64, 0o600, "root:root"),
+    RestoreLink("/etc/c", "b"),
+    RestoreMode("/etc/d", 0o640, "root:root"),
+    RemoveTree("/var/lib/e"),
+    EmptyTree("/var/lib/f"),
+    RestoreUnit("g.service", active=True, enabled=False),
+    RestoreSysctl("net.ipv4.ip_forward", "0"),
+    RemoveImage("h:1"),
+    DeleteObject("v1", "Node", "i"),
+)
+
+
+def journalled(host: FakeHost, *changes: Undo) -> None:
+    journal = Journal(host)
+    journal.begin("test")
+    for number, change in enumerate(changes):
+        journal.intend(f"step/{number}", (change,))
+
+
+def go(host: FakeHost) -> tuple[Outcome, list[str]]:
+    plan = reset.plan("cp-1", journals.undo_list(host))
+    events: list[Event] = []
+
+    class Nothing:
+        def intend(self, step: str, changes: tuple[Undo, ...]) -> None:
+            assert changes == ()
+
+    outcome = run(plan, {"cp-1": Site(Target(host, NoApi()), Nothing())}, events.append)
+    return outcome, [f"{e.step} {e.state}" for e in events if isinstance(e, StepFinished)]
+
+
+@pytest.mark.parametrize("undo", EVERY, ids=lambda u: type(u).__name__)
+def test_every_undo_survives_the_journal_and_can_be_described(undo: Undo) -> None:
+    assert undos.decode(undos.encode(undo)) == undo
+    assert undos.subject(undo)
+    assert undoing.describe(undo)
+
+
+def test_an_unknown_undo_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown undo"):
+        undos.decode({"kind": "FormatDisk"})
+
+
+def test_reset_restores_what_was_there_and_forgets_the_journal() -> None:
+    host = FakeHost()
+    host.write("/etc/old", b"before", 0o640)
+    before = host.snapshot()
+    digest = host.sha256("/etc/old") or ""
+    journalled(host, RestoreFile("/etc/old", digest, 0o640, "root:root"), RemovePath("/etc/new"))
+    host.write("/etc/old", b"after", 0o600)
+    host.write("/etc/new", b"new")
+    outcome, _ = go(host)
+    assert outcome.failures == ()
+    assert host.snapshot() == before
+
+
+def test_a_second_reset_has_nothing_to_do() -> None:
+    host = FakeHost()
+    journalled(host, RemovePath("/etc/new"))
+    go(host)
+    assert reset.plan("cp-1", journals.undo_list(host)).steps == ()
+
+
+def test_one_undo_that_fails_stops_no_other_and_keeps_the_journal() -> None:
+    host = FakeHost()
+    journalled(host, RemovePath("/etc/first"), RemovePath("/etc/second"))
+    host.write("/etc/first", b"")
+    host.write("/etc/second", b"")
+    host.fail_at("/etc/second", errors.KubebootError("busy"))
+    outcome, states = go(host)
+    assert [f.message for f in outcome.failures] == ["busy"]
+    assert host.stat("/etc/first") is None
+    assert "reset/journal skipped" in states
+    assert journals.undo_list(host) != ()
+
+
+def test_the_sweep_takes_ours_and_leaves_theirs() -> None:
+    host = FakeHost()
+    host.mount_table = [
+        Mount("tmpfs", "/var/lib/kubelet/pods/x", "tmpfs"),
+        Mount("/dev/sdb", "/data", "ext4"),
+    ]
+    host.link_table = {name: Link(name) for name in ("cni0", "flannel.1", "eth0")}
+    host.nft = [("ip", "kube-proxy"), ("inet", "firewall")]
+    do = Target(host, NoApi())
+    for step in sweep.steps("cp-1"):
+        if step.check(do.see, Values()) != Ok():
+            step.apply(do, Values())
+        assert step.check(do.see, Values()) == Ok()
+    assert [m.point for m in host.mounts()] == ["/data"]
+    assert [link.name for link in host.links()] == ["eth0"]
+    assert host.nft_tables() == (("inet", "firewall"),)
+
+
+def test_a_tree_is_ours_only_if_nobody_filled_it_before() -> None:
+    host = FakeHost()
+    host.mkdir("/var/lib/empty")
+    host.mkdir("/var/lib/full")
+    host.write("/var/lib/full/theirs", b"")
+    see = Target(host, NoApi()).see
+    assert trees.tree_undo(see, "/var/lib/none") == (RemoveTree("/var/lib/none"),)
+    assert trees.tree_undo(see, "/var/lib/empty") == (EmptyTree("/var/lib/empty"),)
+    assert trees.tree_undo(see, "/var/lib/full") == ()
+
+
+def test_a_tree_step_keeps_the_contract() -> None:
+    converges(trees.steps("cp-1", ("/var/lib/cni",))[0], FakeHost())
+
+
+def test_containers_are_asked_for_only_where_containerd_runs() -> None:
+    host = FakeHost()
+    host.container_table = {"1": Container("1", "pause", pod="p", sandbox=True)}
+    assert sweep.steps("cp-1")[1].check(Target(host, NoApi()).see, Values()) == Ok()
