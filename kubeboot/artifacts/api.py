@@ -20,7 +20,7 @@ class Binary:
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """One image: `component` is what it is for ("etcd"), `name` its reference, `digest` its manifest's ("sha256:…")."""
+    """`component` is what it is for ("etcd"), `name` its reference, `digest` its manifest's ("sha256:…")."""
 
     component: str
     name: str
@@ -47,7 +47,7 @@ class Catalog:
 
 
 class Source(Protocol):
-    """A bundle, a directory or upstream. Bytes that do not match their sum raise before the last chunk is given."""
+    """A bundle, a directory or upstream. Bytes with a wrong sum raise before the last chunk is given."""
 
     def catalog(self) -> Catalog: ...
     def binary(self, binary: Binary) -> Iterator[bytes]: ...

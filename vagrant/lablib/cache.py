@@ -1,7 +1,7 @@
 """What was built once is never built again: a directory per name and key, outside the checkout.
 
 A build writes into a temporary directory that is renamed into place when it is complete, so an interrupted
-build leaves nothing half-done under a final name. A file lock per entry lets parallel checkouts share one cache.
+build leaves nothing half-done under a final name. Parallel checkouts share a cache: each entry has a lock.
 """
 
 from __future__ import annotations
