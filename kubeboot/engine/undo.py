@@ -117,13 +117,13 @@ def subject(undo: Undo) -> str:
 
 def encode(undo: Undo) -> dict[str, Any]:
     """As a JSON object, tagged with its kind."""
-    return {"kind": type(undo).__name__, **dataclasses.asdict(undo)}
+    return {"undo": type(undo).__name__, **dataclasses.asdict(undo)}
 
 
 def decode(data: dict[str, Any]) -> Undo:
     """The inverse of `encode`; ValueError for a kind that this version does not know."""
     fields = dict(data)
-    kind = _KINDS.get(str(fields.pop("kind", "")))
+    kind = _KINDS.get(str(fields.pop("undo", "")))
     if kind is None:
-        raise ValueError(f"unknown undo {data.get('kind')!r}")
+        raise ValueError(f"unknown undo {data.get('undo')!r}")
     return kind(**fields)

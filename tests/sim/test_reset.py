@@ -74,7 +74,7 @@ def test_every_undo_survives_the_journal_and_can_be_described(undo: Undo) -> Non
 
 def test_an_unknown_undo_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown undo"):
-        undos.decode({"kind": "FormatDisk"})
+        undos.decode({"undo": "FormatDisk"})
 
 
 def test_reset_restores_what_was_there_and_forgets_the_journal() -> None:
