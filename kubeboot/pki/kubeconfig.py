@@ -1,0 +1,119 @@
+"""Kubeconfigs: one cluster, one user, one context; as bytes, and back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from kubeboot import render
+
+
+@dataclasses.dataclass(frozen=True)
+class Kubeconfig:
+    """What the current context of a kubeconfig says; certificates and keys in PEM.
+
+    The credentials are a certificate and key inside (`certificate`, `key`), as files, a token, or nothing.
+    """
+
+    cluster: str
+    server: str
+    authority: bytes
+    user: str = ""
+    certificate: bytes = b""
+    key: bytes = dataclasses.field(default=b"", repr=False)
+    certificate_file: str = ""
+    key_file: str = ""
+    token: str = dataclasses.field(default="", repr=False)
+    tls_server_name: str = ""
+
+    @property
+    def context(self) -> str:
+        """The context's name, as kubeadm makes it."""
+        return f"{self.user}@{self.cluster}" if self.user else ""
+
+
+def encode(config: Kubeconfig) -> bytes:
+    """A kubeconfig file; without a user it names a cluster only, as in cluster-info."""
+    user = _user(config)
+    context = {"cluster": config.cluster, "user": config.user}
+    data: dict[str, Any] = {
+        "apiVersion": "v1",
+        "clusters": [{"cluster": _cluster(config), "name": config.cluster if config.user else ""}],
+        "contexts": [{"context": context, "name": config.context}] if config.user else [],
+        "current-context": config.context,
+        "kind": "Config",
+        "users": [{"name": config.user, "user": user}] if config.user else [],
+    }
+    return render.dump(data).encode()
+
+
+def decode(data: bytes | str) -> Kubeconfig:
+    """The current context of a kubeconfig, or its only cluster where there is none; else ValueError."""
+    try:
+        found = render.load(data)
+        context = _context(found)
+        cluster = _named(found, "clusters", "cluster", context.get("cluster"))
+        user = _named(found, "users", "user", context["user"]) if context.get("user") else {}
+        return _kubeconfig(context, cluster, user)
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration, binascii.Error):
+        raise ValueError("not a kubeconfig with a current context") from None
+
+
+def _cluster(config: Kubeconfig) -> dict[str, str]:
+    named = {"tls-server-name": config.tls_server_name} if config.tls_server_name else {}
+    return {"certificate-authority-data": _text(config.authority), "server": config.server, **named}
+
+
+def _user(config: Kubeconfig) -> dict[str, str]:
+    fields = {
+        "client-certificate": config.certificate_file,
+        "client-certificate-data": _text(config.certificate),
+        "client-key": config.key_file,
+        "client-key-data": _text(config.key),
+        "token": config.token,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _kubeconfig(
+    context: Mapping[str, Any], cluster: Mapping[str, Any], user: Mapping[str, Any]
+) -> Kubeconfig:
+    return Kubeconfig(
+        cluster=str(context.get("cluster") or ""),
+        server=str(cluster["server"]),
+        authority=_bytes(cluster.get("certificate-authority-data")),
+        user=str(context.get("user") or ""),
+        certificate=_bytes(user.get("client-certificate-data")),
+        key=_bytes(user.get("client-key-data")),
+        certificate_file=str(user.get("client-certificate") or ""),
+        key_file=str(user.get("client-key") or ""),
+        token=str(user.get("token") or ""),
+        tls_server_name=str(cluster.get("tls-server-name") or ""),
+    )
+
+
+def _context(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not found.get("current-context") and not found.get("contexts"):
+        return {}
+    context: Mapping[str, Any] = _named(found, "contexts", "context", found["current-context"])
+    return context
+
+
+def _named(found: Mapping[str, Any], table: str, field: str, name: str | None) -> Mapping[str, Any]:
+    rows: Sequence[Mapping[str, Any]] = found[table]
+    row = next(row for row in rows if name is None or row["name"] == name)
+    value: Mapping[str, Any] = row[field]
+    return value
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(text: str | None) -> bytes:
+    return base64.b64decode(text or "", validate=True)

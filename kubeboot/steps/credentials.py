@@ -1,0 +1,116 @@
+"""What the steps for certificates, keys and kubeconfigs have in common: reading, modes, and taking back."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+
+from kubeboot.engine.step import Blocked, Check, Drift, Ok, Target, View
+from kubeboot.engine.undo import RemovePath, RemoveTree, RestoreFile, RestoreLink, RestoreMode, Undo
+from kubeboot.pki import build, pem, table
+
+KEY_MODE = 0o600
+CERTIFICATE_MODE = 0o644
+
+
+@dataclasses.dataclass(frozen=True)
+class PairFiles:
+    """Where a certificate (or public key) and its private key are."""
+
+    certificate: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        """What the plan calls the certificate: "etcd/ca.crt"."""
+        return self.certificate.removeprefix(f"{table.DIRECTORY}/")
+
+    def check_modes(self, see: View) -> Check:
+        """Drift when others may write the certificate or read the key."""
+        wrong = exposed(see, self.certificate, CERTIFICATE_MODE) or exposed(see, self.key, KEY_MODE)
+        return Drift(wrong, "change") if wrong else Ok()
+
+    def protect(self, do: Target) -> None:
+        """Mode and owner as they should be; what is stricter is left alone."""
+        for path, mode in ((self.certificate, CERTIFICATE_MODE), (self.key, KEY_MODE)):
+            if exposed(do.see, path, mode):
+                do.host.chmod(path, mode)
+
+    def modes_before(self, see: View) -> tuple[Undo, ...]:
+        """What takes `protect` back."""
+        found = ((self.certificate, CERTIFICATE_MODE), (self.key, KEY_MODE))
+        return tuple(undo for path, mode in found for undo in _mode_before(see, path, mode))
+
+    def key_before(self, see: View) -> tuple[Undo, ...]:
+        """What takes `ensure_key` and `protect` back; a usable key is not even copied."""
+        if usable_key(see.host.read(self.key)) is None:
+            return before(see, self.key)
+        return _mode_before(see, self.key, KEY_MODE)
+
+
+def pair_files(file: str, directory: str = table.DIRECTORY) -> PairFiles:
+    """The files of a row of pki.table."""
+    return PairFiles(f"{directory}/{file}.crt", f"{directory}/{file}.key")
+
+
+def usable_key(data: bytes | None) -> pem.PrivateKey | None:
+    """The private key in a file, if it is one: it is kept, whatever else has to be made anew."""
+    try:
+        return pem.private_key(data) if data else None
+    except ValueError:
+        return None
+
+
+def ensure_key(do: Target, path: str, algorithm: str) -> pem.PrivateKey:
+    """The key at `path`; a new one is on the disk before anything is signed for it."""
+    found = usable_key(do.host.read(path))
+    if found is not None:
+        return found
+    made = build.new_key(algorithm)
+    do.host.write(path, pem.encode_key(made), KEY_MODE)
+    return made
+
+
+def exposed(see: View, path: str, mode: int) -> str | None:
+    """What is wrong with who may read or write the file; stricter than `mode` is fine."""
+    stat = see.host.stat(path)
+    if stat is None or stat.kind != "file":
+        return None
+    name = posixpath.basename(path)
+    if stat.mode & ~mode:
+        return f"{name} has mode {stat.mode:04o} instead of {mode:04o}"
+    return f"{name} belongs to user {stat.uid} instead of root" if stat.uid else None
+
+
+def before(see: View, path: str) -> tuple[Undo, ...]:
+    """What takes a write to `path` back, together with the directories that it makes."""
+    stat = see.host.stat(path)
+    if stat is None:
+        return (*_made(see, posixpath.dirname(path)), RemovePath(path))
+    if stat.target is not None:
+        return (RestoreLink(path, stat.target),)
+    return (RestoreFile(path, see.host.sha256(path) or "", stat.mode, _owner(stat.uid, stat.gid)),)
+
+
+def unusable(message: str) -> Blocked:
+    """Something that only a backup can mend, because the cluster depends on what it was."""
+    hint = "restore it from a backup, or, to begin anew, run `kubeboot reset` first"
+    return Blocked(message, hint=hint, reason="KB_PKI")
+
+
+def _mode_before(see: View, path: str, mode: int) -> tuple[Undo, ...]:
+    stat = see.host.stat(path)
+    if stat is None or not exposed(see, path, mode):
+        return ()
+    return (RestoreMode(path, stat.mode, _owner(stat.uid, stat.gid)),)
+
+
+def _made(see: View, directory: str) -> tuple[Undo, ...]:
+    """The topmost directory that is missing: nobody's files can be in it."""
+    if see.host.stat(directory) is not None:
+        return ()
+    return _made(see, posixpath.dirname(directory)) or (RemoveTree(directory),)
+
+
+def _owner(uid: int, gid: int) -> str:
+    return "root:root" if (uid, gid) == (0, 0) else f"{uid}:{gid}"
