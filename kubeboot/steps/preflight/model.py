@@ -1,0 +1,72 @@
+"""Findings, what the checks look at, and how they are run and told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+from kubeboot import errors
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.host.api import HostView
+from kubeboot.host.facts import Facts
+
+Level = Literal["error", "warning"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a machine. `name` is what --ignore-preflight-errors takes."""
+
+    name: str
+    message: str
+    hint: str
+    level: Level = "error"
+    host: str = ""
+
+    def __str__(self) -> str:
+        return f"[{self.level.upper()} {self.name}] {self.message}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """What a check may look at. `touched` tells whether kubeboot's journal says that it has been here."""
+
+    spec: ClusterSpec
+    node: NodeSettings
+    facts: Facts
+    see: HostView
+    touched: bool = False
+
+
+Check = Callable[[Scene], Iterable[Finding]]
+
+
+def examine(
+    scene: Scene, checks: Sequence[Check], ignored: frozenset[str] = frozenset()
+) -> tuple[Finding, ...]:
+    """Run every check at once; findings in the checks' order, ignored errors demoted to warnings."""
+    with ThreadPoolExecutor(8, thread_name_prefix="preflight") as pool:
+        found = [finding for findings in pool.map(lambda c: tuple(c(scene)), checks) for finding in findings]
+    return tuple(_placed(finding, scene, ignored) for finding in found)
+
+
+def _placed(finding: Finding, scene: Scene, ignored: frozenset[str]) -> Finding:
+    demoted = bool(ignored & {finding.name, finding.name.lower(), "all"})
+    level: Level = "warning" if demoted else finding.level
+    return dataclasses.replace(finding, level=level, host=scene.node.name)
+
+
+def refuse(findings: Iterable[Finding]) -> None:
+    """Raise PreflightFailed with every error and its fix, if there is one."""
+    bad = [finding for finding in findings if finding.level == "error"]
+    if not bad:
+        return
+    names = ",".join(sorted({finding.name for finding in bad}))
+    raise errors.PreflightFailed(
+        f"{len(bad)} preflight {'check' if len(bad) == 1 else 'checks'} failed; nothing was changed",
+        output="\n".join(f"{finding}\n    fix: {finding.hint}" for finding in bad),
+        hint=f"mend what is listed, or go on all the same with --ignore-preflight-errors={names}",
+    )
