@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from kubeboot import render
+from kubeboot.pki import pem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +63,25 @@ def decode(data: bytes | str) -> Kubeconfig:
         return _kubeconfig(context, cluster, user)
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration, binascii.Error):
         raise ValueError("not a kubeconfig with a current context") from None
+
+
+def differences(found: Kubeconfig, wanted: Kubeconfig) -> tuple[str, ...]:
+    """How a kubeconfig leads elsewhere than it should, as predicates; not what is wrong inside it."""
+    told = (
+        ("points at {!r} instead of {!r}", found.server, wanted.server),
+        ("verifies its server as {!r} instead of {!r}", found.tls_server_name, wanted.tls_server_name),
+        ("reads its certificate from {!r} instead of {!r}", found.certificate_file, wanted.certificate_file),
+        ("reads its key from {!r} instead of {!r}", found.key_file, wanted.key_file),
+    )
+    trust = () if _trusts(found.authority, wanted.authority) else ("trusts another authority",)
+    return (*(text.format(has, wants) for text, has, wants in told if has != wants), *trust)
+
+
+def _trusts(found: bytes, wanted: bytes) -> bool:
+    try:
+        return set(pem.certificates(wanted)) <= set(pem.certificates(found))
+    except ValueError:
+        return False
 
 
 def _cluster(config: Kubeconfig) -> dict[str, str]:

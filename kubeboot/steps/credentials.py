@@ -39,13 +39,13 @@ class PairFiles:
     def modes_before(self, see: View) -> tuple[Undo, ...]:
         """What takes `protect` back."""
         found = ((self.certificate, CERTIFICATE_MODE), (self.key, KEY_MODE))
-        return tuple(undo for path, mode in found for undo in _mode_before(see, path, mode))
+        return tuple(undo for path, mode in found for undo in mode_before(see, path, mode))
 
     def key_before(self, see: View) -> tuple[Undo, ...]:
         """What takes `ensure_key` and `protect` back; a usable key is not even copied."""
         if usable_key(see.host.read(self.key)) is None:
             return before(see, self.key)
-        return _mode_before(see, self.key, KEY_MODE)
+        return mode_before(see, self.key, KEY_MODE)
 
 
 def pair_files(file: str, directory: str = table.DIRECTORY) -> PairFiles:
@@ -98,7 +98,8 @@ def unusable(message: str) -> Blocked:
     return Blocked(message, hint=hint, reason="KB_PKI")
 
 
-def _mode_before(see: View, path: str, mode: int) -> tuple[Undo, ...]:
+def mode_before(see: View, path: str, mode: int) -> tuple[Undo, ...]:
+    """What takes a chmod of an exposed file back."""
     stat = see.host.stat(path)
     if stat is None or not exposed(see, path, mode):
         return ()

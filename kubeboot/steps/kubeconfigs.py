@@ -1,0 +1,216 @@
+"""Who the parts of a cluster are to its API, and where each of them finds it."""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+from collections.abc import Sequence
+
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target, View
+from kubeboot.engine.undo import Undo
+from kubeboot.engine.values import Values
+from kubeboot.pki import build, endpoint, inspect, kubeconfig, pem, table
+from kubeboot.pki.kubeconfig import Kubeconfig
+from kubeboot.steps import authorities, certificates, credentials, kubelet_identity
+
+KUBELET = f"{table.KUBECONFIGS}/kubelet.conf"
+MODE = 0o600
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureKubeconfig(Step):
+    """A kubeconfig with a client certificate in it, signed by the authority of this machine."""
+
+    identity: table.Identity
+    server: str
+    cluster: str
+    tls_server_name: str = ""
+    days: int
+    algorithm: str = "ECDSA-P256"
+    clock: build.Clock = dataclasses.field(default=build.now, repr=False)
+
+    def check(self, see: View, vals: Values) -> Check:
+        data = see.host.read(self.identity.path)
+        name = posixpath.basename(self.identity.path)
+        if data is None:
+            return Drift(f"there is no {name} yet")
+        signer = vals.get(authorities.CA)
+        if signer is None:
+            return Later("the authority ca")
+        wrong = self._problems(data, signer.reveal())
+        return (
+            Drift(f"{name} {' and '.join(wrong)}", "change") if wrong else check_mode(see, self.identity.path)
+        )
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return credentials.before(see, self.identity.path)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        signer = vals.need(authorities.CA).reveal()
+        pair = self._held(do.see, signer) or self._sign(signer)
+        wanted = dataclasses.replace(self._wanted(signer), certificate=pair.certificate, key=pair.key)
+        do.host.write(self.identity.path, kubeconfig.encode(wanted), MODE)
+
+    def _wanted(self, signer: build.Pair) -> Kubeconfig:
+        return Kubeconfig(
+            cluster=self.cluster,
+            server=self.server,
+            authority=signer.certificate,
+            user=self.identity.common_name,
+            tls_server_name=self.tls_server_name,
+        )
+
+    def _problems(self, data: bytes, signer: build.Pair) -> tuple[str, ...]:
+        try:
+            found = kubeconfig.decode(data)
+        except ValueError as problem:
+            return (f"is {problem}",)
+        inside = self._pair_problems(build.Pair(found.certificate, found.key), signer)
+        told = tuple(f"has a certificate that {problem}" for problem in inside)
+        return (*kubeconfig.differences(found, self._wanted(signer)), *told)
+
+    def _pair_problems(self, pair: build.Pair, signer: build.Pair) -> tuple[str, ...]:
+        renew = certificates.renew_days(self.days)
+        profile, parent = self.identity.profile, signer.certificate
+        return inspect.problems(
+            pair.certificate, pair.key, profile, parent, at=self.clock(), renew_days=renew
+        )
+
+    def _held(self, see: View, signer: build.Pair) -> build.Pair | None:
+        """The good certificate of a kubeconfig that is wrong in another way is kept."""
+        try:
+            found = kubeconfig.decode(see.host.read(self.identity.path) or b"")
+        except ValueError:
+            return None
+        pair = build.Pair(found.certificate, found.key)
+        return None if self._pair_problems(pair, signer) else pair
+
+    def _sign(self, signer: build.Pair) -> build.Pair:
+        key = build.new_key(self.algorithm)
+        profile = self.identity.profile
+        made = build.certificate(profile, key.public_key(), signer, days=self.days, at=self.clock())
+        return build.Pair(made, pem.encode_key(key))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureKubeletKubeconfig(Step):
+    """The kubelet's kubeconfig: it refers to the certificate that the kubelet rotates, and holds no secret.
+
+    `authority` is None on a control plane, where step pki/ca gives it.
+    """
+
+    node: str
+    server: str
+    cluster: str
+    authority: bytes | None = dataclasses.field(default=None, repr=False)
+
+    def check(self, see: View, vals: Values) -> Check:
+        data = see.host.read(KUBELET)
+        if data is None:
+            return Drift("there is no kubelet.conf yet")
+        wanted = self._wanted(vals)
+        if wanted is None:
+            return Later("the authority ca")
+        try:
+            wrong = kubeconfig.differences(kubeconfig.decode(data), wanted)
+        except ValueError as problem:
+            wrong = (f"is {problem}",)
+        return Drift(f"kubelet.conf {' and '.join(wrong)}", "change") if wrong else check_mode(see, KUBELET)
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return credentials.before(see, KUBELET)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        wanted = self._wanted(vals)
+        if wanted is None:
+            raise KeyError(authorities.CA.name)
+        do.host.write(KUBELET, kubeconfig.encode(wanted), MODE)
+
+    def _wanted(self, vals: Values) -> Kubeconfig | None:
+        signer = vals.get(authorities.CA)
+        authority = self.authority or (signer and signer.reveal().certificate)
+        if not authority:
+            return None
+        return Kubeconfig(
+            cluster=self.cluster,
+            server=self.server,
+            authority=authority,
+            user=table.kubelet_profile(self.node).common_name,
+            certificate_file=kubelet_identity.CURRENT,
+            key_file=kubelet_identity.CURRENT,
+        )
+
+
+def check_mode(see: View, path: str) -> Check:
+    """Drift when others than root may read it."""
+    wrong = credentials.exposed(see, path, MODE)
+    return Drift(wrong, "change") if wrong else Ok()
+
+
+def init_steps(
+    spec: ClusterSpec, node: NodeSettings, control_plane: str, clock: build.Clock = build.now
+) -> tuple[Step, ...]:
+    """Every kubeconfig of the first control plane, and its kubelet's certificate.
+
+    `control_plane` is the controlPlaneEndpoint ("host:port"), which any apiserver may stand behind.
+    """
+    local = endpoint.url(node.address, spec.api_server.bind_port)
+    servers = {False: (f"https://{control_plane}", table.SERVER_NAME), True: (local, "")}
+    embedded = (_embedded(row, *servers[row.local], spec, node, clock) for row in table.IDENTITIES)
+    return (*embedded, _kubelet(spec, node, local, None), _kubelet_certificate(spec, node, clock))
+
+
+def worker_steps(spec: ClusterSpec, node: NodeSettings, authority: bytes) -> tuple[Step, ...]:
+    """kubelet.conf of a worker, by way of its own load balancer."""
+    return (_kubelet(spec, node, endpoint.url("127.0.0.1", spec.load_balancer.port), authority),)
+
+
+def _embedded(
+    row: table.Identity,
+    server: str,
+    tls_server_name: str,
+    spec: ClusterSpec,
+    node: NodeSettings,
+    clock: build.Clock,
+) -> Step:
+    return EnsureKubeconfig(
+        id=f"kubeconfig/{row.name}",
+        title=f"Write {row.name}.conf",
+        on=node.name,
+        needs=frozenset({authorities.CA}),
+        identity=row,
+        server=server,
+        cluster=spec.cluster_name,
+        tls_server_name=tls_server_name,
+        days=spec.certificates.validity_days,
+        algorithm=spec.certificates.algorithm,
+        clock=clock,
+    )
+
+
+def _kubelet(spec: ClusterSpec, node: NodeSettings, server: str, authority: bytes | None) -> Step:
+    return EnsureKubeletKubeconfig(
+        id="kubeconfig/kubelet",
+        title="Write kubelet.conf",
+        on=node.name,
+        needs=frozenset() if authority else frozenset({authorities.CA}),
+        node=node.name,
+        server=server,
+        cluster=spec.cluster_name,
+        authority=authority,
+    )
+
+
+def _kubelet_certificate(spec: ClusterSpec, node: NodeSettings, clock: build.Clock) -> Step:
+    return kubelet_identity.EnsureKubeletCertificate(
+        id="kubelet/client-certificate",
+        title="Issue the kubelet's client certificate",
+        on=node.name,
+        needs=frozenset({authorities.CA}),
+        profile=table.kubelet_profile(node.name),
+        days=spec.certificates.validity_days,
+        algorithm=spec.certificates.algorithm,
+        clock=clock,
+    )
