@@ -55,6 +55,13 @@ class EmptyTree:
 
 
 @dataclasses.dataclass(frozen=True)
+class RemoveDir:
+    """The directory did not exist: it goes, unless somebody else's files are in it."""
+
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
 class RestoreUnit:
     """The unit was running, or enabled, or neither."""
 
@@ -91,6 +98,7 @@ Undo = (
     | RestoreMode
     | RemoveTree
     | EmptyTree
+    | RemoveDir
     | RestoreUnit
     | RestoreSysctl
     | RemoveImage
@@ -103,7 +111,9 @@ _KINDS: dict[str, type[Undo]] = {kind.__name__: kind for kind in get_args(Undo)}
 def subject(undo: Undo) -> str:
     """What an undo is about; of several about one subject the oldest wins."""
     match undo:
-        case RemovePath() | RestoreFile() | RestoreLink() | RestoreMode() | RemoveTree() | EmptyTree():
+        case RemovePath() | RestoreFile() | RestoreLink() | RestoreMode():
+            return f"path:{undo.path}"
+        case RemoveTree() | EmptyTree() | RemoveDir():
             return f"path:{undo.path}"
         case RestoreUnit(unit):
             return f"unit:{unit}"

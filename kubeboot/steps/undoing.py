@@ -11,6 +11,7 @@ from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import (
     DeleteObject,
     EmptyTree,
+    RemoveDir,
     RemoveImage,
     RemovePath,
     RemoveTree,
@@ -42,7 +43,7 @@ class TakeBack(Step):
 def describe(undo: Undo) -> str:
     """In a few words, for the plan."""
     match undo:
-        case RemovePath(path) | RemoveTree(path):
+        case RemovePath(path) | RemoveTree(path) | RemoveDir(path):
             return f"remove {path}"
         case EmptyTree(path):
             return f"empty {path}"
@@ -65,6 +66,8 @@ def is_done(undo: Undo, see: View) -> bool:
             return see.host.stat(path) is None
         case EmptyTree(path):
             return not see.host.listdir(path)
+        case RemoveDir(path):
+            return see.host.stat(path) is None or bool(see.host.listdir(path))
         case RestoreFile(path, sha256, mode):
             stat = see.host.stat(path)
             return stat is not None and stat.mode == mode and see.host.sha256(path) == sha256
@@ -95,6 +98,9 @@ def perform(undo: Undo, do: Target) -> None:
             do.host.chmod(path, mode, owner)
         case RemoveTree(path) | EmptyTree(path):
             _clear(undo, path, do)
+        case RemoveDir(path):
+            if not is_done(undo, do.see):
+                do.host.remove_tree(path)
         case RestoreFile():
             _restore(undo, do)
         case RestoreUnit():
