@@ -22,6 +22,26 @@ class ApiUnavailable(errors.Unreachable):
     reason = "KB_API_UNAVAILABLE"
 
 
+class ApiRefused(ApiUnavailable):
+    """The API server answers, but not to these credentials: 401, they are not known; 403, they may not."""
+
+    reason = "KB_API_REFUSED"
+
+    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class ApiError(errors.KubebootError):
+    """The API server says no to a request, in its own words."""
+
+    reason = "KB_API"
+
+    def __init__(self, message: str, *, status: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
 class ApiView(Protocol):
     """Read-only."""
 

@@ -11,8 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from kubeboot import errors
-from kubeboot.kube.api import ApiUnavailable, Object
+from kubeboot.kube.api import ApiError, ApiUnavailable, Object
 
 BOOKKEEPING = ("uid", "resourceVersion", "creationTimestamp")
 
@@ -97,7 +96,7 @@ class FakeApi:
         with self._available():
             if _key(obj) in self.objects:
                 kind, name = obj["kind"], obj["metadata"]["name"]
-                raise errors.KubebootError(f"{kind} {name} already exists", reason="KB_API_CONFLICT")
+                raise ApiError(f"{kind} {name} already exists", status=409)
             return self._write("create", obj)
 
     def patch_merge(
@@ -106,7 +105,7 @@ class FakeApi:
         with self._available():
             live = self.objects.get((api_version, kind, namespace or "", name))
             if live is None:
-                raise errors.KubebootError(f"{subject(kind, name, namespace)} not found", reason="KB_API")
+                raise ApiError(f"{subject(kind, name, namespace)} not found", status=404)
             return self._write("patch", merge(live, patch, drop_none=True))
 
     def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:

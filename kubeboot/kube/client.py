@@ -1,0 +1,212 @@
+"""The cluster's API over HTTPS: kube.api.Api for plain dictionaries.
+
+Not on lightkube, which wants generated classes where a plan has dictionaries, keeps them in a registry of the
+process, knows no `tls-server-name` and no /readyz, and reads client keys from files only. What is left of it
+for us, paths and errors, is this module and kube/kinds.py. CPU seconds to import on the lab's 2-core machine:
+lightkube 0.43, httpx2 with its engine 0.33, the engine alone (kube/http.py) 0.24, nothing until a request.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from kubeboot import errors
+from kubeboot.kube import dial, kinds
+from kubeboot.kube.api import FIELD_MANAGER, ApiError, ApiRefused, ApiUnavailable, Object
+from kubeboot.kube.http import Endpoint, Response, Session
+from kubeboot.pki import kubeconfig
+
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+JSON = "application/json"
+LOOK = 2.0
+"""Seconds for /readyz, which answers at once or not in time."""
+BUSY = frozenset({429, 503, 504})
+PAUSES = (0.2, 0.5, 1.0)
+"""Seconds before a request that the server was too busy for is sent again."""
+
+
+class Client:
+    """One API server (or the load balancer before it), one identity. For any number of threads."""
+
+    def __init__(self, session: Session, pause: Callable[[float], None] = time.sleep) -> None:
+        self._session = session
+        self._pause = pause
+        self._kinds = kinds.Kinds(self._listed)
+
+    @property
+    def server(self) -> str:
+        """The URL that it talks to."""
+        return self._session.endpoint.server
+
+    def close(self) -> None:
+        """Drop every connection; the next request makes new ones."""
+        self._session.close()
+
+    def ready(self) -> str | None:
+        try:
+            answer = self._session.request("GET", "/readyz", timeout=LOOK)
+        except errors.KubebootError as error:
+            return error.message
+        if answer.status == 200:
+            return None
+        return f"{self.server}/readyz answers {answer.status}{_failing(answer.body)}"
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        resource = self._kinds.find(api_version, kind)
+        if resource is None:
+            return None
+        answer = self._ask("GET", resource.path(namespace, name))
+        return None if answer.status == 404 else self._object(answer)
+
+    def list(
+        self, api_version: str, kind: str, namespace: str | None = None, labels: str | None = None
+    ) -> Sequence[Object]:
+        resource = self._kinds.find(api_version, kind)
+        if resource is None:
+            return []
+        query = {"labelSelector": labels} if labels else {}
+        found = self._object(self._ask("GET", resource.path(namespace), query=query))
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in found.get("items") or ()]
+
+    def dry_run(self, obj: Object) -> Object:
+        return self._apply(obj, {"dryRun": "All"})
+
+    def apply(self, obj: Object) -> Object:
+        return self._apply(obj, {})
+
+    def create(self, obj: Object) -> Object:
+        resource = self._need(obj["apiVersion"], obj["kind"])
+        path = resource.path(obj["metadata"].get("namespace"))
+        query = {"fieldManager": FIELD_MANAGER}
+        return self._object(self._ask("POST", path, query=query, data=obj, content=JSON))
+
+    def patch_merge(
+        self, api_version: str, kind: str, name: str, patch: Object, namespace: str | None = None
+    ) -> Object:
+        path = self._need(api_version, kind).path(namespace, name)
+        query = {"fieldManager": FIELD_MANAGER}
+        return self._object(self._ask("PATCH", path, query=query, data=patch, content=MERGE))
+
+    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
+        resource = self._kinds.find(api_version, kind)
+        if resource is None:
+            return False
+        answer = self._ask("DELETE", resource.path(namespace, name))
+        if answer.status != 404:
+            self._object(answer)
+        return answer.status != 404
+
+    def version(self) -> str:
+        """What the server calls its version: `v1.37.1`."""
+        return str(self._object(self._ask("GET", "/version"))["gitVersion"])
+
+    def _apply(self, obj: Object, query: Mapping[str, str]) -> Object:
+        meta = obj["metadata"]
+        path = self._need(obj["apiVersion"], obj["kind"]).path(meta.get("namespace"), meta["name"])
+        every = {"fieldManager": FIELD_MANAGER, "force": "true", **query}
+        return self._object(self._ask("PATCH", path, query=every, data=obj, content=APPLY))
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        data: Object | None = None,
+        content: str = "",
+    ) -> Response:
+        body = json.dumps(data).encode() if data is not None else None
+        target = f"{path}?{urlencode(query)}" if query else path
+        headers = {"Content-Type": content} if content else {}
+        answer = self._session.request(method, target, body, headers)
+        for pause in PAUSES:
+            if answer.status not in BUSY:
+                break
+            self._pause(min(answer.retry_after or pause, PAUSES[-1]))
+            answer = self._session.request(method, target, body, headers)
+        return answer
+
+    def _object(self, answer: Response) -> dict[str, Any]:
+        if answer.status >= 400:
+            raise self._error(answer)
+        try:
+            found = json.loads(answer.body)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ApiUnavailable(f"{self.server} answers, but not as a Kubernetes API server does")
+        return found
+
+    def _error(self, answer: Response) -> errors.KubebootError:
+        said = _message(answer.body)
+        if answer.status == 401:
+            return ApiRefused(f"{self.server} does not accept these credentials (401)", status=401)
+        if answer.status == 403:
+            return ApiRefused(f"{self.server} does not allow this (403): {said}", status=403)
+        if answer.status in BUSY:
+            return ApiUnavailable(f"{self.server} is too busy to answer ({answer.status}): {said}")
+        return ApiError(f"the API server says: {said} ({answer.status})", status=answer.status)
+
+    def _need(self, api_version: str, kind: str) -> kinds.Resource:
+        resource = self._kinds.find(api_version, kind)
+        if resource is None:
+            raise ApiError(f"the API server knows no {kind} in {api_version}", status=404)
+        return resource
+
+    def _listed(self, path: str) -> Sequence[Mapping[str, Any]]:
+        answer = self._ask("GET", path)
+        rows: Sequence[Mapping[str, Any]] = () if answer.status == 404 else self._object(answer)["resources"]
+        return rows
+
+
+def connect(endpoint: Endpoint, dialler: dial.Dialler = dial.direct) -> Client:
+    """A client; no connection is made before its first request."""
+    return Client(Session(endpoint, dialler))
+
+
+def from_kubeconfig(
+    data: bytes,
+    dialler: dial.Dialler = dial.direct,
+    read: Callable[[str], bytes | None] | None = None,
+    server: str | None = None,
+) -> Client:
+    """A client for a kubeconfig's current context, or for another `server` with the same credentials.
+
+    `read` is asked for the certificate and key where the kubeconfig names files, as a kubelet's does.
+    """
+    try:
+        config = kubeconfig.decode(data)
+    except ValueError as error:
+        raise errors.ConfigInvalid(f"this is {error}", reason="KB_KUBECONFIG") from None
+
+    def file(path: str) -> bytes:
+        return (read(path) if read and path else None) or b""
+
+    endpoint = Endpoint(
+        server=(server or config.server).rstrip("/"),
+        authority=config.authority,
+        certificate=config.certificate or file(config.certificate_file),
+        key=config.key or file(config.key_file),
+        token=config.token,
+        tls_server_name=config.tls_server_name,
+    )
+    return connect(endpoint, dialler)
+
+
+def _message(body: bytes) -> str:
+    """The API's own words, from a Status object, or the beginning of whatever else it is."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return " ".join(body.decode(errors="replace").split())[:200] or "nothing"
+
+
+def _failing(body: bytes) -> str:
+    """The checks that /readyz lists as failed."""
+    lines = body.decode(errors="replace").splitlines()
+    failed = [line[3:].split()[0] for line in lines if line.startswith("[-]")]
+    return f": {', '.join(failed)}" if failed else ""

@@ -1,0 +1,223 @@
+"""HTTPS requests to one server, from many threads: kept-alive connections, one authority, any way to dial.
+
+It stands on httpcore2, the engine of httpx2, because what a cluster needs is what httpx2's own transport does
+not take: connections that somebody else has dialled, through another machine.
+The library is imported with the first request; kube/client.py tells what each choice costs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from kubeboot import errors
+from kubeboot.kube import dial
+from kubeboot.kube.api import ApiUnavailable
+
+if TYPE_CHECKING:
+    import httpcore2
+
+CONNECT = 1.0
+"""Seconds for a TCP connection, and again for the TLS handshake."""
+ANSWER = 10.0
+CONNECTIONS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """A server and who one is to it. `insecure`, for the first look of a join, verifies nothing.
+
+    Without an authority (PEM) the system's are trusted.
+    """
+
+    server: str
+    authority: bytes = b""
+    certificate: bytes = b""
+    key: bytes = dataclasses.field(default=b"", repr=False)
+    token: str = dataclasses.field(default="", repr=False)
+    tls_server_name: str = ""
+    insecure: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Response:
+    """A status and the whole body."""
+
+    status: int
+    body: bytes
+    retry_after: float | None = None
+
+
+class Session:
+    """Requests to one endpoint. Connects with the first of them."""
+
+    def __init__(self, endpoint: Endpoint, dialler: dial.Dialler = dial.direct) -> None:
+        self.endpoint = endpoint
+        self._dialler = dialler
+        self._lock = threading.Lock()
+        self._pool: httpcore2.ConnectionPool | None = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = ANSWER,
+    ) -> Response:
+        """One request and its whole answer; ApiUnavailable when there is none."""
+        try:
+            return self._twice(method, path, body, {**self._identity(), **(headers or {})}, timeout)
+        except errors.KubebootError:
+            raise
+        except Exception as error:
+            why = _reason(error)
+            if why is None:
+                raise
+            raise ApiUnavailable(
+                f"{self.endpoint.server} does not answer: {why}", hint=_hint(error)
+            ) from error
+
+    def _twice(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
+    ) -> Response:
+        """A kept connection may have died unnoticed; what may be sent again is."""
+        try:
+            return self._send(method, path, body, headers, timeout)
+        except Exception as error:
+            if method == "POST" or not _broken(error):
+                raise
+        return self._send(method, path, body, headers, timeout)
+
+    def close(self) -> None:
+        """Drop every connection."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+            self._pool = None
+
+    def _identity(self) -> dict[str, str]:
+        token = {"Authorization": f"Bearer {self.endpoint.token}"} if self.endpoint.token else {}
+        return {"Accept": "application/json", "User-Agent": "kubeboot", **token}
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
+    ) -> Response:
+        name = {"sni_hostname": self.endpoint.tls_server_name} if self.endpoint.tls_server_name else {}
+        times = {"connect": CONNECT, "read": timeout, "write": timeout, "pool": timeout}
+        answer = self._connections().request(
+            method,
+            self.endpoint.server + path,
+            headers=list(headers.items()),
+            content=body,
+            extensions={"timeout": times, **name},
+        )
+        return Response(answer.status, answer.content, _seconds(answer.headers))
+
+    def _connections(self) -> httpcore2.ConnectionPool:
+        with self._lock:
+            if self._pool is None:
+                self._pool = _pool(self.endpoint, self._dialler)
+            return self._pool
+
+
+def _pool(endpoint: Endpoint, dialler: dial.Dialler) -> httpcore2.ConnectionPool:
+    import httpcore2
+
+    from kubeboot.kube import backend
+
+    return httpcore2.ConnectionPool(
+        ssl_context=context(endpoint),
+        max_connections=CONNECTIONS,
+        keepalive_expiry=60.0,
+        network_backend=backend.Backend(dialler),
+    )
+
+
+def context(endpoint: Endpoint) -> ssl.SSLContext:
+    """TLS as the endpoint asks for it: its authority and no other, its client certificate."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    if endpoint.insecure:
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    try:
+        if endpoint.authority:
+            tls.load_verify_locations(cadata=endpoint.authority.decode())
+        elif not endpoint.insecure:
+            tls.load_default_certs()
+        if endpoint.certificate:
+            with _nameless(endpoint.certificate + b"\n" + endpoint.key) as path:
+                tls.load_cert_chain(path)
+    except (ssl.SSLError, ValueError):
+        raise errors.ConfigInvalid(
+            f"the CA or the client certificate and key for {endpoint.server} cannot be read",
+            reason="KB_CREDENTIALS",
+        ) from None
+    return tls
+
+
+@contextlib.contextmanager
+def _nameless(data: bytes) -> Iterator[str]:
+    """A path to read a secret from: in memory where the system can, for OpenSSL takes keys by path only."""
+    if hasattr(os, "memfd_create"):
+        with open(os.memfd_create("kubeboot"), "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(data)
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with tempfile.NamedTemporaryFile() as named:
+            named.write(data)
+            named.flush()
+            yield named.name
+
+
+def _reason(error: BaseException) -> str | None:
+    """What a failed connection comes from, in words; None for what is a bug rather than a failure."""
+    import httpcore2
+
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not to be trusted: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"it does not speak TLS as expected: {cause.reason or cause}"
+    if any(isinstance(c, TimeoutError | httpcore2.TimeoutException) for c in causes):
+        return "timed out"
+    known = OSError, httpcore2.NetworkError, httpcore2.ProtocolError
+    if isinstance(error, known):
+        last = causes[-1]
+        return (last.strerror if isinstance(last, OSError) else None) or str(error) or "connection closed"
+    return None
+
+
+def _broken(error: BaseException) -> bool:
+    """Whether an established connection broke, rather than none coming about."""
+    import httpcore2
+
+    return isinstance(error, ConnectionError | httpcore2.RemoteProtocolError) and not isinstance(
+        error, ConnectionRefusedError
+    )
+
+
+def _hint(error: BaseException) -> str:
+    if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
+        return "is this address the cluster's API server or load balancer, and the CA its own?"
+    return "check that the API server runs, and that the address and port can be reached from here"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _seconds(headers: list[tuple[bytes, bytes]]) -> float | None:
+    """The Retry-After header, where it is a number."""
+    found = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
+    return float(found) if found.isdigit() else None
