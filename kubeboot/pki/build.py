@@ -107,12 +107,13 @@ def _subject(profile: Profile) -> x509.Name:
 def _builder(
     profile: Profile, public: pem.PublicKey, issuer: x509.Name, at: datetime.datetime
 ) -> x509.CertificateBuilder:
-    builder = x509.CertificateBuilder(
-        issuer_name=issuer,
-        subject_name=_subject(profile),
-        public_key=public,
-        serial_number=x509.random_serial_number(),
-        not_valid_before=at - BACKDATED,
+    builder = (
+        x509.CertificateBuilder()
+        .issuer_name(issuer)
+        .subject_name(_subject(profile))
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(at - BACKDATED)
     )
     if profile.names:
         builder = builder.add_extension(x509.SubjectAlternativeName(general_names(profile.names)), False)
