@@ -1,7 +1,5 @@
 """Files of this machine: a reader, or a power cut, sees the old bytes or the new, never a mixture."""
 
-# ruff: noqa: PTH - system calls on paths as they were given
-
 from __future__ import annotations
 
 import contextlib

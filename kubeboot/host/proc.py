@@ -1,7 +1,5 @@
 """What /proc and /sys of this machine say."""
 
-# ruff: noqa: PTH - system calls on paths as they were given
-
 from __future__ import annotations
 
 import dataclasses
