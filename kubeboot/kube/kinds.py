@@ -63,7 +63,7 @@ KNOWN: Mapping[tuple[str, str], Resource] = MappingProxyType(
 
 
 class Kinds:
-    """The resources of one API server. `listed` gives the rows of an API version, as discovery returns them."""
+    """The resources of one API server; `listed` gets the rows of an API version from its path."""
 
     def __init__(self, listed: Callable[[str], Sequence[Mapping[str, Any]]]) -> None:
         self._listed = listed

@@ -43,12 +43,12 @@ class EnsureObject(Step):
     def _compare(self, see: View, obj: Object) -> Check:
         live = see.api.get(*address(obj))
         if live is None:
-            return Drift(f"there is no {label(obj)} yet")
+            return Drift(f"create {label(obj)}", "create", self._diff({}, obj))
         has, wants = comparable(live, obj), comparable(see.api.dry_run(obj), obj)
         if has == wants:
             return Ok()
         where = ", ".join(differences(has, wants))
-        return Drift(f"{label(obj)} differs in {where}", "change", self._diff(has, wants))
+        return Drift(f"change {label(obj)}: {where}", "change", self._diff(has, wants))
 
     def _diff(self, has: Object, wants: Object) -> str | None:
         return None if self.secret or wants.get("kind") == "Secret" else unified(has, wants)
@@ -108,5 +108,5 @@ def _differences(has: Mapping[str, Any], wants: Mapping[str, Any], path: str, de
 
 def unified(has: Object, wants: Object) -> str:
     """A unified diff of both as YAML."""
-    old, new = (render.dump(obj).splitlines(keepends=True) for obj in (has, wants))
-    return "".join(difflib.unified_diff(old, new, "live", "wanted"))
+    old, new = (render.dump(obj).splitlines(keepends=True) if obj else [] for obj in (has, wants))
+    return "".join(difflib.unified_diff(old, new, "live" if has else "/dev/null", "wanted"))
