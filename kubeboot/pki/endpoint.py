@@ -23,6 +23,13 @@ def host_of(endpoint: str) -> str:
     return endpoint.rpartition(":")[0] if ":" in endpoint else endpoint
 
 
+def split(text: str, port: int) -> tuple[str, int]:
+    """Host and port of an endpoint; `port` where it names none."""
+    host = host_of(text)
+    rest = text.removeprefix(f"[{host}]").removeprefix(host)
+    return host, int(rest[1:]) if rest.startswith(":") else port
+
+
 def join(host: str, port: int) -> str:
     """Host and port in one string; an IPv6 address gets its brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
