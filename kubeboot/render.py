@@ -16,7 +16,7 @@ import yaml
 def _environment() -> jinja2.Environment:
     packaged = Path(str(resources.files("kubeboot"))) / "templates"
     source = Path(__file__).parent.parent / "templates"
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([p for p in (packaged, source) if p.is_dir()]),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
@@ -24,6 +24,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 - configs, not HTML
     )
+    environment.filters["quoted"] = quoted
+    return environment
 
 
 def template(name: str, **values: object) -> str:
@@ -38,6 +40,11 @@ def dump(data: Mapping[str, Any]) -> str:
 
 def dump_all(documents: list[Mapping[str, Any]]) -> str:
     return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=4096)
+
+
+def quoted(text: str) -> str:
+    """A YAML scalar in double quotes, on one line, whatever is in it; in templates: `{{ value | quoted }}`."""
+    return yaml.dump(text, Dumper=yaml.CSafeDumper, default_style='"', width=1 << 30).rstrip("\n")
 
 
 def load(text: str | bytes) -> Any:  # noqa: ANN401 - YAML is untyped; callers validate

@@ -1,0 +1,192 @@
+"""kube-apiserver, kube-controller-manager and kube-scheduler as static pods, and the wait between them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kubeboot import render
+from kubeboot.artifacts.api import Catalog
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec, Component
+from kubeboot.engine.step import Impact, Ref, Step, View
+from kubeboot.engine.values import Values
+from kubeboot.kube.api import ApiUnavailable
+from kubeboot.pki import endpoint
+from kubeboot.steps import basic, pod_logs, static_pod
+from kubeboot.steps import component_flags as flags
+from kubeboot.steps.static_pod import INPUTS, PKI, EnsureStaticPod, Probe, StaticPod, Volume
+
+READY = "control-plane/ready"
+_ENDPOINT = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
+_TRUST = (
+    ("ca-certs", "/etc/ssl/certs"),
+    ("etc-ca-certificates", "/etc/ca-certificates"),
+    ("etc-pki-ca-trust", "/etc/pki/ca-trust"),
+    ("etc-pki-tls-certs", "/etc/pki/tls/certs"),
+    ("usr-local-share-ca-certificates", "/usr/local/share/ca-certificates"),
+    ("usr-share-ca-certificates", "/usr/share/ca-certificates"),
+)
+"""Where distributions keep the public authorities, for webhooks and OIDC."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ApiServerReady:
+    """This machine's API server answers /readyz, and it is the one that its manifest asks for."""
+
+    node: str
+    deadline: float = 240.0
+    sentence: str = "the API server to be ready"
+
+    def look(self, see: View, vals: Values) -> str | None:
+        last = see.api.ready()
+        if last is not None:
+            return last
+        wanted, running = self._wanted(see), self._running(see)
+        if running in (None, wanted):
+            return None
+        return "the API server still runs with its old manifest"
+
+    def explain(self, see: View) -> str:
+        return pod_logs.explain(see.host, self.node, ("kube-apiserver", "etcd"))
+
+    def _wanted(self, see: View) -> str | None:
+        manifest = see.host.read(f"{static_pod.MANIFESTS}/kube-apiserver.yaml")
+        return None if manifest is None else render.load(manifest)["metadata"]["annotations"].get(INPUTS)
+
+    def _running(self, see: View) -> str | None:
+        """From the mirror pod; None where there is none yet (a first start), or nobody may read it yet."""
+        try:
+            found = see.api.get("v1", "Pod", f"kube-apiserver-{self.node}", "kube-system")
+        except ApiUnavailable:
+            return None
+        return found["metadata"].get("annotations", {}).get(INPUTS) if found else None
+
+
+def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
+    """The API server's manifest goes before the kubelet; the others wait for it, so that none crash-loops."""
+    first = apiserver(spec, node, catalog.image("kube-apiserver").name)
+    others = (
+        controller_manager(spec, catalog.image("kube-controller-manager").name),
+        scheduler(spec, catalog.image("kube-scheduler").name),
+    )
+    return (
+        _manifest(node, first, Impact.API_GAP, "pki/"),
+        _ready(node),
+        *(
+            _manifest(node, pod, Impact.RESTART, READY, f"kubeconfig/{pod.name.removeprefix('kube-')}")
+            for pod in others
+        ),
+    )
+
+
+def _manifest(node: NodeSettings, pod: StaticPod, impact: Impact, *after: Ref) -> Step:
+    return EnsureStaticPod(
+        id=f"control-plane/{pod.name}",
+        title=f"Write {pod.name}'s static pod",
+        on=node.name,
+        after=frozenset(after),
+        impact=impact,
+        pod=pod,
+    )
+
+
+def _ready(node: NodeSettings) -> Step:
+    return basic.Await(
+        id=READY,
+        title="Wait for the API server",
+        on=node.name,
+        after=frozenset({"control-plane/kube-apiserver", "etcd/manifest", "kubelet/service"}),
+        condition=ApiServerReady(node.name),
+        cost=4.0,
+    )
+
+
+def apiserver(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
+    """kube-apiserver, which talks to the etcd beside it."""
+    port = spec.api_server.bind_port
+    pod = _pod(
+        "kube-apiserver",
+        image,
+        spec.api_server,
+        arguments=flags.apiserver(spec, node),
+        port=port,
+        probes=static_pod.probes("/livez", "/readyz", "/livez"),
+        volumes=(*_trust(), _PKI_VOLUME),
+        cpu="250m",
+        inputs=(f"{PKI}/etcd/ca.crt", f"{PKI}/sa.key", f"{PKI}/sa.pub"),
+    )
+    return dataclasses.replace(
+        pod,
+        probe_host=node.address,
+        annotations=((_ENDPOINT, endpoint.join(node.address, port)),),
+        capabilities=("NET_BIND_SERVICE",),
+    )
+
+
+def controller_manager(spec: ClusterSpec, image: str) -> StaticPod:
+    """kube-controller-manager, which signs certificates and tokens."""
+    return _pod(
+        "kube-controller-manager",
+        image,
+        spec.controller_manager,
+        arguments=flags.controller_manager(spec),
+        port=10257,
+        probes=static_pod.probes("/healthz", None, "/healthz"),
+        volumes=(*_trust(), _PKI_VOLUME, _kubeconfig_volume("controller-manager")),
+        cpu="200m",
+        inputs=(f"{flags.KUBERNETES}/controller-manager.conf", f"{PKI}/ca.crt", f"{PKI}/sa.key"),
+    )
+
+
+def scheduler(spec: ClusterSpec, image: str) -> StaticPod:
+    """kube-scheduler."""
+    return _pod(
+        "kube-scheduler",
+        image,
+        spec.scheduler,
+        arguments=flags.scheduler(),
+        port=10259,
+        probes=static_pod.probes("/livez", "/readyz", "/livez"),
+        volumes=(_kubeconfig_volume("scheduler"),),
+        cpu="100m",
+        inputs=(f"{flags.KUBERNETES}/scheduler.conf",),
+    )
+
+
+def _pod(
+    name: str,
+    image: str,
+    component: Component,
+    *,
+    arguments: flags.Flags,
+    port: int,
+    probes: tuple[Probe, ...],
+    volumes: tuple[Volume, ...],
+    cpu: str,
+    inputs: tuple[str, ...],
+) -> StaticPod:
+    """What the three components share."""
+    theirs, files = static_pod.extras(component)
+    return StaticPod(
+        name=name,
+        image=image,
+        command=static_pod.command(name, arguments, component.extra_args),
+        port=port,
+        probes=probes,
+        volumes=static_pod.merge(volumes, theirs),
+        requests=(("cpu", cpu),),
+        inputs=(*inputs, *files),
+        variables=tuple((v.name, v.value) for v in component.extra_envs),
+    )
+
+
+_PKI_VOLUME = Volume("k8s-certs", PKI, PKI)
+
+
+def _kubeconfig_volume(name: str) -> Volume:
+    path = f"{flags.KUBERNETES}/{name}.conf"
+    return Volume("kubeconfig", path, path, kind="FileOrCreate")
+
+
+def _trust() -> tuple[Volume, ...]:
+    return tuple(Volume(name, path, path, optional=True) for name, path in _TRUST)

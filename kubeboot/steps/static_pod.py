@@ -1,0 +1,153 @@
+"""A static pod as data, and the step that keeps its manifest and restarts it when what it reads changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from kubeboot import render
+from kubeboot.config.spec import Argument, Component, HostPathMount
+from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
+from kubeboot.engine.undo import Undo
+from kubeboot.engine.values import Values
+from kubeboot.host.api import HostView
+from kubeboot.steps import basic, paths
+
+MANIFESTS = "/etc/kubernetes/manifests"
+PKI = "/etc/kubernetes/pki"
+INPUTS = "kubeboot.io/inputs"
+UNKNOWN = "known once the files that it reads are there"
+_MODE = 0o600
+
+
+@dataclasses.dataclass(frozen=True)
+class Volume:
+    """A path of the machine in the container (`path` empty: a directory in memory).
+
+    `optional` ones are left out where the machine does not have the path.
+    """
+
+    name: str
+    path: str
+    mount_path: str
+    read_only: bool = True
+    kind: str = "DirectoryOrCreate"
+    optional: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """An HTTP probe of the pod's port; times in seconds."""
+
+    kind: Literal["liveness", "readiness", "startup"]
+    path: str
+    delay: int
+    period: int
+    failures: int
+    timeout: int = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class StaticPod:
+    """One container on the host's network. `inputs` are files that the process reads only when it starts."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    port: int
+    probes: tuple[Probe, ...]
+    volumes: tuple[Volume, ...]
+    requests: tuple[tuple[str, str], ...]
+    inputs: tuple[str, ...]
+    probe_host: str = "127.0.0.1"
+    probe_scheme: Literal["HTTP", "HTTPS"] = "HTTPS"
+    annotations: tuple[tuple[str, str], ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    capabilities: tuple[str, ...] = ()
+    tier: str = "control-plane"
+    user: int | None = None
+    grace: int | None = None
+
+    @property
+    def path(self) -> str:
+        """Where its manifest is."""
+        return f"{MANIFESTS}/{self.name}.yaml"
+
+    def render(self, inputs: str, present: Iterable[str] = ()) -> str:
+        """The manifest; `present` are the optional volumes' paths that the machine has."""
+        there = frozenset(present)
+        volumes = tuple(v for v in self.volumes if not v.optional or v.path in there)
+        return render.template("static-pods/pod.yaml.j2", pod=self, volumes=volumes, inputs=inputs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureStaticPod(Step):
+    """A manifest whose annotation changes with every file that its process reads at start.
+
+    The kubelet restarts a static pod when its manifest changes, so that the annotation is what makes a
+    renewed authority or kubeconfig take effect, also after a run that was killed between the two.
+    """
+
+    pod: StaticPod
+    impact: Impact = Impact.RESTART
+
+    def check(self, see: View, vals: Values) -> Check:
+        path, wanted, found = self.pod.path, self._manifest(see.host), see.host.read(self.pod.path)
+        if found is None:
+            return Drift(f"create {path}", "create", basic.unified(path, b"", wanted))
+        if found != wanted:
+            return Drift(f"change {path}", "change", basic.unified(path, found, wanted))
+        stat = see.host.stat(path)
+        wrong = paths.mode_drift(stat, _MODE, "root:root") if stat else None
+        return Drift(f"{path}: {wrong}", "change") if wrong else Ok()
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return paths.undo(see, self.pod.path)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        do.host.write(self.pod.path, self._manifest(do.host), _MODE)
+
+    def _manifest(self, host: HostView) -> bytes:
+        present = tuple(v.path for v in self.pod.volumes if v.optional and host.stat(v.path))
+        sums = tuple(host.sha256(path) for path in self.pod.inputs)
+        return self.pod.render(self._inputs(sums, present), present).encode()
+
+    def _inputs(self, sums: Sequence[str | None], present: Sequence[str]) -> str:
+        known = [s for s in sums if s is not None]
+        if len(known) != len(sums):
+            return UNKNOWN
+        return basic.digest(self.pod.render("", present), *known)[:32]
+
+
+def command(name: str, defaults: Iterable[tuple[str, str]], extra: Sequence[Argument]) -> tuple[str, ...]:
+    """As kubeadm writes it: the defaults sorted, less those that `extra` names, then `extra` as it is."""
+    named = {argument.name for argument in extra}
+    kept = sorted((flag, value) for flag, value in defaults if flag not in named)
+    given = [(argument.name, argument.value) for argument in extra]
+    return (name, *(f"--{flag}={value}" for flag, value in [*kept, *given]))
+
+
+def extras(component: Component) -> tuple[tuple[Volume, ...], tuple[str, ...]]:
+    """A component's own volumes, and those of them that are files, which are read at start."""
+    volumes = tuple(map(_volume, component.extra_volumes))
+    return volumes, tuple(v.path for v in volumes if v.kind.startswith("File"))
+
+
+def _volume(mount: HostPathMount) -> Volume:
+    return Volume(mount.name, mount.host_path, mount.mount_path, mount.read_only, mount.path_type)
+
+
+def merge(ours: Sequence[Volume], theirs: Sequence[Volume]) -> tuple[Volume, ...]:
+    """Volumes by name; the user's win."""
+    named = {volume.name: volume for volume in (*ours, *theirs)}
+    return tuple(named[name] for name in sorted(named))
+
+
+def probes(live: str, ready: str | None, start: str) -> tuple[Probe, ...]:
+    """kubeadm's liveness and readiness probes, and a startup probe that notices within a second, not twenty.
+
+    The budget for starting stays four minutes.
+    """
+    readiness = (Probe("readiness", ready, 0, 1, 3),) if ready else ()
+    return (Probe("liveness", live, 10, 10, 8), *readiness, Probe("startup", start, 0, 1, 240))
