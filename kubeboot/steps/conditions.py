@@ -1,0 +1,155 @@
+"""What is waited for in the cluster's API. An API that does not answer is one more thing last seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kubeboot.engine.step import View
+from kubeboot.engine.values import Values
+from kubeboot.kube.api import ApiUnavailable, Object
+
+KUBELET = "kubelet.service"
+_LINES = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class _OfNode:
+    """What a Node tells of itself. `name` is the Node's, and the machine's that is asked why not."""
+
+    name: str
+    deadline: float = 120.0
+
+    def look(self, see: View, vals: Values) -> str | None:
+        try:
+            found = see.api.get("v1", "Node", self.name)
+        except ApiUnavailable as error:
+            return error.message
+        return f"there is no Node {self.name} yet" if found is None else self.lacks(found)
+
+    def lacks(self, node: Object) -> str | None:
+        """What of the condition the Node does not show yet."""
+        raise NotImplementedError
+
+    def explain(self, see: View) -> str:
+        return see.host.journal_tail(KUBELET, _LINES)
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRegistered(_OfNode):
+    """The kubelet has made its Node."""
+
+    @property
+    def sentence(self) -> str:
+        return f"the kubelet to register {self.name}"
+
+    def lacks(self, node: Object) -> str | None:
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeHasPodCidr(_OfNode):
+    """The controller manager has given the Node its range of pod addresses."""
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} to be given a pod network"
+
+    def lacks(self, node: Object) -> str | None:
+        return None if node.get("spec", {}).get("podCIDR") else f"{self.name} has no podCIDR yet"
+
+    def explain(self, see: View) -> str:
+        return "kube-controller-manager assigns it; see its log, and whether the pod subnet is used up"
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeReady(_OfNode):
+    """The Node says Ready."""
+
+    deadline: float = 240.0
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name} to be Ready"
+
+    def lacks(self, node: Object) -> str | None:
+        return None if is_ready(node) else _why(node, "Ready") or f"{self.name} has not reported yet"
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectExists:
+    """Somebody has made an object."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str | None = None
+    deadline: float = 120.0
+
+    @property
+    def sentence(self) -> str:
+        where = f" in {self.namespace}" if self.namespace else ""
+        return f"{self.kind} {self.name}{where}"
+
+    def look(self, see: View, vals: Values) -> str | None:
+        try:
+            found = see.api.get(self.api_version, self.kind, self.name, self.namespace)
+        except ApiUnavailable as error:
+            return error.message
+        return None if found is not None else "it is not there yet"
+
+    def explain(self, see: View) -> str:
+        return "a controller of kube-controller-manager makes it; see its log"
+
+
+@dataclasses.dataclass(frozen=True)
+class DeploymentAvailable:
+    """Every replica of a Deployment's present generation is available."""
+
+    name: str
+    namespace: str
+    deadline: float = 240.0
+
+    @property
+    def sentence(self) -> str:
+        return f"Deployment {self.namespace}/{self.name} to be available"
+
+    def look(self, see: View, vals: Values) -> str | None:
+        try:
+            found = see.api.get("apps/v1", "Deployment", self.name, self.namespace)
+        except ApiUnavailable as error:
+            return error.message
+        return "it is not there yet" if found is None else _unavailable(found)
+
+    def explain(self, see: View) -> str:
+        try:
+            found = see.api.get("apps/v1", "Deployment", self.name, self.namespace) or {}
+        except ApiUnavailable as error:
+            return error.message
+        return "\n".join(f"{c['type']}: {c.get('message', '')}" for c in _conditions(found))
+
+
+def is_ready(node: Object) -> bool:
+    """Whether a Node reports that it is ready."""
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in _conditions(node))
+
+
+def _why(obj: Object, kind: str) -> str | None:
+    return next(
+        (str(c.get("message") or c.get("reason")) for c in _conditions(obj) if c["type"] == kind), None
+    )
+
+
+def _conditions(obj: Object) -> Iterator[Mapping[str, Any]]:
+    yield from obj.get("status", {}).get("conditions") or ()
+
+
+def _unavailable(deployment: Object) -> str | None:
+    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+        return "its change has not been seen yet"
+    counts = {name: status.get(f"{name}Replicas", 0) for name in ("updated", "available")}
+    if all(count >= wanted for count in counts.values()):
+        return None
+    return ", ".join(f"{count} of {wanted} {name}" for name, count in counts.items())
