@@ -11,7 +11,7 @@ from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Key, Secret, Values
 from kubeboot.pki import build, inspect, pem, table
-from kubeboot.steps import credentials
+from kubeboot.steps import credentials, paths
 from kubeboot.steps.credentials import PairFiles
 
 AUTHORITIES: Mapping[str, Key[Secret[build.Pair]]] = MappingProxyType(
@@ -69,7 +69,7 @@ class EnsureAuthority(Step):
     def undo(self, see: View) -> Sequence[Undo]:
         if see.host.stat(self.files.certificate) is not None:
             return self.files.modes_before(see)
-        return (*self.files.key_before(see), *credentials.before(see, self.files.certificate))
+        return (*self.files.key_before(see), *paths.undo(see, self.files.certificate))
 
     def apply(self, do: Target, vals: Values) -> None:
         key = credentials.ensure_key(do, self.files.key, self.algorithm)
@@ -109,7 +109,7 @@ class EnsureCaCertificate(Step):
         return Ok()
 
     def undo(self, see: View) -> Sequence[Undo]:
-        return credentials.before(see, self.path)
+        return paths.undo(see, self.path)
 
     def apply(self, do: Target, vals: Values) -> None:
         do.host.write(self.path, self.data, credentials.CERTIFICATE_MODE)

@@ -15,7 +15,7 @@ from kubeboot.engine.step import Check, Drift, Later, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.pki import build, inspect, pem, table
-from kubeboot.steps import authorities, credentials
+from kubeboot.steps import authorities, credentials, paths
 from kubeboot.steps.credentials import PairFiles
 
 RENEW_DAYS = 30
@@ -54,7 +54,7 @@ class EnsureCertificate(Step):
         return self.files.check_modes(see)
 
     def undo(self, see: View) -> Sequence[Undo]:
-        return (*self.files.key_before(see), *credentials.before(see, self.files.certificate))
+        return (*self.files.key_before(see), *paths.undo(see, self.files.certificate))
 
     def apply(self, do: Target, vals: Values) -> None:
         signer = vals.need(authorities.AUTHORITIES[self.row.signer]).reveal()
@@ -104,7 +104,7 @@ class EnsureKeyPair(Step):
     def undo(self, see: View) -> Sequence[Undo]:
         if see.host.stat(self.files.certificate) is not None:
             return self.files.modes_before(see)
-        return (*self.files.key_before(see), *credentials.before(see, self.files.certificate))
+        return (*self.files.key_before(see), *paths.undo(see, self.files.certificate))
 
     def apply(self, do: Target, vals: Values) -> None:
         key = credentials.ensure_key(do, self.files.key, self.algorithm)

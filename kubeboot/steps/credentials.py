@@ -6,8 +6,9 @@ import dataclasses
 import posixpath
 
 from kubeboot.engine.step import Blocked, Check, Drift, Ok, Target, View
-from kubeboot.engine.undo import RemovePath, RemoveTree, RestoreFile, RestoreLink, RestoreMode, Undo
+from kubeboot.engine.undo import RestoreMode, Undo
 from kubeboot.pki import build, pem, table
+from kubeboot.steps import paths
 
 KEY_MODE = 0o600
 CERTIFICATE_MODE = 0o644
@@ -44,7 +45,7 @@ class PairFiles:
     def key_before(self, see: View) -> tuple[Undo, ...]:
         """What takes `ensure_key` and `protect` back; a usable key is not even copied."""
         if usable_key(see.host.read(self.key)) is None:
-            return before(see, self.key)
+            return paths.undo(see, self.key)
         return mode_before(see, self.key, KEY_MODE)
 
 
@@ -82,16 +83,6 @@ def exposed(see: View, path: str, mode: int) -> str | None:
     return f"{name} belongs to user {stat.uid} instead of root" if stat.uid else None
 
 
-def before(see: View, path: str) -> tuple[Undo, ...]:
-    """What takes a write to `path` back, together with the directories that it makes."""
-    stat = see.host.stat(path)
-    if stat is None:
-        return (*_made(see, posixpath.dirname(path)), RemovePath(path))
-    if stat.target is not None:
-        return (RestoreLink(path, stat.target),)
-    return (RestoreFile(path, see.host.sha256(path) or "", stat.mode, _owner(stat.uid, stat.gid)),)
-
-
 def unusable(message: str) -> Blocked:
     """Something that only a backup can mend, because the cluster depends on what it was."""
     hint = "restore it from a backup, or, to begin anew, run `kubeboot reset` first"
@@ -103,15 +94,4 @@ def mode_before(see: View, path: str, mode: int) -> tuple[Undo, ...]:
     stat = see.host.stat(path)
     if stat is None or not exposed(see, path, mode):
         return ()
-    return (RestoreMode(path, stat.mode, _owner(stat.uid, stat.gid)),)
-
-
-def _made(see: View, directory: str) -> tuple[Undo, ...]:
-    """The topmost directory that is missing: nobody's files can be in it."""
-    if see.host.stat(directory) is not None:
-        return ()
-    return _made(see, posixpath.dirname(directory)) or (RemoveTree(directory),)
-
-
-def _owner(uid: int, gid: int) -> str:
-    return "root:root" if (uid, gid) == (0, 0) else f"{uid}:{gid}"
+    return (RestoreMode(path, stat.mode, f"{stat.uid}:{stat.gid}"),)

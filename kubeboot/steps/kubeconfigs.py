@@ -13,7 +13,7 @@ from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.pki import build, endpoint, inspect, kubeconfig, pem, table
 from kubeboot.pki.kubeconfig import Kubeconfig
-from kubeboot.steps import authorities, certificates, credentials, kubelet_identity
+from kubeboot.steps import authorities, certificates, credentials, kubelet_identity, paths
 
 KUBELET = f"{table.KUBECONFIGS}/kubelet.conf"
 MODE = 0o600
@@ -45,7 +45,7 @@ class EnsureKubeconfig(Step):
         )
 
     def undo(self, see: View) -> Sequence[Undo]:
-        return credentials.before(see, self.identity.path)
+        return paths.undo(see, self.identity.path)
 
     def apply(self, do: Target, vals: Values) -> None:
         signer = vals.need(authorities.CA).reveal()
@@ -120,7 +120,7 @@ class EnsureKubeletKubeconfig(Step):
         return Drift(f"kubelet.conf {' and '.join(wrong)}", "change") if wrong else check_mode(see, KUBELET)
 
     def undo(self, see: View) -> Sequence[Undo]:
-        return credentials.before(see, KUBELET)
+        return paths.undo(see, KUBELET)
 
     def apply(self, do: Target, vals: Values) -> None:
         wanted = self._wanted(vals)

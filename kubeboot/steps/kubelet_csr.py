@@ -20,7 +20,7 @@ from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiUnavailable, Object
 from kubeboot.pki import build, pem, table
-from kubeboot.steps import credentials, kubelet_identity
+from kubeboot.steps import credentials, kubelet_identity, paths
 from kubeboot.steps.kubelet_identity import Identity
 
 KEY = f"{kubelet_identity.STORE}/kubelet-client.key.tmp"
@@ -132,7 +132,7 @@ class RequestCertificate(Step):
         return Drift(f"the kubelet's last request was {reason}", "change") if reason else Ok()
 
     def undo(self, see: View) -> Sequence[Undo]:
-        return credentials.before(see, KEY)
+        return paths.undo(see, KEY)
 
     def apply(self, do: Target, vals: Values) -> None:
         profile = self.identity.profile

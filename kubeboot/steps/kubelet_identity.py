@@ -15,7 +15,7 @@ from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.pki import build, inspect, pem, table
-from kubeboot.steps import authorities, credentials
+from kubeboot.steps import authorities, credentials, paths
 
 STORE = "/var/lib/kubelet/pki"
 CURRENT = f"{STORE}/kubelet-client-current.pem"
@@ -77,7 +77,7 @@ def undo(see: View) -> tuple[Undo, ...]:
     link = see.host.stat(CURRENT)
     target = _target(link.target) if link and link.target else OURS
     modes = () if target == OURS else credentials.mode_before(see, target, credentials.KEY_MODE)
-    return (*credentials.before(see, OURS), *credentials.before(see, CURRENT), *modes)
+    return (*paths.undo(see, OURS), *paths.undo(see, CURRENT), *modes)
 
 
 def _target(text: str) -> str:

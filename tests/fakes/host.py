@@ -82,6 +82,9 @@ class File:
     mode: int = 0o644
     owner: str = "root:root"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "owner", by_name(self.owner))
+
 
 @dataclasses.dataclass(frozen=True)
 class Dir:
@@ -89,6 +92,9 @@ class Dir:
 
     mode: int = 0o755
     owner: str = "root:root"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "owner", by_name(self.owner))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +110,12 @@ def ids(owner: str) -> tuple[int, int]:
     user, _, group = owner.partition(":")
     uid, gid = (int(word) if word.isdigit() else ACCOUNTS[word] for word in (user, group or user))
     return uid, gid
+
+
+def by_name(owner: str) -> str:
+    """`0:0` and `root:root` are the same owner, so snapshots know only one of them."""
+    names = {number: name for name, number in ACCOUNTS.items()}
+    return ":".join(names.get(number, str(number)) for number in ids(owner))
 
 
 class FakeHost:

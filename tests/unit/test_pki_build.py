@@ -23,9 +23,9 @@ from kubeboot import errors
 from kubeboot.config import spec
 from kubeboot.pki import build, inspect, pem, table
 from kubeboot.pki.table import Profile
+from tests.fakes.pki import AT, authority, leaf
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
-AT = datetime.datetime(2026, 6, 1, 12, 0, tzinfo=datetime.UTC)
 SITE = table.Site(
     node="cp-1",
     address="10.0.0.11",
@@ -36,25 +36,6 @@ SITE = table.Site(
     etcd_server_sans=("etcd.example.org",),
     etcd_peer_sans=("10.9.9.9",),
 )
-
-
-def authority(
-    name: str = "kubernetes", algorithm: str = "ECDSA-P256", at: datetime.datetime = AT
-) -> build.Pair:
-    key = build.new_key(algorithm)
-    return build.Pair(build.authority(name, key, days=3650, at=at), pem.encode_key(key))
-
-
-def leaf(
-    profile: Profile,
-    signer: build.Pair,
-    at: datetime.datetime = AT,
-    days: int = 365,
-    algorithm: str = "ECDSA-P256",
-) -> build.Pair:
-    key = build.new_key(algorithm)
-    made = build.certificate(profile, key.public_key(), signer, days=days, at=at)
-    return build.Pair(made, pem.encode_key(key))
 
 
 def _everything() -> dict[str, bytes]:

@@ -9,7 +9,7 @@ import pytest
 
 from kubeboot.pki import build, inspect, pem
 from kubeboot.pki.table import Profile, Usage
-from tests.unit.test_pki_build import AT, authority, leaf
+from tests.fakes.pki import AT, authority, leaf
 
 CA = authority()
 WANTED = Profile("kube-apiserver", ("ops",), (Usage.SERVER,), ("kubernetes", "10.0.0.5", "::1"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kubeboot import render
 from kubeboot.pki import endpoint, kubeconfig
 from kubeboot.pki.kubeconfig import Kubeconfig
-from tests.unit.test_pki_build import authority
+from tests.fakes.pki import authority
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 ADMIN = Kubeconfig(

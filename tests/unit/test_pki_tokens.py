@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kubeboot import errors
 from kubeboot.pki import jws, pem, pins, sealed, tokens
 from kubeboot.pki.tokens import BootstrapToken
-from tests.unit.test_pki_build import authority
+from tests.fakes.pki import authority
 
 PARTS = st.builds(
     BootstrapToken,
