@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kubeboot import errors
 from kubeboot.artifacts import bundle, oci, pack
-from vagrant.lablib import build_debian, build_files, build_layers, build_source, build_upstream, cache, lock
+from lablib import build_debian, build_files, build_layers, build_source, build_upstream, cache, lock
 
 Say = Callable[[str], None]
 
@@ -24,14 +25,26 @@ def bundle_path(locked: lock.Lock | None = None) -> Path:
 
 def bundle_key(locked: lock.Lock) -> str:
     """Changes with everything that a bundle is made from, the code that packs it included."""
-    code = [Path(each.__file__) for each in (build_layers, build_files, build_debian, bundle, oci, pack)]
+    code = [_source(each) for each in (build_layers, build_files, build_debian, bundle, oci, pack)]
     return cache.key_of(locked.data, locked.arch, [each.key for each in locked.executables.values()], code)
 
 
 def build(say: Say) -> Path:
     """Make what is missing; the bundle's path. Whatever was made before an interruption is used."""
     locked = lock.load()
-    return cache.cached("bundle", bundle_key(locked), lambda target: _make_bundle(locked, target, say)) / BUNDLE
+    return (
+        cache.cached("bundle", bundle_key(locked), lambda target: _make_bundle(locked, target, say)) / BUNDLE
+    )
+
+
+def prune(say: Say) -> None:
+    """Remove from the cache what this checkout's lock replaced."""
+    locked = lock.load()
+    current = {each.name: each.key for each in locked.executables.values()}
+    current |= {"bundle": bundle_key(locked), "debian": debian_key(locked)}
+    for name, key in current.items():
+        for gone in cache.prune(name, key):
+            say(f"removed {gone}")
 
 
 def bundle_sum(path: Path) -> str:
@@ -50,13 +63,17 @@ def executables(locked: lock.Lock, say: Say) -> Mapping[str, Path]:
 
 def debian_root(locked: lock.Lock, say: Say) -> Path:
     """The unpacked Debian packages."""
-    key = cache.key_of(locked.data["debian"], locked.arch, Path(build_debian.__file__))
 
     def make(target: Path) -> None:
         say("Debian packages …")
         build_debian.unpack(locked.debian, locked.arch, target)
 
-    return cache.cached("debian", key, make)
+    return cache.cached("debian", debian_key(locked), make)
+
+
+def debian_key(locked: lock.Lock) -> str:
+    """Changes with the packages that are asked for, not with their updates."""
+    return cache.key_of(locked.data["debian"], locked.arch, _source(build_debian))
 
 
 def _executable(each: lock.Executable, arch: str, releases: build_upstream.Releases, say: Say) -> Path:
@@ -71,9 +88,7 @@ def _executable(each: lock.Executable, arch: str, releases: build_upstream.Relea
     return cache.cached(each.name, each.key, make) / each.name
 
 
-def _from_anywhere(
-    each: lock.Executable, arch: str, releases: build_upstream.Releases, target: Path
-) -> str:
+def _from_anywhere(each: lock.Executable, arch: str, releases: build_upstream.Releases, target: Path) -> str:
     upstream = each.recipe.module.upstream if isinstance(each.recipe, lock.GoRecipe) else None
     if upstream and releases.fetch(upstream, each.name, arch, target):
         return "the upstream's release"
@@ -132,6 +147,10 @@ def _expect_versions(locked: lock.Lock, debian: Path) -> None:
         tag = image.name.rpartition(":")[2]
         if image.package and (found := build_debian.version(debian, image.package)) != tag:
             raise errors.ConfigInvalid(f"{image.name}: Debian has {found}", hint="change lab.lock.yaml")
+
+
+def _source(module: types.ModuleType) -> Path:
+    return Path(str(module.__file__))
 
 
 def _numbered(say: Say, number: int, count: int) -> Say:

@@ -1,7 +1,7 @@
 """A directory of unpacked Debian packages: what image layers take their files from.
 
-Nothing is installed and root is not needed: apt works in a directory of its own, checks Debian's signatures and
-resolves the dependencies; the packages are unpacked into a merged /usr.
+Nothing is installed and root is not needed: apt works in a directory of its own, checks Debian's signatures
+and resolves the dependencies; the packages are unpacked into a merged /usr.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from kubeboot import errors
-from vagrant.lablib import lock, tools
+from lablib import lock, tools
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 VERSIONS = "versions"

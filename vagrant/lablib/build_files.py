@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kubeboot import errors
-from vagrant.lablib import tools
+from lablib import tools
 
 _LIBRARIES = ("usr/lib/{triplet}", "usr/lib")
 _TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
@@ -80,6 +80,8 @@ def _is_dynamic(real: Path) -> bool:
         head = file.read(4096)
     if head[:4] != b"\x7fELF":
         return False
-    start, size, count = (int.from_bytes(head[at : at + n], "little") for at, n in ((32, 8), (54, 2), (56, 2)))
+    start, size, count = (
+        int.from_bytes(head[at : at + n], "little") for at, n in ((32, 8), (54, 2), (56, 2))
+    )
     kinds = (int.from_bytes(head[start + i * size : start + i * size + 4], "little") for i in range(count))
     return 2 in kinds

@@ -10,15 +10,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kubeboot.artifacts import oci
-from vagrant.lablib import build_files, lock
+from lablib import build_files, lock
 
+_CAPABILITY_HEADER = "SCHILY.xattr.security.capability"
 _CAPABILITIES = {"cap_net_bind_service": 10}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """One entry of a layer. `content`: a directory (None), a file (path or bytes) or a link's target (str)."""
+    """An entry of a layer. `content`: a directory (None), a file (path or bytes), a link's target (str)."""
 
     content: Path | bytes | str | None
     mode: int = 0o644
@@ -97,7 +98,7 @@ def _add(tar: tarfile.TarFile, path: str, node: Node) -> None:
     info.mode, info.mtime = node.mode, 0
     info.uid, info.gid = node.owner
     if node.capability:
-        info.pax_headers["SCHILY.xattr.security.capability"] = _capability(node.capability)
+        info.pax_headers = {_CAPABILITY_HEADER: _capability(node.capability)}
     if isinstance(node.content, Path):
         info.size = node.content.stat().st_size
         with node.content.open("rb") as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vagrant.lablib import lock, tools
+from lablib import lock, tools
 
 _STATIC = "-linkmode external -extldflags -static"
 

@@ -12,7 +12,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from kubeboot import errors
-from vagrant.lablib import lock
+from lablib import lock
 
 PROBE_SECONDS = 3.0
 STALL_SECONDS = 60.0
@@ -76,8 +76,9 @@ def _take(file: IO[bytes], member: str, target: Path) -> None:
         target.write_bytes(file.read())
         return
     with tarfile.open(fileobj=file) as tar:
-        inside = tar.extractfile(member)
+        found = next((each for each in tar if each.name == member and each.isreg()), None)
+        inside = tar.extractfile(found) if found else None
         if inside is None:
-            raise errors.ConfigInvalid(f"{member} is not a file of its release", reason="KB_ARTIFACT")
+            raise errors.ConfigInvalid(f"the release has no file {member}", reason="KB_ARTIFACT")
         with inside, target.open("wb") as output:
             shutil.copyfileobj(inside, output)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def cached(name: str, key: str, build: Build) -> Path:
     return done
 
 
+def prune(name: str, key: str) -> list[Path]:
+    """Remove the entries of `name` that have another key; those that went."""
+    keep = entry(name, key)
+    pattern = f"{name}-{'[0-9a-f]' * len(key)}"
+    gone = [each for each in sorted(root().glob(pattern)) if each != keep]
+    for each in gone:
+        shutil.rmtree(each)
+    return gone
+
+
 def _fill(done: Path, build: Build) -> None:
     partial = done.with_name(f".partial-{done.name}")
     if partial.exists():
@@ -66,7 +77,11 @@ def _exclusive(done: Path) -> Iterator[None]:
     locks = root() / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / done.name).open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another build of {done.name}", file=sys.stderr)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from vagrant.lablib import cache
+from lablib import cache
 
 HERE = Path(__file__).parent.parent
 COMPONENTS = HERE / "components"
@@ -131,7 +131,7 @@ class Lock:
 def load(path: Path = HERE / "lab.lock.yaml", arch: str = "") -> Lock:
     """Read a lock for an architecture in Go's words (default: this machine's)."""
     arch = arch or _ARCHES.get(platform.machine(), platform.machine())
-    data = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)  # noqa: S506 - a safe loader
+    data = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
     return Lock(
         kubernetes=data["kubernetes"],
         arch=arch,
@@ -169,6 +169,6 @@ def _c(data: Mapping[str, Any], arch: str) -> list[Executable]:
 def _made(kind: type[Any], fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - callers know the kind
     """A dataclass from YAML: lists become tuples; a field that it does not know is a TypeError."""
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    if isinstance(values.get("upstream"), dict):
-        values["upstream"] = Upstream(**values["upstream"])
+    if "upstream" in fields:
+        values["upstream"] = Upstream(**fields["upstream"])
     return kind(**values)
