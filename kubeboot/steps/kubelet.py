@@ -1,0 +1,133 @@
+"""The kubelet as a service: binaries, configs and units where kubeadm and its packages have them.
+
+Debian, Ubuntu and the RHEL family differ in one place only: the user's own flags are in /etc/default/kubelet or
+in /etc/sysconfig/kubelet; both are read.
+"""
+
+from __future__ import annotations
+
+from kubeboot import render
+from kubeboot.artifacts.api import Catalog, Source
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.step import Ref, Step
+from kubeboot.steps import artifacts, basic
+from kubeboot.steps.kubelet_config import RUNTIME_ENDPOINT, flags, kubelet_config, node_config
+
+HOME = "/var/lib/kubelet"
+CONFIG = f"{HOME}/config.yaml"
+CONFIG_DIR = f"{HOME}/config.yaml.d"
+NODE_CONFIG = f"{CONFIG_DIR}/10-kubeboot.conf"
+INSTANCE_CONFIG = f"{HOME}/instance-config.yaml"
+FLAGS = f"{HOME}/kubeadm-flags.env"
+UNIT = "kubelet.service"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+KUBEADM_FILE = f"/etc/systemd/system/{UNIT}.d/10-kubeadm.conf"
+SERVICE = "kubelet/service"
+
+
+def unit(catalog: Catalog) -> str:
+    """kubelet.service."""
+    return render.template("systemd/kubelet.service.j2", kubelet=catalog.binary("kubelet").path)
+
+
+def unit_kubeadm(catalog: Catalog) -> str:
+    """The drop-in by which the kubelet gets its files and flags."""
+    path = catalog.binary("kubelet").path
+    return render.template("kubelet/10-kubeadm.conf.j2", kubelet=path, config_dir=CONFIG_DIR)
+
+
+def inputs(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> str:
+    """What a running kubelet is started from."""
+    return basic.digest(
+        catalog.binary("kubelet").sha256,
+        unit(catalog),
+        unit_kubeadm(catalog),
+        render.dump(kubelet_config(spec)),
+        render.dump(node_config(node)),
+        flags(node),
+        resolv_conf(node),
+    )
+
+
+def resolv_conf(node: NodeSettings) -> str:
+    """The resolver file that is kubeboot's own; empty where the machine's is good."""
+    return "".join(f"nameserver {address}\n" for address in node.nameservers)
+
+
+def steps(
+    spec: ClusterSpec,
+    node: NodeSettings,
+    catalog: Catalog,
+    source: Source,
+    after: frozenset[Ref] = frozenset(),
+) -> tuple[Step, ...]:
+    """Binaries, files, service. `after`: what must be there when the kubelet starts (static pods' manifests)."""
+    files = (*_units(spec, node, catalog), *_files(spec, node))
+    needed = {"kubelet/binary", "kubelet/client-certificate", "kubeconfig/kubelet", "images/pause"}
+    return (
+        artifacts.binary("kubelet/binary", node, catalog, source, "kubelet"),
+        artifacts.binary("kubelet/kubectl", node, catalog, source, "kubectl"),
+        *files,
+        basic.EnsureUnit(
+            id=SERVICE,
+            title="Run the kubelet",
+            on=node.name,
+            after=frozenset({*needed, "kernel/", "runtime/", *(step.id for step in files), *after}),
+            unit=UNIT,
+            digest=inputs(spec, node, catalog),
+        ),
+    )
+
+
+def _units(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
+    after_unit = frozenset({"kubelet/unit"})
+    return (
+        basic.EnsureUnitFile(
+            id="kubelet/unit",
+            title="Write the kubelet's unit",
+            on=node.name,
+            after=frozenset({"trees/"}),
+            path=UNIT_FILE,
+            data=unit(catalog).encode(),
+            mode=0o600,
+            unit=UNIT,
+        ),
+        _file(node, "kubelet/unit-kubeadm", "Write how the kubelet is started", KUBEADM_FILE,
+              unit_kubeadm(catalog), after_unit),
+        artifacts.inputs("kubelet/inputs", node, UNIT, inputs(spec, node, catalog), after_unit),
+    )  # fmt: skip
+
+
+def _files(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
+    # instance-config.yaml is not read by the kubelet: `kubeadm upgrade node` merges it into config.yaml
+    instance = render.dump({"containerRuntimeEndpoint": RUNTIME_ENDPOINT})
+    table = (
+        ("kubelet/config", "Write the kubelet's shared config", CONFIG, render.dump(kubelet_config(spec))),
+        (
+            "kubelet/node-config",
+            "Write the kubelet's own config",
+            NODE_CONFIG,
+            render.dump(node_config(node)),
+        ),
+        ("kubelet/instance-config", "Write kubeadm's instance config", INSTANCE_CONFIG, instance),
+        ("kubelet/flags", "Write the kubelet's flags", FLAGS, flags(node)),
+    )
+    made = tuple(_file(node, *row, frozenset({"kubelet/unit"})) for row in table)
+    if not node.nameservers:
+        return made
+    resolver = basic.EnsureFile(
+        id="kubelet/resolv-conf",
+        title="Write the resolver file that pods get",
+        on=node.name,
+        after=frozenset({"kubelet/unit"}),
+        path=node.resolv_conf,
+        data=resolv_conf(node).encode(),
+    )
+    return (*made, resolver)
+
+
+def _file(node: NodeSettings, step_id: str, title: str, path: str, text: str, after: frozenset[Ref]) -> Step:
+    return basic.EnsureFile(
+        id=step_id, title=title, on=node.name, after=after, path=path, data=text.encode(), mode=0o600
+    )

@@ -1,0 +1,113 @@
+"""The kubelet's settings: the shared KubeletConfiguration, this machine's part of it, and its flags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.steps import dns
+
+RUNTIME_ENDPOINT = "unix:///run/containerd/containerd.sock"
+LOCAL_LB = ("kubeboot.io/local-lb", "static")
+"""Says that this node has its own haproxy; a DaemonSet covers nodes without it."""
+
+_KIND = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
+_OWN_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
+_OWN_LABELS = frozenset(
+    f"{namespace}/{name}"
+    for namespace, names in {
+        "kubernetes.io": ("hostname", "os", "arch"),
+        "beta.kubernetes.io": ("os", "arch", "instance-type"),
+        "topology.kubernetes.io": ("zone", "region"),
+        "failure-domain.beta.kubernetes.io": ("zone", "region"),
+    }.items()
+    for name in names
+)
+
+
+def kubelet_config(spec: ClusterSpec) -> dict[str, Any]:
+    """The KubeletConfiguration that all nodes share, as kubeadm writes it."""
+    zero = "0s"
+    return {
+        **_KIND,
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"cacheTTL": zero, "enabled": True},
+            "x509": {"clientCAFile": "/etc/kubernetes/pki/ca.crt"},
+        },
+        "authorization": {
+            "mode": "Webhook",
+            "webhook": {"cacheAuthorizedTTL": zero, "cacheUnauthorizedTTL": zero},
+        },
+        "cgroupDriver": "systemd",
+        "clusterDNS": [dns.service_address(spec)],
+        "clusterDomain": spec.networking.dns_domain,
+        "containerRuntimeEndpoint": "",
+        "cpuManagerReconcilePeriod": zero,
+        "crashLoopBackOff": {},
+        "evictionPressureTransitionPeriod": zero,
+        "fileCheckFrequency": zero,
+        "healthzBindAddress": "127.0.0.1",
+        "healthzPort": 10248,
+        "httpCheckFrequency": zero,
+        "imageMaximumGCAge": zero,
+        "imageMinimumGCAge": zero,
+        "logging": {
+            "flushFrequency": 0,
+            "options": {"json": {"infoBufferSize": "0"}, "text": {"infoBufferSize": "0"}},
+            "verbosity": 0,
+        },
+        # one registry that hangs must not hold up the pulls of every other pod
+        "maxParallelImagePulls": 3,
+        "memorySwap": {},
+        "nodeStatusReportFrequency": zero,
+        "nodeStatusUpdateFrequency": zero,
+        "readOnlyPort": 0,
+        "rotateCertificates": True,
+        "runtimeRequestTimeout": zero,
+        "serializeImagePulls": False,
+        "shutdownGracePeriod": zero,
+        "shutdownGracePeriodCriticalPods": zero,
+        "staticPodPath": "/etc/kubernetes/manifests",
+        "streamingConnectionIdleTimeout": zero,
+        "syncFrequency": zero,
+        "volumeStatsAggPeriod": zero,
+    }
+
+
+def node_config(node: NodeSettings) -> dict[str, Any]:
+    """What only this machine's kubelet has: it is merged over the shared config."""
+    taints = [{"key": k, **({"value": v} if v else {}), "effect": e} for k, v, e in node.taints]
+    return {
+        **_KIND,
+        "containerRuntimeEndpoint": RUNTIME_ENDPOINT,
+        "resolvConf": node.resolv_conf,
+        **({} if node.cgroup_v2 else {"failCgroupV1": False}),
+        **({"registerWithTaints": taints} if taints else {}),
+    }
+
+
+def flags(node: NodeSettings) -> str:
+    """kubeadm-flags.env. The name is always given: a machine that is renamed stays the node that it was."""
+    labels = ",".join(f"{key}={value}" for key, value in own_labels(node))
+    given = {"hostname-override": node.name, "node-ip": node.address, "node-labels": labels}
+    line = " ".join(f"--{name}={value}" for name, value in given.items())
+    return f'KUBELET_KUBEADM_ARGS="{line}"\n'
+
+
+def own_labels(node: NodeSettings) -> tuple[tuple[str, str], ...]:
+    """The labels that the kubelet registers its node with; the others are set through the API."""
+    return (LOCAL_LB, *(label for label in node.labels if registrable(label[0])))
+
+
+def registrable(key: str) -> bool:
+    """Whether a kubelet may give its node this label: with any other of Kubernetes' own it would not start."""
+    namespace = key.partition("/")[0] if "/" in key else ""
+    if not _below(namespace, ("kubernetes.io", "k8s.io")):
+        return True
+    return key in _OWN_LABELS or _below(namespace, _OWN_NAMESPACES)
+
+
+def _below(namespace: str, domains: tuple[str, ...]) -> bool:
+    return any(namespace == domain or namespace.endswith(f".{domain}") for domain in domains)

@@ -1,0 +1,120 @@
+"""Generic steps: kernel modules and settings, systemd units."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from kubeboot.engine.step import Blocked, Check, Drift, Impact, Later, Ok, Step, Target, View
+from kubeboot.engine.undo import RestoreSysctl, RestoreUnit, Undo
+from kubeboot.engine.values import Values
+from kubeboot.host import api as host
+
+INPUTS = "KUBEBOOT_INPUTS"
+"""The variable in a unit's environment that holds the digest of what its process was started from."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureModule(Step):
+    """A kernel module, loaded or built in; `sysctl` is a key that only exists with it."""
+
+    name: str
+    sysctl: str = ""
+
+    def check(self, see: View, vals: Values) -> Check:
+        if see.host.module(self.name) or (self.sysctl and see.host.sysctl(self.sysctl) is not None):
+            return Ok()
+        return Drift(f"load the module {self.name}", "create")
+
+    def apply(self, do: Target, vals: Values) -> None:
+        try:
+            do.host.load_module(self.name)
+        except host.CommandFailed as error:
+            error.hint = "install the running kernel's modules, or reboot into the kernel that has them"
+            raise
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureSysctl(Step):
+    """A kernel setting's effective value. `at_least`: a larger one is left alone.
+
+    `optional`: a kernel without the key, or that shows it read-only (to a container), is left as it is.
+    `module` is what brings the key.
+    """
+
+    key: str
+    value: str
+    at_least: bool = False
+    optional: bool = False
+    module: str = ""
+
+    def check(self, see: View, vals: Values) -> Check:
+        present = see.host.sysctl(self.key)
+        if present is None:
+            return self._absent(see)
+        if self._enough(present) or (self.optional and self._read_only(see)):
+            return Ok()
+        return Drift(f"{self.key}: {present} → {self.value}", "change")
+
+    def _enough(self, present: str) -> bool:
+        if self.at_least:
+            return int(present) >= int(self.value)
+        return present.split() == self.value.split()
+
+    def _absent(self, see: View) -> Check:
+        if self.module and not see.host.module(self.module):
+            return Later(f"the kernel module {self.module}")
+        if self.optional:
+            return Ok()
+        return Blocked(f"this kernel has no {self.key}", "boot a kernel that a distribution supports")
+
+    def _read_only(self, see: View) -> bool:
+        stat = see.host.stat("/proc/sys/" + self.key.replace(".", "/"))
+        return stat is not None and not stat.mode & 0o200
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return (RestoreSysctl(self.key, see.host.sysctl(self.key) or ""),)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        do.host.set_sysctl(self.key, self.value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureUnit(Step):
+    """A unit, enabled and active, whose running process was started from the inputs that `digest` sums up.
+
+    `impact` is that of a change; a first start (Drift "create") disturbs nobody.
+    """
+
+    unit: str
+    digest: str
+    impact: Impact = Impact.RESTART
+    cost: float = 0.5
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = see.host.unit(self.unit)
+        if found.active != "active":
+            return Drift(f"start {self.unit}", "create")
+        if found.environment.get(INPUTS) != self.digest:
+            return Drift(f"restart {self.unit}: it was started from something else", "change")
+        return Ok() if found.enabled else Drift(f"enable {self.unit}", "change")
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        found = see.host.unit(self.unit)
+        return (RestoreUnit(self.unit, found.active == "active", found.enabled),)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        found = do.host.unit(self.unit)
+        if found.enabled:
+            do.host.daemon_reload()
+        else:
+            do.host.enable(self.unit)  # which reloads too
+        if found.active == "active" and found.environment.get(INPUTS) == self.digest:
+            return
+        try:
+            # also a unit that waits for its own restart, or has failed
+            (do.host.start if found.active == "inactive" else do.host.restart)(self.unit)
+        except host.CommandFailed as error:
+            error.output = do.host.journal_tail(self.unit) or error.output
+            error.hint = error.hint or f"see `journalctl -u {self.unit}`, then run the same command again"
+            raise

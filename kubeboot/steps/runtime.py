@@ -1,0 +1,83 @@
+"""containerd with runc and the CNI plugins, from the catalog, as one service."""
+
+from __future__ import annotations
+
+from kubeboot import render
+from kubeboot.artifacts.api import Catalog, Source
+from kubeboot.config.node import NodeSettings
+from kubeboot.engine.step import Step
+from kubeboot.steps import artifacts, basic
+
+CONFIG = "/etc/containerd/config.toml"
+UNIT = basic.CONTAINERD
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
+PLUGINS = ("bridge", "loopback", "portmap", "host-local", "flannel")
+SERVICE = "runtime/service"
+
+
+def config(node: NodeSettings, catalog: Catalog) -> str:
+    """containerd's config; what it does not say is containerd's own default."""
+    return render.template(
+        "containerd/config.toml.j2",
+        sandbox=catalog.image("pause").name,
+        runc=catalog.binary("runc").path,
+        may_lower_oom_score=node.may_lower_oom_score,
+    )
+
+
+def unit(node: NodeSettings, catalog: Catalog) -> str:
+    """containerd.service; in /etc it wins over a distribution's own."""
+    return render.template(
+        "systemd/containerd.service.j2",
+        containerd=catalog.binary("containerd").path,
+        may_lower_oom_score=node.may_lower_oom_score,
+    )
+
+
+def inputs(node: NodeSettings, catalog: Catalog) -> str:
+    """What a running containerd is started from. Shims and runc are started afresh for every pod."""
+    return basic.digest(config(node, catalog), unit(node, catalog), catalog.binary("containerd").sha256)
+
+
+def steps(node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, ...]:
+    """Binaries, files, service. The CNI plugins are for the kubelet's pods: the service starts without them."""
+    binaries = tuple(f"runtime/binary-{name}" for name in BINARIES)
+    files = ("runtime/config", "runtime/unit", "runtime/inputs")
+    return (
+        *(artifacts.binary(f"runtime/binary-{n}", node, catalog, source, n) for n in BINARIES),
+        *(artifacts.binary(f"runtime/cni-{n}", node, catalog, source, f"cni-{n}") for n in PLUGINS),
+        *_files(node, catalog),
+        basic.EnsureUnit(
+            id=SERVICE,
+            title="Run containerd",
+            on=node.name,
+            after=frozenset({*binaries, *files, "kernel/module-overlay"}),
+            unit=UNIT,
+            digest=inputs(node, catalog),
+        ),
+    )
+
+
+def _files(node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
+    after_unit = frozenset({"runtime/unit"})
+    return (
+        basic.EnsureUnitFile(
+            id="runtime/unit",
+            title="Write containerd's unit",
+            on=node.name,
+            after=frozenset({"trees/"}),
+            path=UNIT_FILE,
+            data=unit(node, catalog).encode(),
+            unit=UNIT,
+        ),
+        basic.EnsureFile(
+            id="runtime/config",
+            title="Write containerd's config",
+            on=node.name,
+            after=after_unit,
+            path=CONFIG,
+            data=config(node, catalog).encode(),
+        ),
+        artifacts.inputs("runtime/inputs", node, UNIT, inputs(node, catalog), after_unit),
+    )
