@@ -152,14 +152,16 @@ class EnsureKubeletCertificateByToken(Step):
     identity: Identity = dataclasses.field(repr=False)
 
     def check(self, see: View, vals: Values) -> Check:
-        return self.identity.check(see)
+        found = self.identity.check(see)
+        if isinstance(found, Ok) and see.host.stat(KEY) is not None:
+            return Drift("a second copy of the kubelet's key is left from the request", "remove")
+        return found
 
     def undo(self, see: View) -> Sequence[Undo]:
         return kubelet_identity.undo(see)
 
     def apply(self, do: Target, vals: Values) -> None:
-        held = self.identity.held(do.see)
-        kubelet_identity.store(do, held or self._issued(do))
+        kubelet_identity.ensure(do, self.identity, lambda: self._issued(do))
         do.host.remove(KEY)
 
     def _issued(self, do: Target) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
@@ -54,6 +54,15 @@ class Identity:
             return Drift(f"{name} {' and '.join(wrong)}", "change")
         exposed = credentials.exposed(see, _target(link.target), credentials.KEY_MODE)
         return Drift(exposed, "change") if exposed else Ok()
+
+
+def ensure(do: Target, identity: Identity, make: Callable[[], bytes]) -> None:
+    """Leave what the kubelet goes by alone if it is good; else store what is held, or what `make` gives."""
+    link = do.host.stat(CURRENT)
+    if link and link.target and not identity.problems(do.host.read(CURRENT) or b""):
+        protect(do)
+    else:
+        store(do, identity.held(do.see) or make())
 
 
 def store(do: Target, data: bytes) -> None:
@@ -106,12 +115,7 @@ class EnsureKubeletCertificate(Step):
 
     def apply(self, do: Target, vals: Values) -> None:
         signer = vals.need(authorities.CA).reveal()
-        identity = Identity(self.profile, signer.certificate, self.clock)
-        linked = do.host.stat(CURRENT)
-        if linked and linked.target and not identity.problems(do.host.read(CURRENT) or b""):
-            protect(do)
-        else:
-            store(do, identity.held(do.see) or self._sign(signer))
+        ensure(do, Identity(self.profile, signer.certificate, self.clock), lambda: self._sign(signer))
 
     def _sign(self, signer: build.Pair) -> bytes:
         key = build.new_key(self.algorithm)
