@@ -43,7 +43,7 @@ def dump_all(documents: list[Mapping[str, Any]]) -> str:
 
 
 def quoted(text: str) -> str:
-    """A YAML scalar in double quotes, on one line, whatever is in it; in templates: `{{ value | quoted }}`."""
+    """A YAML scalar in double quotes, on one line, whatever is in it; a filter in templates."""
     return yaml.dump(text, Dumper=yaml.CSafeDumper, default_style='"', width=1 << 30).rstrip("\n")
 
 

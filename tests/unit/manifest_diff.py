@@ -27,7 +27,13 @@ def _walk(value: object, path: str) -> Iterator[tuple[str, object]]:
 def _named(items: Sequence[Any]) -> dict[str, object]:
     if all(isinstance(item, str) for item in items):
         return dict(item.partition("=")[::2] if item.startswith("--") else (item, "") for item in items)
-    return {next(str(i[n]) for n in (*_NAMES, "operator", "apiGroups", "weight") if n in i): i for i in items}
+    return {_name(item, number): item for number, item in enumerate(items)}
+
+
+def _name(item: Mapping[str, Any], number: int) -> str:
+    if "resources" in item and isinstance(item["resources"], Sequence):
+        return "+".join(item["resources"])
+    return next((str(item[n]) for n in _NAMES if n in item), str(number))
 
 
 def differences(theirs: object, ours: object) -> dict[str, tuple[object, object]]:

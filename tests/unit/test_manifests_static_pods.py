@@ -21,7 +21,12 @@ GOLDEN = pathlib.Path(__file__).parent / "golden" / "kubeadm-1.37.1"
 SPEC = ClusterSpec()
 NODE = NodeSettings("cp-1", "10.0.0.11", "control_plane")
 WORKER = NodeSettings("w-1", "10.0.0.21", "worker")
-DEBIAN = ("/etc/ssl/certs", "/etc/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/ca-certificates")  # fmt: skip
+DEBIAN = (
+    "/etc/ssl/certs",
+    "/etc/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/ca-certificates",
+)
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 REASONS = {
     "/metadata/annotations/kubeboot.io/inputs": "restarts the pod when a file changes that it reads at start",
@@ -118,14 +123,14 @@ def test_ipv6_addresses_get_brackets_and_their_own_loopback() -> None:
 
 def test_what_the_user_adds_arrives() -> None:
     given_by_user = Component(
-        extra_args=(Argument(name="v", value="4"), Argument(name="bind-address", value="0.0.0.0")),
+        extra_args=(Argument(name="v", value="4"), Argument(name="bind-address", value="10.9.9.9")),
         extra_envs=(Variable(name="GODEBUG", value='x="1": #no'),),
         extra_volumes=(
             HostPathMount(name="policy", host_path="/etc/p.yaml", mount_path="/p.yaml", path_type="File"),
         ),
     )
     found = pod("kube-scheduler", ClusterSpec(scheduler=given_by_user))
-    assert found.command[-2:] == ("--v=4", "--bind-address=0.0.0.0")
+    assert found.command[-2:] == ("--v=4", "--bind-address=10.9.9.9")
     assert "--bind-address=127.0.0.1" not in found.command
     assert container(found)["env"] == [{"name": "GODEBUG", "value": 'x="1": #no'}]
     assert {"mountPath": "/p.yaml", "name": "policy", "readOnly": True} in container(found)["volumeMounts"]

@@ -1,0 +1,233 @@
+"""The steps of the control plane on a machine in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from kubeboot import render
+from kubeboot.artifacts.api import Catalog, Image
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.step import Blocked, Drift, Ok, Step, Target, View
+from kubeboot.engine.undo import EmptyTree, RemoveTree
+from kubeboot.engine.values import Values
+from kubeboot.kube.api import NoApi
+from kubeboot.steps import control_plane, etcd, load_balancer, pod_logs, static_pod
+from kubeboot.steps.control_plane import ApiServerReady
+from kubeboot.steps.static_pod import EnsureStaticPod
+from tests.fakes.api import FakeApi
+from tests.fakes.host import Dir, FakeHost, File
+from tests.sim import contract
+
+SPEC = ClusterSpec()
+NODE = NodeSettings("cp-1", "192.0.2.11", "control_plane")
+IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "haproxy")
+CATALOG = Catalog(
+    "v1.37.1", "amd64", (), tuple(Image(n, f"registry.k8s.io/{n}:1", "sha256:0") for n in IMAGES)
+)
+BACKENDS = (("cp-1", "192.0.2.11", 6443),)
+MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+
+
+def all_steps(spec: ClusterSpec = SPEC) -> dict[str, Step]:
+    made = (
+        *etcd.steps(spec, NODE, CATALOG),
+        *control_plane.steps(spec, NODE, CATALOG),
+        *load_balancer.steps(spec, NODE, BACKENDS, CATALOG),
+    )
+    return {step.id: step for step in made}
+
+
+def machine() -> FakeHost:
+    """With everything that the pods read at start."""
+    host = FakeHost("cp-1")
+    for step in all_steps().values():
+        if isinstance(step, EnsureStaticPod):
+            host.files |= {path: File(path.encode()) for path in step.pod.inputs}
+    for path in ("/etc/kubernetes/manifests", "/etc/ssl/certs", "/etc/kubernetes", "/etc/kubernetes/haproxy"):
+        host.dirs[path] = Dir()
+    return host
+
+
+def view(host: FakeHost, api: FakeApi | NoApi | None = None) -> View:
+    return View(host, api or NoApi())
+
+
+def test_the_ids_that_others_depend_on() -> None:
+    assert set(all_steps()) == {
+        "etcd/data-dir", "etcd/manifest",
+        "control-plane/kube-apiserver", "control-plane/ready",
+        "control-plane/kube-controller-manager", "control-plane/kube-scheduler",
+        "load-balancer/config", "load-balancer/manifest",
+    }  # fmt: skip
+
+
+def test_nothing_that_needs_the_api_server_starts_before_it_is_ready() -> None:
+    made = all_steps()
+    for name in ("controller-manager", "scheduler"):
+        after = made[f"control-plane/kube-{name}"].after
+        assert {"control-plane/ready", f"kubeconfig/{name}"} <= after
+    assert "kubelet/service" in made["control-plane/ready"].after
+    for name in ("etcd/manifest", "control-plane/kube-apiserver", "load-balancer/manifest"):
+        assert not {"kubelet/service", "control-plane/ready"} & made[name].after
+
+
+@pytest.mark.parametrize("step_id", [i for i in all_steps() if i != "control-plane/ready"])
+def test_every_step_keeps_the_contract(step_id: str) -> None:
+    host = machine()
+    if step_id == "load-balancer/config":
+        del host.files[load_balancer.CONFIG]
+    contract.converges(all_steps()[step_id], host)
+
+
+def test_manifests_are_for_root_alone() -> None:
+    host, step = machine(), all_steps()["etcd/manifest"]
+    contract.converges(step, host)
+    stat = host.stat("/etc/kubernetes/manifests/etcd.yaml")
+    assert stat is not None and stat.mode == 0o600
+    host.chmod("/etc/kubernetes/manifests/etcd.yaml", 0o644)
+    found = step.check(view(host), Values())
+    assert isinstance(found, Drift) and "0644 → 0600" in found.summary
+
+
+@pytest.mark.parametrize(
+    "step_id", ["etcd/manifest", "control-plane/kube-apiserver", "load-balancer/manifest"]
+)
+def test_a_file_that_is_only_read_at_start_restarts_the_pod_when_it_changes(step_id: str) -> None:
+    host, step = machine(), all_steps()[step_id]
+    assert isinstance(step, EnsureStaticPod)
+    contract.converges(step, host)
+    for path in step.pod.inputs:
+        host.write(path, b"renewed")
+        found = step.check(view(host), Values())
+        assert isinstance(found, Drift) and found.change == "change", path
+        assert found.diff is not None and static_pod.INPUTS in found.diff
+        step.apply(Target(host, NoApi()), Values())
+        assert step.check(view(host), Values()) == Ok()
+
+
+def test_a_dry_run_on_an_empty_machine_does_not_claim_a_digest() -> None:
+    found = all_steps()["control-plane/kube-apiserver"].check(view(FakeHost("cp-1")), Values())
+    assert isinstance(found, Drift) and found.diff is not None
+    assert static_pod.UNKNOWN in found.diff
+
+
+def test_only_trust_directories_of_the_machine_are_mounted() -> None:
+    host, step = machine(), all_steps()["control-plane/kube-apiserver"]
+    contract.converges(step, host)
+    volumes = render.load(host.files[MANIFEST].data)["spec"]["volumes"]
+    assert {v["name"] for v in volumes} == {"ca-certs", "k8s-certs"}
+
+
+def test_changing_a_flag_changes_the_digest_too() -> None:
+    host = machine()
+    contract.converges(all_steps()["control-plane/kube-apiserver"], host)
+    old = annotation(host)
+    spec = ClusterSpec.model_validate({"apiServer": {"certSANs": [], "bindPort": 6444}}, strict=False)
+    changed = all_steps(spec)["control-plane/kube-apiserver"]
+    changed.apply(Target(host, NoApi()), Values())
+    assert annotation(host) != old
+
+
+def annotation(host: FakeHost) -> str:
+    value: str = render.load(host.files[MANIFEST].data)["metadata"]["annotations"][static_pod.INPUTS]
+    return value
+
+
+# --- etcd's data ------------------------------------------------------------------------------------------
+
+
+def test_somebody_elses_data_is_not_touched() -> None:
+    host = machine()
+    host.dirs |= {"/var/lib/etcd": Dir(0o700), "/var/lib/etcd/member": Dir(0o700)}
+    found = all_steps()["etcd/data-dir"].check(view(host), Values())
+    assert isinstance(found, Blocked) and found.reason == "KB_ETCD_DATA"
+    host.files["/etc/kubernetes/manifests/etcd.yaml"] = File(b"ours")
+    assert all_steps()["etcd/data-dir"].check(view(host), Values()) == Ok()
+
+
+@pytest.mark.parametrize(
+    ("present", "undo"),
+    [(False, RemoveTree("/var/lib/etcd")), (True, EmptyTree("/var/lib/etcd"))],
+)
+def test_what_etcd_writes_goes_with_its_manifest(present: bool, undo: object) -> None:
+    host = machine()
+    if present:
+        host.dirs["/var/lib/etcd"] = Dir(0o700)
+    assert undo in all_steps()["etcd/manifest"].undo(view(host))
+
+
+# --- readiness --------------------------------------------------------------------------------------------
+
+
+def mirror(inputs: str) -> dict[str, object]:
+    meta = {"name": "kube-apiserver-cp-1", "namespace": "kube-system"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**meta, "annotations": {static_pod.INPUTS: inputs}},
+    }
+
+
+def ready_machine() -> FakeHost:
+    host = machine()
+    contract.converges(all_steps()["control-plane/kube-apiserver"], host)
+    return host
+
+
+@pytest.mark.parametrize(
+    ("running", "expected"),
+    [
+        (None, None),
+        ("same", None),
+        ("0" * 32, "the API server still runs with its old manifest"),
+    ],
+)
+def test_ready_means_the_api_server_that_the_manifest_asks_for(
+    running: str | None, expected: str | None
+) -> None:
+    host, api = ready_machine(), FakeApi()
+    if running:
+        api.put(mirror(annotation(host) if running == "same" else running))
+    assert ApiServerReady("cp-1").look(view(host, api), Values()) == expected
+
+
+def test_not_ready_says_what_was_seen() -> None:
+    api = FakeApi()
+    api.unavailable = "connection refused"
+    assert ApiServerReady("cp-1").look(view(ready_machine(), api), Values()) == "connection refused"
+
+
+def test_credentials_that_may_not_read_pods_are_no_reason_to_wait() -> None:
+    class Refuses(FakeApi):
+        def ready(self) -> str | None:
+            return None
+
+    api = Refuses()
+    api.unavailable = "403"
+    assert ApiServerReady("cp-1").look(view(ready_machine(), api), Values()) is None
+
+
+def test_after_the_deadline_the_last_words_are_told() -> None:
+    host = FakeHost("cp-1")
+    host.journals["kubelet.service"] = ["failed to pull"]
+    log = "/var/log/pods/kube-system_kube-apiserver-cp-1_abc/kube-apiserver"
+    host.write(f"{log}/2.log", b"2026-11-20T21:43:01.1Z stderr F old\n")
+    host.write(
+        f"{log}/10.log", b"2026-11-20T21:43:01.1Z stderr F one\n2026-11-20T21:43:02.1Z stderr F last words\n"
+    )
+    told = ApiServerReady("cp-1").explain(view(host))
+    assert "kube-apiserver:\none\nlast words" in told
+    assert "kubelet:\nfailed to pull" in told and "old" not in told
+
+
+def test_logs_of_another_machines_pod_are_not_ours() -> None:
+    host = FakeHost("cp-1")
+    host.write("/var/log/pods/kube-system_etcd-cp-10_abc/etcd/0.log", b"t stderr F theirs\n")
+    assert pod_logs.tail(host, "cp-1", "etcd") == ""
+
+
+def test_haproxys_pod_follows_its_config() -> None:
+    step = all_steps()["load-balancer/manifest"]
+    assert isinstance(step, EnsureStaticPod) and load_balancer.CONFIG in step.pod.inputs
+    assert "load-balancer/config" in step.after
