@@ -1,0 +1,87 @@
+"""kubeboot config."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from kubeboot.cli import params, runtime
+from kubeboot.cli.command import Group
+
+
+@click.group(
+    cls=Group,
+    help="print, validate and describe the configuration",
+    examples=("kubeboot config print --defaults > cluster.yaml", "kubeboot config validate cluster.yaml"),
+)
+def config() -> None:
+    """Everything is in the sub-commands."""
+
+
+@config.command(
+    "print",
+    help="print the configuration that holds, with all defaults",
+    outputs=("yaml", "json"),
+    examples=(
+        "kubeboot config print --defaults > cluster.yaml",
+        "kubeboot config print --config cluster.yaml        # with all that is not said in it",
+    ),
+)
+@click.option("--defaults", is_flag=True, help="the defaults alone")
+@params.config_option
+@click.pass_context
+def print_(ctx: click.Context, defaults: bool, config: tuple[str, ...]) -> int:
+    """What it prints is a configuration file."""
+    from kubeboot import render
+    from kubeboot.config import describe
+    from kubeboot.config.spec import ClusterSpec
+
+    now = runtime.current(ctx)
+    data = describe.document(ClusterSpec() if defaults else params.load(ctx, config).spec)
+    now.console.data(json.dumps(data, indent=2) if now.settings.json else render.dump(data))
+    return 0
+
+
+@config.command(
+    help="say everything that is wrong with a configuration",
+    examples=(
+        "kubeboot config validate cluster.yaml",
+        "kubectl get ... -o yaml | kubeboot config validate -",
+    ),
+    outputs=("text", "json"),
+)
+@click.argument("files", metavar="FILE...", nargs=-1)
+@params.config_option
+@click.pass_context
+def validate(ctx: click.Context, files: tuple[str, ...], config: tuple[str, ...]) -> int:
+    """Exit code 4 when something is wrong."""
+    from kubeboot.cli import work
+
+    now = runtime.current(ctx)
+    loaded = params.load(ctx, (*config, *files))
+    data: dict[str, Any] = {
+        "valid": True,
+        "sources": list(loaded.sources),
+        "warnings": list(loaded.warnings),
+    }
+    read = ", ".join(loaded.sources) or "nothing was read, and the defaults are"
+    if now.settings.json:
+        work.result(now, "Validation", data, str)
+    else:
+        now.say(f"{read} valid" if not loaded.sources else f"{read}: valid")
+    return 0
+
+
+@config.command(
+    help="print the JSON Schema of the configuration, for editors",
+    examples=("kubeboot config schema > kubeboot.schema.json",),
+)
+@click.pass_context
+def schema(ctx: click.Context) -> int:
+    """With the schema beside it, an editor completes and checks cluster.yaml."""
+    from kubeboot.config import describe
+
+    runtime.current(ctx).console.data(json.dumps(describe.schema(), indent=2))
+    return 0

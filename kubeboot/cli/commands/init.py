@@ -1,0 +1,105 @@
+"""kubeboot init."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeboot.cli import params, runtime, work
+from kubeboot.cli.command import Command
+
+if TYPE_CHECKING:
+    from kubeboot.cli.actions import InitOptions, InitResult
+
+
+@click.command(
+    cls=Command,
+    help="make this machine the first control plane of a new cluster",
+    outputs=("text", "json"),
+    examples=(
+        "sudo kubeboot init                                       # all defaults",
+        "sudo kubeboot init --single                              # a cluster of one machine that runs pods",
+        "sudo kubeboot init --control-plane-endpoint k8s.example.org:8443",
+        "sudo kubeboot init --config cluster.yaml",
+        "sudo kubeboot init --dry-run -v                          # what would be done, with diffs",
+    ),
+)
+@click.option(
+    "--apiserver-advertise-address", metavar="IP", help="the address that other machines reach this one by"
+)
+@click.option(
+    "--apiserver-bind-port", type=int, metavar="PORT", help="where the API server listens; default 6443"
+)
+@params.comma_option(
+    "--apiserver-cert-extra-sans", help="more names for the API server's certificate", metavar="NAME"
+)
+@click.option(
+    "--control-plane-endpoint", metavar="HOST:PORT", help="a stable name for all control planes together"
+)
+@click.option("--pod-network-cidr", metavar="CIDR", help="addresses of pods; default 10.244.0.0/16")
+@click.option("--service-cidr", metavar="CIDR", help="addresses of services; default 10.96.0.0/12")
+@click.option(
+    "--service-dns-domain", metavar="DOMAIN", help="the cluster's DNS domain; default cluster.local"
+)
+@click.option("--kubernetes-version", metavar="VERSION", help="which Kubernetes; default v1.37.1")
+@click.option("--image-repository", metavar="PREFIX", help="where images come from; default registry.k8s.io")
+@params.node_name_option
+@click.option("--single", is_flag=True, help="one machine that is control plane and worker")
+@params.bundle_option
+@params.token_option
+@params.token_file_option
+@click.option(
+    "--token-ttl",
+    type=params.Duration(),
+    metavar="DURATION",
+    help="how long the token is good; 0: for ever; default 24h",
+)
+@params.config_option
+@params.skip_option
+@params.ignore_option
+@params.dry_run_option
+@params.scale_option
+@click.pass_context
+def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
+    """The options, one action, its result."""
+    from kubeboot.cli import actions
+
+    options = _options(ctx, given)
+    now = runtime.current(ctx)
+    with work.working(ctx, dry_run=options.dry_run) as emit:
+        result = actions.init(options, emit)
+    if not options.dry_run:
+        _show(now, result)
+    return 0
+
+
+def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
+    from kubeboot.cli.actions import InitOptions
+
+    params.one_reader(given["token_file"], given["config"])
+    token = params.find_token(ctx, given["token"], given["token_file"])
+    loaded = params.load(ctx, given["config"])
+    run = loaded.run
+    if token is None:
+        token = params.find_token(ctx, None, None, run.token)
+    ttl = given["token_ttl"] if given["token_ttl"] is not None else run.token_ttl
+    return InitOptions(
+        spec=loaded.spec,
+        token=token,
+        token_ttl=datetime.timedelta(hours=24) if ttl is None else ttl,
+        skip=params.find_phases(given["skip_phases"], run.skip_phases),
+        ignore_preflight=frozenset((*given["ignore_preflight_errors"], *run.ignore_preflight_errors)),
+        dry_run=given["dry_run"] or run.dry_run,
+        timeout_scale=given["timeout_scale"],
+    )
+
+
+def _show(now: runtime.Runtime, result: InitResult) -> None:
+    from kubeboot.cli import screens
+
+    if not now.settings.json:
+        now.say(screens.init_done(result, now.stderr, datetime.datetime.now(datetime.UTC)))
+    command = result.join_command
+    work.result(now, "InitResult", screens.init_data(result), lambda: command.reveal() if command else "")

@@ -1,0 +1,122 @@
+"""kubeboot join."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeboot import errors
+from kubeboot.cli import params, runtime, work
+from kubeboot.cli.command import Command
+
+if TYPE_CHECKING:
+    from kubeboot.cli.actions import JoinOptions
+    from kubeboot.config.loader import Loaded
+
+_PRINTS = "on a control plane, `kubeboot token create --print-join-command` prints the whole line"
+
+
+@click.command(
+    cls=Command,
+    help="make this machine a node of a cluster that is there",
+    outputs=("text", "json"),
+    examples=(
+        "sudo kubeboot join 10.0.0.11:8443 --token-file token --discovery-token-ca-cert-hash sha256:1f2e...",
+        "sudo kubeboot join 10.0.0.11:8443 --token abcdef.... --discovery-token-ca-cert-hash sha256:1f2e...",
+        "sudo kubeboot join k8s.example.org:8443 ... --dry-run      # what would be done",
+    ),
+)
+@click.argument("endpoint", metavar="HOST:PORT", required=False)
+@params.token_option
+@params.token_file_option
+@params.comma_option(
+    "--discovery-token-ca-cert-hash",
+    help="the cluster's CA, as `sha256:...`; never joins without",
+    metavar="HASH",
+)
+@params.node_name_option
+@params.bundle_option
+@params.config_option
+@params.skip_option
+@params.ignore_option
+@params.dry_run_option
+@params.scale_option
+@click.pass_context
+def join(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
+    """The options, one action, its result."""
+    from kubeboot.cli import actions, screens
+
+    options = _options(ctx, given)
+    now = runtime.current(ctx)
+    with work.working(ctx, dry_run=options.dry_run) as emit:
+        result = actions.join(options, emit)
+    if options.dry_run:
+        return 0
+    if now.settings.json:
+        work.result(now, "JoinResult", screens.join_data(result), str)
+    else:
+        now.say(screens.join_done(result, now.stderr))
+    return 0
+
+
+def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
+    """Everything is checked before the first packet leaves the machine."""
+    from kubeboot.cli.actions import JoinOptions
+
+    params.one_reader(given["token_file"], given["config"])
+    host, port = _address(given["endpoint"]) if given["endpoint"] is not None else ("", 0)
+    pins = _pins(given["discovery_token_ca_cert_hash"])
+    token = params.find_token(ctx, given["token"], given["token_file"])
+    loaded = params.load(ctx, given["config"])
+    run = loaded.run
+    if not host:
+        host, port = _configured_address(loaded)
+    token = token or params.find_token(ctx, None, None, run.token)
+    if token is None:
+        raise errors.UsageProblem("no token: give --token-file, --token or KUBEBOOT_TOKEN", hint=_PRINTS)
+    pins = pins or _pins(run.ca_pins)
+    if not pins:
+        raise errors.UsageProblem(
+            "no --discovery-token-ca-cert-hash: the cluster could be anybody's", hint=_PRINTS
+        )
+    return JoinOptions(
+        host=host,
+        port=port,
+        token=token,
+        ca_pins=pins,
+        spec=loaded.spec,
+        skip=params.find_phases(given["skip_phases"], run.skip_phases),
+        ignore_preflight=frozenset((*given["ignore_preflight_errors"], *run.ignore_preflight_errors)),
+        dry_run=given["dry_run"] or run.dry_run,
+        timeout_scale=given["timeout_scale"],
+    )
+
+
+def _configured_address(loaded: Loaded) -> tuple[str, int]:
+    if loaded.run.endpoint is None:
+        raise errors.UsageProblem("join what? give HOST:PORT of a control plane", hint=_PRINTS)
+    return _address(loaded.run.endpoint)
+
+
+def _address(text: str) -> tuple[str, int]:
+    from kubeboot.config import names
+
+    try:
+        host, port = names.split_endpoint(text)
+    except ValueError as wrong:
+        raise errors.UsageProblem(
+            f"`{text}` {wrong}", hint="write it like 10.0.0.11:8443", reason="KB_ENDPOINT"
+        ) from None
+    if port is None:
+        hint = f"write it like {text}:8443; `kubeboot init` printed the whole line"
+        raise errors.UsageProblem(f"`{text}` has no port", hint=hint, reason="KB_ENDPOINT")
+    return host, port
+
+
+def _pins(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if not texts:
+        return ()
+    from kubeboot.pki import pins
+
+    return tuple(dict.fromkeys(pins.parse(text) for text in texts))

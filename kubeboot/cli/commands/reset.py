@@ -1,0 +1,59 @@
+"""kubeboot reset."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from kubeboot import errors
+from kubeboot.cli import params, report, runtime, work
+from kubeboot.cli.command import Command
+
+
+@click.command(
+    cls=Command,
+    help="take everything back that kubeboot did to this machine",
+    outputs=("text", "json"),
+    examples=(
+        "sudo kubeboot reset --dry-run            # what would be removed and restored",
+        "sudo kubeboot reset                      # shows that, asks, does it",
+        "sudo kubeboot reset --yes                # does not ask",
+    ),
+)
+@click.option("-y", "--yes", "-f", "--force", "yes", is_flag=True, help="do not ask")
+@params.dry_run_option
+@params.scale_option
+@click.pass_context
+def reset(ctx: click.Context, yes: bool, dry_run: bool, timeout_scale: float) -> int:
+    """The plan, a question, one action, its result."""
+    from kubeboot.cli import actions, screens
+
+    now = runtime.current(ctx)
+    if not (dry_run or yes) and not _agreed(now):
+        now.say("nothing was changed")
+        return 0
+    with work.working(ctx, dry_run=dry_run) as emit:
+        result = actions.reset(actions.ResetOptions(dry_run, timeout_scale), emit)
+    if dry_run:
+        return 0
+    if now.settings.json:
+        work.result(now, "ResetResult", screens.reset_data(result), str)
+    else:
+        now.say(screens.reset_done(result, now.stderr))
+    return 1 if result.left else 0
+
+
+def _agreed(now: runtime.Runtime) -> bool:
+    """Show what would be done and ask; without a terminal there is nobody to ask."""
+    from kubeboot.cli import actions
+
+    if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
+        raise errors.UsageProblem(
+            "reset removes this machine's part of the cluster, and there is nobody to ask here",
+            hint="say --yes to do it, or --dry-run to see what it would do",
+        )
+    with report.preview(now) as emit:
+        actions.reset(actions.ResetOptions(dry_run=True), emit)
+    now.console.err.write("do this, and lose the pods and the etcd data of this machine? type `yes`: ")
+    return sys.stdin.readline().strip().lower() in ("yes", "y")

@@ -1,0 +1,192 @@
+"""kubeboot token."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeboot import errors
+from kubeboot.cli import params, runtime, screens, work
+from kubeboot.cli.command import Group
+
+if TYPE_CHECKING:
+    from kubeboot.cli.actions import Token, TokenCreateResult
+
+
+@click.group(
+    cls=Group,
+    help="create, list and delete the tokens that machines join with",
+    examples=("sudo kubeboot token create --print-join-command", "sudo kubeboot token list"),
+)
+def token() -> None:
+    """Everything is in the sub-commands."""
+
+
+@token.command(
+    help="make a token, and return when machines can join with it",
+    outputs=("text", "json"),
+    examples=(
+        "sudo kubeboot token create --print-join-command",
+        "sudo kubeboot token create --ttl 2h --description 'for rack 7'",
+        "kubeboot token generate | sudo kubeboot token create --token-file -",
+    ),
+)
+@click.argument("token", metavar="[TOKEN]", required=False)
+@params.token_file_option
+@click.option(
+    "--ttl",
+    type=params.Duration(),
+    default="24h",
+    show_default=True,
+    metavar="DURATION",
+    help="0: it does not expire",
+)
+@click.option("--description", default="", metavar="TEXT", help="what it is for")
+@params.comma_option("--usages", help="signing, authentication; default: both", metavar="USAGE")
+@params.comma_option("--groups", help="groups that its bearer is in", metavar="GROUP")
+@click.option("--print-join-command", is_flag=True, help="print the whole join command instead of the token")
+@params.kubeconfig_option
+@click.pass_context
+def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
+    """The token, or the join command, is all that is on stdout."""
+    from kubeboot.cli import actions
+    from kubeboot.config import durations
+
+    options = actions.TokenCreateOptions(
+        token=params.find_token(ctx, given["token"], given["token_file"]),
+        ttl=given["ttl"],
+        description=_one_line(given["description"]),
+        usages=_usages(given["usages"]),
+        groups=_groups(given["groups"]),
+        join_command=given["print_join_command"],
+        kubeconfig=given["kubeconfig"],
+    )
+    now = work.logged(ctx)
+    result = actions.token_create(options)
+    if result.expires is not None:
+        left = result.expires - datetime.datetime.now(datetime.UTC)
+        now.say(f"it expires in {durations.words(left)}, at {screens.moment(result.expires)}")
+    work.result(now, "Token", _created(result), lambda: (result.join_command or result.token).reveal())
+    return 0
+
+
+def _one_line(text: str) -> str:
+    if any(not c.isprintable() for c in text):
+        raise errors.UsageProblem("--description holds a line break or a control character")
+    return text
+
+
+def _usages(given: tuple[str, ...]) -> tuple[str, ...]:
+    for usage in given:
+        if usage not in ("signing", "authentication"):
+            raise errors.UsageProblem(f"there is no usage `{usage}`", hint="known: signing, authentication")
+    return given
+
+
+def _groups(given: tuple[str, ...]) -> tuple[str, ...]:
+    import re
+
+    for group in given:
+        if not re.fullmatch(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]", group):
+            hint = "write it like system:bootstrappers:rack-7"
+            raise errors.UsageProblem(f"`{group}` is not a group of bootstrap tokens", hint=hint)
+    return given
+
+
+def _created(result: TokenCreateResult) -> dict[str, Any]:
+    return {
+        "token": result.token.reveal(),
+        "expires": screens.stamp(result.expires),
+        "joinCommand": result.join_command.reveal() if result.join_command else None,
+    }
+
+
+@token.command(
+    "list",
+    help="show every token but its secret",
+    outputs=("text", "json"),
+    examples=("sudo kubeboot token list", "sudo kubeboot token list -o json | jq -r .tokens[].id"),
+)
+@params.kubeconfig_option
+@click.pass_context
+def list_(ctx: click.Context, kubeconfig: str) -> int:
+    """A table."""
+    from kubeboot.cli import actions
+
+    now = work.logged(ctx)
+    found = actions.token_list(actions.TokenListOptions(kubeconfig))
+    work.result(now, "TokenList", {"tokens": [_listed(t) for t in found]}, lambda: _table(found))
+    return 0
+
+
+def _listed(found: Token) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "expires": screens.stamp(found.expires),
+        "usages": list(found.usages),
+        "description": found.description,
+        "groups": list(found.groups),
+    }
+
+
+def _table(found: tuple[Token, ...]) -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    rows = [(t.id, _left(t, now), ",".join(t.usages), t.description) for t in found]
+    return screens.table(("ID", "EXPIRES IN", "USAGES", "DESCRIPTION"), rows) if rows else ""
+
+
+def _left(found: Token, now: datetime.datetime) -> str:
+    from kubeboot.config import durations
+
+    if found.expires is None:
+        return "never"
+    return durations.words(found.expires - now) if found.expires > now else "expired"
+
+
+@token.command(
+    help="delete tokens, given whole or by id",
+    examples=("sudo kubeboot token delete abcdef",),
+    outputs=("text", "json"),
+)
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@params.kubeconfig_option
+@click.pass_context
+def delete(ctx: click.Context, ids: tuple[str, ...], kubeconfig: str) -> int:
+    """Exit code 1 when one of them was not there."""
+    from kubeboot.cli import actions
+
+    options = actions.TokenDeleteOptions(tuple(_id(text) for text in ids), kubeconfig)
+    now = work.logged(ctx)
+    result = actions.token_delete(options)
+    data = {"deleted": list(result.deleted), "missing": list(result.missing)}
+    work.result(
+        now, "TokenDeletion", data, lambda: "\n".join(f"token {name} deleted" for name in result.deleted)
+    )
+    if result.missing:
+        raise errors.KubebootError(
+            f"there is no token {', '.join(result.missing)}",
+            hint="`kubeboot token list` shows them",
+            reason="KB_NO_TOKEN",
+        )
+    return 0
+
+
+def _id(text: str) -> str:
+    from kubeboot.config import names
+    from kubeboot.pki import tokens
+
+    return text if names.token_id(text) is None else tokens.parse(text).id
+
+
+@token.command(
+    help="print a random token, and do nothing with it", examples=("kubeboot token generate > token",)
+)
+@click.pass_context
+def generate(ctx: click.Context) -> int:
+    """No cluster is asked."""
+    from kubeboot.pki import tokens
+
+    runtime.current(ctx).console.data(tokens.generate().text)
+    return 0

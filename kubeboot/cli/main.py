@@ -1,0 +1,114 @@
+"""The entry point: from a command line to an exit code, with never a traceback in between."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+import kubeboot
+from kubeboot import errors
+from kubeboot.cli import argv, failure
+from kubeboot.cli.command import Group
+from kubeboot.cli.runtime import Runtime
+
+_HERE = "kubeboot.cli.commands"
+COMMANDS = {
+    "init": (f"{_HERE}.init:init", "make this machine the first control plane of a new cluster"),
+    "join": (f"{_HERE}.join:join", "make this machine a node of a cluster that is there"),
+    "reset": (f"{_HERE}.reset:reset", "take everything back that kubeboot did to this machine"),
+    "status": (f"{_HERE}.status:status", "show nodes, components, versions and certificates"),
+    "preflight": (f"{_HERE}.preflight:preflight", "check whether this machine is fit, and change nothing"),
+    "token": (f"{_HERE}.token:token", "create, list and delete the tokens that machines join with"),
+    "kubeconfig": (f"{_HERE}.kubeconfig:kubeconfig", "print the administrator's kubeconfig"),
+    "config": (f"{_HERE}.config:config", "print, validate and describe the configuration"),
+    "completion": (f"{_HERE}.completion:completion", "print a completion script for your shell"),
+    "version": (f"{_HERE}.version:version", "print the version"),
+}
+"""Name, where it lives, and its line in the help: nothing is imported to show it."""
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.ensure_object(Runtime).console.data(f"kubeboot {kubeboot.__version__}")
+        ctx.exit()
+
+
+@click.command(
+    cls=Group,
+    name="kubeboot",
+    lazy=COMMANDS,
+    help="a Kubernetes cluster from two commands: `kubeboot init` and `kubeboot join`",
+    examples=(
+        "sudo kubeboot init                      # the first machine",
+        "sudo kubeboot join 10.0.0.11:8443 ...     # every other one; init prints the whole line",
+        "kubeboot init --dry-run                 # what would be done",
+    ),
+    epilog="every option can be given in the environment too: --service-cidr as KUBEBOOT_SERVICE_CIDR",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="print the version"
+)
+def cli() -> None:
+    """Everything is in the sub-commands."""
+
+
+def run() -> None:
+    """The console script."""
+    argv.blank()
+    sys.exit(main(sys.argv[1:], Runtime()))
+
+
+def main(arguments: Sequence[str], runtime: Runtime) -> int:
+    """One invocation, from its arguments to its exit code."""
+    try:
+        return _finish(runtime, _invoke(arguments, runtime))
+    except errors.KubebootError as error:
+        return failure.report(error, runtime)
+    finally:
+        runtime.close()
+
+
+def _invoke(arguments: Sequence[str], runtime: Runtime) -> int:
+    try:
+        found = cli.main(list(arguments), "kubeboot", standalone_mode=False, obj=runtime)
+    except click.ClickException as error:
+        raise _explain(error) from None
+    except (KeyboardInterrupt, click.Abort):
+        raise failure.interrupted() from None
+    except errors.KubebootError as error:
+        _trace(error, runtime)
+        raise
+    except Exception as error:
+        runtime.open_log()
+        _trace(error, runtime)
+        raise failure.unexpected(error) from error
+    return found if isinstance(found, int) else 0
+
+
+def _explain(error: click.ClickException) -> errors.KubebootError:
+    return failure.from_click(error)
+
+
+def _trace(error: BaseException, runtime: Runtime) -> None:
+    """The traceback: to the log when there is one, to stderr with --debug."""
+    if runtime.log is not None:
+        import logging
+
+        logging.getLogger("kubeboot").debug("failed", exc_info=error)
+    if runtime.settings.debug:
+        import traceback
+
+        runtime.console.say(runtime.redactor.clean("".join(traceback.format_exception(error)).rstrip()))
+
+
+def _finish(runtime: Runtime, code: int) -> int:
+    """Data that could not be written is a failure, however well the rest went; a reader that left is not."""
+    if runtime.console.out.failed is None:
+        return code
+    raise errors.KubebootError(
+        f"cannot write to standard output: {os.strerror(runtime.console.out.failed.errno or 0)}",
+        reason="KB_OUTPUT",
+    )

@@ -1,0 +1,111 @@
+"""What a command says when it is done: next steps for people, data for stdout."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from kubeboot.cli import actions
+from kubeboot.cli.terminal import Terminal
+from kubeboot.config import durations
+
+NEW_TOKEN = "sudo kubeboot token create --print-join-command"  # noqa: S105 - a command
+
+
+def init_done(result: actions.InitResult, terminal: Terminal, now: datetime.datetime) -> str:
+    """What to do next; ends where the join command follows on stdout."""
+    lines = [
+        "",
+        terminal.paint("bold", "the cluster is ready"),
+        "",
+        "to use it from this machine:",
+        f"  export KUBECONFIG={result.kubeconfig}                             # as root",
+        "  mkdir -p ~/.kube && sudo kubeboot kubeconfig > ~/.kube/config           # as yourself",
+        "",
+    ]
+    if result.join_command is None:
+        return "\n".join([*lines, "to add a machine, print a join command with", f"  {NEW_TOKEN}"])
+    return "\n".join(
+        [*lines, "to add a machine, run this on it as root", f"(the token is secret; {expiry(result, now)}):"]
+    )
+
+
+def expiry(result: actions.InitResult, now: datetime.datetime) -> str:
+    """Until when the token is good."""
+    if result.token_expires is None:
+        return "it does not expire"
+    left = durations.words(result.token_expires - now)
+    return f"it expires in {left}, at {moment(result.token_expires)}"
+
+
+def moment(when: datetime.datetime) -> str:
+    """A point in time, in UTC: machines in one cluster need not share a time zone."""
+    return f"{when.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def init_data(result: actions.InitResult) -> dict[str, Any]:
+    """InitResult for machines."""
+    return {
+        "changed": result.changed,
+        "ok": result.ok,
+        "seconds": round(result.seconds, 3),
+        "kubeconfig": result.kubeconfig,
+        "endpoint": result.endpoint,
+        "joinCommand": result.join_command.reveal() if result.join_command else None,
+        "tokenExpires": stamp(result.token_expires),
+    }
+
+
+def stamp(when: datetime.datetime | None) -> str | None:
+    """RFC 3339."""
+    return f"{when.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}" if when else None
+
+
+def join_done(result: actions.JoinResult, terminal: Terminal) -> str:
+    """What happened, and where to look."""
+    name = result.node or "this machine"
+    headline = terminal.paint(
+        "bold", f"{name} is a node of {result.cluster or 'the cluster'}, and it is Ready"
+    )
+    return "\n".join(["", headline, "", "to see it, on a control plane:", "  sudo kubeboot status"])
+
+
+def join_data(result: actions.JoinResult) -> dict[str, Any]:
+    """JoinResult for machines."""
+    return {
+        "changed": result.changed,
+        "ok": result.ok,
+        "seconds": round(result.seconds, 3),
+        "node": result.node,
+        "cluster": result.cluster,
+    }
+
+
+def reset_done(result: actions.ResetResult, terminal: Terminal) -> str:
+    """That the machine is clean, or what is left on it."""
+    if result.left:
+        return "\n".join(["", "could not be removed:", *(f"  {what}" for what in result.left)])
+    if not result.changed:
+        return "there is nothing of kubeboot's on this machine"
+    return "\n".join(["", terminal.paint("bold", "this machine is as it was before kubeboot came")])
+
+
+def reset_data(result: actions.ResetResult) -> dict[str, Any]:
+    """ResetResult for machines."""
+    return {
+        "changed": result.changed,
+        "ok": result.ok,
+        "seconds": round(result.seconds, 3),
+        "left": list(result.left),
+    }
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns, as wide as what is in them, with two spaces between."""
+    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
+    lines = (
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in (head, *rows)
+    )
+    return "\n".join(line.rstrip() for line in lines)
