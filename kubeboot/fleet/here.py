@@ -1,0 +1,53 @@
+"""This machine: its facts, what it is fit for, and the credentials that lie on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kubeboot.artifacts import sources
+from kubeboot.artifacts.api import Source
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine import journal
+from kubeboot.engine.events import Notice
+from kubeboot.fleet.run import Emit
+from kubeboot.host.api import HostView
+from kubeboot.host.facts import Facts
+from kubeboot.kube import client
+from kubeboot.kube.api import Api
+from kubeboot.kube.deferred import Deferred
+from kubeboot.steps import preflight
+from kubeboot.steps.preflight import Finding
+
+
+def source(spec: ClusterSpec) -> Source:
+    """Where this machine's binaries and images come from."""
+    return sources.source(spec.artifacts)
+
+
+def api(see: HostView, paths: Iterable[str], server: str | None = None) -> Deferred:
+    """The API by the first of these kubeconfigs that is on the machine when it is asked for."""
+
+    def find() -> Api | None:
+        for path in paths:
+            data = see.read(path)
+            if data is not None:
+                return client.from_kubeconfig(data, read=see.read, server=server)
+        return None
+
+    return Deferred(find)
+
+
+def findings(
+    spec: ClusterSpec, node: NodeSettings, facts: Facts, see: HostView, ignored: frozenset[str]
+) -> tuple[Finding, ...]:
+    """Everything that preflight has to say of this machine."""
+    scene = preflight.Scene(spec, node, facts, see, touched=bool(journal.entries(see)))
+    return preflight.examine(scene, preflight.CHECKS, ignored)
+
+
+def tell(found: Iterable[Finding], emit: Emit) -> None:
+    """Warnings, as notices."""
+    for finding in found:
+        if finding.level == "warning":
+            emit(Notice("warning", f"{finding.name}: {finding.message}; {finding.hint}", finding.host))

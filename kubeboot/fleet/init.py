@@ -1,0 +1,85 @@
+"""`kubeboot init` on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.values import Secret
+from kubeboot.fleet import here
+from kubeboot.fleet.run import Emit, dry_run, on_this_machine
+from kubeboot.host.api import HostTarget, HostView
+from kubeboot.host.local import LocalHost, LocalView
+from kubeboot.kube import bootstrap
+from kubeboot.kube.api import Api
+from kubeboot.pki import endpoint, tokens
+from kubeboot.plan import init as planning
+from kubeboot.plan import node as nodes
+from kubeboot.steps import preflight
+from kubeboot.steps import tokens as token_steps
+
+SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
+ADMIN = "/etc/kubernetes/admin.conf"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What init is asked for. `token` None: the one that an earlier init made, else a new one."""
+
+    spec: ClusterSpec
+    token: Secret[str] | None = None
+    token_ttl: datetime.timedelta = bootstrap.TTL
+    skip: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
+    dry_run: bool = False
+    timeout_scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """How it ended. Without a token (a dry run, `token` skipped) there is no join command."""
+
+    ok: int
+    changed: int
+    seconds: float
+    endpoint: str
+    join: Secret[str] | None = None
+    expires: datetime.datetime | None = None
+
+
+def init(wanted: Wanted, emit: Emit) -> Done:
+    """Make this machine the first control plane; see fleet.run for what it raises."""
+    see = LocalView()
+    facts = see.facts()
+    node = nodes.settings(wanted.spec, facts, "control_plane")
+    given = Secret(tokens.parse(wanted.token.reveal())) if wanted.token else None
+    source = here.source(wanted.spec)
+    plan = planning.plan(
+        wanted.spec, node, source, facts.cpus, token_steps.steps(node, given, wanted.token_ttl)
+    ).without(wanted.skip)
+    found = here.findings(wanted.spec, node, facts, see, wanted.ignored) if _checked(wanted) else ()
+    here.tell(found, emit)
+    server = endpoint.url(node.address, wanted.spec.api_server.bind_port)
+    where = planning.control_plane_endpoint(wanted.spec, node)
+    if wanted.dry_run:
+        dry_run(plan, node.name, see, _api(see, server), emit)
+        return Done(0, 0, 0.0, where)
+    preflight.refuse(found)
+    target: HostTarget = LocalHost(node.name)
+    api = _api(see, server)
+    outcome = on_this_machine(plan, node.name, target, api, emit, timeout_scale=wanted.timeout_scale)
+    made = outcome.values.get(token_steps.TOKEN)
+    if made is None:
+        return Done(outcome.ok, outcome.changed, outcome.seconds, where)
+    command = Secret(" ".join(bootstrap.join_command(api, made.reveal().token)))
+    return Done(outcome.ok, outcome.changed, outcome.seconds, where, command, made.reveal().expires)
+
+
+def _checked(wanted: Wanted) -> bool:
+    return "preflight" not in wanted.skip
+
+
+def _api(see: HostView, server: str) -> Api:
+    """This machine's own apiserver, as the one identity that may do everything before RBAC is there."""
+    return here.api(see, (SUPER_ADMIN, ADMIN), server)

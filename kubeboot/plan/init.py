@@ -1,0 +1,60 @@
+"""`kubeboot init`: a machine becomes the first control plane of a new cluster."""
+
+from __future__ import annotations
+
+from kubeboot.artifacts.api import Source
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.plan import Plan
+from kubeboot.engine.step import Step
+from kubeboot.pki import endpoint
+from kubeboot.plan import machine
+from kubeboot.steps import (
+    certificates,
+    cluster,
+    control_plane,
+    dns,
+    etcd,
+    kubeconfigs,
+    kubelet,
+    kubelet_config,
+    load_balancer,
+    network,
+    proxy,
+)
+from kubeboot.steps import node as marks
+
+MANIFESTS = frozenset({"etcd/manifest", "control-plane/kube-apiserver", "load-balancer/manifest"})
+"""What is there before the kubelet starts, so that it starts them at once."""
+
+
+def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings) -> str:
+    """What the user gave, with haproxy's port where none was given; else this machine's haproxy."""
+    host, port = endpoint.split(spec.control_plane_endpoint or node.address, spec.load_balancer.port)
+    return endpoint.join(host, port)
+
+
+def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, token: tuple[Step, ...]) -> Plan:
+    """Everything from an empty machine to a DNS answer. `token` are the steps of steps.tokens."""
+    catalog = source.catalog()
+    where = control_plane_endpoint(spec, node)
+    backends = ((node.name, node.address, spec.api_server.bind_port),)
+    host: tuple[Step, ...] = (
+        *machine.steps(spec, node, source, cpus),
+        *certificates.init_steps(spec, node),
+        *kubeconfigs.init_steps(spec, node, where),
+        *etcd.steps(spec, node, catalog),
+        *control_plane.steps(spec, node, catalog),
+        *load_balancer.steps(spec, node, backends, catalog),
+        *kubelet.steps(spec, node, catalog, source, after=MANIFESTS),
+        *dns.steps(spec, node, catalog),
+        *proxy.steps(spec, catalog),
+        *network.steps(spec, node, catalog),
+        *cluster.steps(spec, where, kubelet_config.kubelet_config(spec)),
+        *marks.steps(spec, node),
+        *token,
+    )
+    title = (
+        f"{spec.cluster_name}: first control plane {node.name} ({node.address}), {spec.kubernetes_version}"
+    )
+    return Plan("init", title, machine.after_trees(host), {node.name: node.role})
