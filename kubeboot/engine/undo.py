@@ -33,7 +33,7 @@ class RestoreLink:
 
 @dataclasses.dataclass(frozen=True)
 class RestoreMode:
-    """Only mode and owner were changed."""
+    """Only mode and owner were changed; what is in the path is another subject."""
 
     path: str
     mode: int
@@ -111,7 +111,9 @@ _KINDS: dict[str, type[Undo]] = {kind.__name__: kind for kind in get_args(Undo)}
 def subject(undo: Undo) -> str:
     """What an undo is about; of several about one subject the oldest wins."""
     match undo:
-        case RemovePath() | RestoreFile() | RestoreLink() | RestoreMode():
+        case RestoreMode(path):
+            return f"mode:{path}"
+        case RemovePath() | RestoreFile() | RestoreLink():
             return f"path:{undo.path}"
         case RemoveTree() | EmptyTree() | RemoveDir():
             return f"path:{undo.path}"

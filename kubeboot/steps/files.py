@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 
 from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
-from kubeboot.engine.undo import RestoreMode, RestoreUnit, Undo
+from kubeboot.engine.undo import RemoveDir, RestoreMode, RestoreUnit, Undo
 from kubeboot.engine.values import Values
 from kubeboot.steps import paths, trees
 
@@ -76,12 +76,12 @@ class EnsureDir(Step):
         return Drift(f"{self.path}/: {wrong}", "change") if wrong else Ok()
 
     def undo(self, see: View) -> Sequence[Undo]:
-        stat = see.host.stat(paths.followed(see, self.path))
-        if self.tree and (ours := trees.tree_undo(see, self.path)):
-            return (*paths.missing_dirs(see, self.path), *ours)
+        path = paths.followed(see, self.path)
+        stat = see.host.stat(path)
+        ours = trees.tree_undo(see, self.path) if self.tree else ()
         if stat is None:
-            return paths.missing_dirs(see, f"{self.path}/")
-        return (RestoreMode(self.path, stat.mode, f"{stat.uid}:{stat.gid}"),)
+            return paths.missing_dirs(see, self.path) + (ours or (RemoveDir(self.path),))
+        return (RestoreMode(path, stat.mode, f"{stat.uid}:{stat.gid}"), *ours)
 
     def apply(self, do: Target, vals: Values) -> None:
         path = paths.followed(do.see, self.path)

@@ -1,7 +1,7 @@
 """The kubelet as a service: binaries, configs and units where kubeadm and its packages have them.
 
-Debian, Ubuntu and the RHEL family differ in one place only: the user's own flags are in /etc/default/kubelet or
-in /etc/sysconfig/kubelet; both are read.
+Debian, Ubuntu and the RHEL family differ in one place only: the user's own flags are in /etc/default/kubelet
+or in /etc/sysconfig/kubelet; both are read.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ def inputs(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> str:
         render.dump(kubelet_config(spec)),
         render.dump(node_config(node)),
         flags(node),
-        resolv_conf(node),
     )
 
 
@@ -62,7 +61,7 @@ def steps(
     source: Source,
     after: frozenset[Ref] = frozenset(),
 ) -> tuple[Step, ...]:
-    """Binaries, files, service. `after`: what must be there when the kubelet starts (static pods' manifests)."""
+    """Binaries, files, service. `after`: what else must be there before it starts (static pods)."""
     files = (*_units(spec, node, catalog), *_files(spec, node))
     needed = {"kubelet/binary", "kubelet/client-certificate", "kubeconfig/kubelet", "images/pause"}
     return (

@@ -102,7 +102,7 @@ def own_labels(node: NodeSettings) -> tuple[tuple[str, str], ...]:
 
 
 def registrable(key: str) -> bool:
-    """Whether a kubelet may give its node this label: with any other of Kubernetes' own it would not start."""
+    """Whether a kubelet may give its node this label: any other of Kubernetes' own stops it."""
     namespace = key.partition("/")[0] if "/" in key else ""
     if not _below(namespace, ("kubernetes.io", "k8s.io")):
         return True

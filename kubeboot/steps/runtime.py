@@ -41,7 +41,7 @@ def inputs(node: NodeSettings, catalog: Catalog) -> str:
 
 
 def steps(node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, ...]:
-    """Binaries, files, service. The CNI plugins are for the kubelet's pods: the service starts without them."""
+    """Binaries, files, service. The service starts without the CNI plugins: pods need them."""
     binaries = tuple(f"runtime/binary-{name}" for name in BINARIES)
     files = ("runtime/config", "runtime/unit", "runtime/inputs")
     return (
