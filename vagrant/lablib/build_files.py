@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,10 +29,10 @@ class Root:
     def matching(self, patterns: Iterable[str]) -> Iterator[str]:
         """The paths that match, sorted; a pattern that matches nothing is an error."""
         for pattern in patterns:
-            found = sorted(self.directory.glob(pattern.lstrip("/")))
+            found = sorted(glob.glob(f"{self.directory}{pattern}"))  # noqa: PTH207 - finds dangling links too
             if not found:
                 raise errors.KubebootError(f"no Debian package has {pattern}")
-            yield from (self._inside(each) for each in found)
+            yield from (self._inside(Path(each)) for each in found)
 
     def closure(self, patterns: Iterable[str]) -> frozenset[str]:
         """Matching paths with everything that they link to or load."""
@@ -52,9 +53,7 @@ class Root:
 
     def _libraries(self, real: Path) -> list[str]:
         """As the root's own loader finds them."""
-        loader = next(iter(self.directory.glob("usr/lib*/ld-linux-*.so.*"))).resolve()
-        if not loader.exists():
-            loader = next(iter(self.directory.glob(f"usr/lib/{self._triplet}/ld-linux-*.so.*")))
+        loader = next(iter(self.directory.glob(f"usr/lib/{self._triplet}/ld-linux-*.so.*")))
         paths = ":".join(str(self.directory / each.format(triplet=self._triplet)) for each in _LIBRARIES)
         lines = tools.run([str(loader), "--library-path", paths, "--list", str(real)]).splitlines()
         places = [line.split(" => ")[1].split(" (")[0] for line in lines if " => " in line]
