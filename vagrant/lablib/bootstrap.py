@@ -5,10 +5,14 @@ Standard library only: nothing else is there yet.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from kubeboot import errors
+from lablib import tools
 
 MINIMUM = (3, 11)
 LOCK = "requirements-dev.lock"
@@ -19,24 +23,34 @@ def enter(checkout: Path) -> None:
     home = checkout / ".venv"
     if Path(sys.prefix).resolve() == home.resolve():
         return
-    make(checkout, home)
+    try:
+        make(checkout, home)
+    except errors.KubebootError as error:
+        sys.exit(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
     python = str(home / "bin/python")
     os.execv(python, [python, *sys.argv])  # noqa: S606 - our own script again
 
 
 def make(checkout: Path, home: Path) -> None:
-    """The environment, unless it is there; a half-made one is made again."""
-    complete = home / "bin/kubeboot"
-    if complete.exists():
+    """The environment, unless it is complete: the last command makes bin/kubeboot."""
+    if (home / "bin/kubeboot").exists():
         return
     if sys.version_info < MINIMUM:
-        sys.exit(f"error: the lab needs Python {'.'.join(map(str, MINIMUM))} or newer")
-    print(f"making {home} (once) …", file=sys.stderr)
-    python = str(home / "bin/python")
-    for argv in (
+        raise errors.KubebootError(f"the lab needs Python {'.'.join(map(str, MINIMUM))} or newer")
+    if importlib.util.find_spec("ensurepip") is None:
+        tools.install("python3-venv")
+    print(f"making {home}, once …", file=sys.stderr)
+    for command in commands(checkout, home):
+        done = subprocess.run(command, stdout=sys.stderr, check=False)
+        if done.returncode:
+            raise errors.KubebootError(f"cannot make {home}: `{' '.join(command)}` failed")
+
+
+def commands(checkout: Path, home: Path) -> list[list[str]]:
+    """How it is made: exactly what the lock lists, and this checkout itself."""
+    pip = [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    return [
         [sys.executable, "-m", "venv", "--clear", str(home)],
-        [python, "-m", "pip", "install", "-q", "--require-hashes", "-r", str(checkout / LOCK)],
-        [python, "-m", "pip", "install", "-q", "--no-deps", "-e", str(checkout)],
-    ):
-        if subprocess.run(argv, check=False).returncode:
-            sys.exit("error: cannot make it; on Debian: apt-get install python3-venv")
+        [*pip, "--require-hashes", "-r", str(checkout / LOCK)],
+        [*pip, "--no-deps", "-e", str(checkout)],
+    ]
