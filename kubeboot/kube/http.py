@@ -28,6 +28,14 @@ CONNECT = 1.0
 ANSWER = 10.0
 CONNECTIONS = 8
 
+UNTRUSTED = "KB_CERTIFICATE"
+"""The reason of an ApiUnavailable whose server has a certificate of another authority or name."""
+NO_TLS = "KB_TLS"
+"""The reason of one whose server speaks something else."""
+
+_WHO = "is this address the cluster's API server or load balancer, and the CA its own?"
+_WHERE = "check that the API server runs, and that the address and port can be reached from here"
+
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
@@ -77,11 +85,12 @@ class Session:
         except errors.KubebootError:
             raise
         except Exception as error:
-            why = _reason(error)
-            if why is None:
+            failure = _failure(error)
+            if failure is None:
                 raise
+            why, hint, reason = failure
             raise ApiUnavailable(
-                f"{self.endpoint.server} does not answer: {why}", hint=_hint(error)
+                f"{self.endpoint.server} does not answer: {why}", hint=hint, reason=reason
             ) from error
 
     def _twice(
@@ -177,22 +186,25 @@ def _nameless(data: bytes) -> Iterator[str]:
             yield named.name
 
 
-def _reason(error: BaseException) -> str | None:
-    """What a failed connection comes from, in words; None for what is a bug rather than a failure."""
+def _failure(error: BaseException) -> tuple[str, str, str] | None:
+    """What a failed connection comes from, in words, with hint and reason; None for what is a bug."""
     import httpcore2
 
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not to be trusted: {cause.verify_message}"
+            return f"its certificate is not to be trusted: {cause.verify_message}", _WHO, UNTRUSTED
         if isinstance(cause, ssl.SSLError):
-            return f"it does not speak TLS as expected: {cause.reason or cause}"
+            return f"it does not speak TLS as expected: {cause.reason or cause}", _WHO, NO_TLS
     if any(isinstance(c, TimeoutError | httpcore2.TimeoutException) for c in causes):
-        return "timed out"
-    known = OSError, httpcore2.NetworkError, httpcore2.ProtocolError
-    if isinstance(error, known):
-        last = causes[-1]
-        return (last.strerror if isinstance(last, OSError) else None) or str(error) or "connection closed"
+        return "timed out", _WHERE, ApiUnavailable.reason
+    if isinstance(error, OSError | httpcore2.NetworkError | httpcore2.ProtocolError):
+        said = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+        return (
+            (said[-1] if said else str(error) or "connection closed").lower(),
+            _WHERE,
+            ApiUnavailable.reason,
+        )
     return None
 
 
@@ -203,12 +215,6 @@ def _broken(error: BaseException) -> bool:
     return isinstance(error, ConnectionError | httpcore2.RemoteProtocolError) and not isinstance(
         error, ConnectionRefusedError
     )
-
-
-def _hint(error: BaseException) -> str:
-    if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
-        return "is this address the cluster's API server or load balancer, and the CA its own?"
-    return "check that the API server runs, and that the address and port can be reached from here"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

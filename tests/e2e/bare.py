@@ -1,6 +1,6 @@
 """A real etcd and kube-apiserver on loopback, nothing else: what fakes of the API are held against.
 
-KUBEBOOT_BINARIES names the directory that holds both binaries; without it the tests that want them are skipped.
+KUBEBOOT_BINARIES names the directory that holds both binaries; without it the tests that want it are skipped.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from kubeboot.kube.http import Endpoint
 from kubeboot.pki import build, pem, table
 
 WAIT = 60.0
+ADVERTISED = "192.0.2.10"
+"""Not the loopback address, which the API refuses as an endpoint."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +112,9 @@ def _etcd(directory: Path, home: Path, port: int) -> list[str]:
 def _apiserver(directory: Path, home: Path, etcd_port: int, port: int) -> list[str]:
     return [
         str(directory / "kube-apiserver"), f"--etcd-servers=http://127.0.0.1:{etcd_port}",
-        f"--secure-port={port}", "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+        f"--secure-port={port}", "--bind-address=127.0.0.1", f"--advertise-address={ADVERTISED}",
         "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
-        "--enable-bootstrap-token-auth", "--endpoint-reconciler-type=none",
+        "--enable-bootstrap-token-auth",
         f"--client-ca-file={home}/ca.crt", f"--tls-cert-file={home}/server.crt",
         f"--tls-private-key-file={home}/server.key", f"--service-account-key-file={home}/sa.pub",
         f"--service-account-signing-key-file={home}/sa.key", "--service-cluster-ip-range=10.96.0.0/12",

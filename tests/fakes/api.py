@@ -34,6 +34,7 @@ class FakeApi:
     def __init__(self, *objects: Object) -> None:
         self.objects: dict[tuple[str, str, str, str], dict[str, Any]] = {}
         self.unavailable: str | None = None
+        self.server_version = "v1.37.1"
         self.changes: list[Change] = []
         self.reactions: list[Callable[[FakeApi, str, dict[str, Any]], None]] = []
         self.faults: dict[int | str, BaseException] = {}
@@ -80,6 +81,10 @@ class FakeApi:
                 if (version, of) == (api_version, kind) and namespace in (None, space)
             ]
             return copy.deepcopy([obj for obj in found if matches(obj, labels)])
+
+    def version(self) -> str:
+        with self._available():
+            return self.server_version
 
     def dry_run(self, obj: Object) -> Object:
         with self._available():

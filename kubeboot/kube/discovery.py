@@ -1,0 +1,236 @@
+"""How a joining machine finds its cluster, as kubeadm does, and never with less than a pinned authority.
+
+1. Read cluster-info without verifying anything. 2. Its authority must be pinned. 3. Its signature must be the
+token's. 4. Read it again over TLS that the pinned authority vouches for: the same bytes, or it is a forgery.
+The token itself is only ever sent over such a connection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kubeboot import errors
+from kubeboot.kube import client, configmaps, dial, rbac
+from kubeboot.kube.api import ApiRefused, ApiUnavailable
+from kubeboot.kube.http import NO_TLS, UNTRUSTED, Endpoint, Response, Session
+from kubeboot.pki import jws, kubeconfig, pins, table
+from kubeboot.pki.tokens import BootstrapToken
+
+PATH = f"/api/v1/namespaces/{rbac.PUBLIC}/configmaps/{configmaps.INFO}"
+PATIENCE = 2.0
+"""Seconds for one answer."""
+TRIES = 3
+"""A load balancer between two API servers refuses for a moment; an address that is wrong stays wrong."""
+SIGNED_WITHIN = 60.0
+"""Seconds that a token which the cluster accepts may wait for its signature."""
+STALE = 2.0
+"""Seconds that a signature may lag behind a change of cluster-info."""
+NEW_TOKEN = "`kubeboot token create --print-join-command` on a control plane prints a new one"  # noqa: S105
+
+_BUSY = range(500, 600)
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\s*", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Discovery:
+    """One search: where, by which token and pins, from where, and with what patience."""
+
+    address: str
+    token: BootstrapToken
+    pins: Sequence[str]
+    dialler: dial.Dialler = dataclasses.field(default=dial.direct, repr=False)
+    pause: Callable[[float], None] = dataclasses.field(default=time.sleep, repr=False)
+    clock: Callable[[], float] = dataclasses.field(default=time.monotonic, repr=False)
+
+    def session(self, authority: bytes = b"", token: str = "") -> Session:
+        """A connection to the address: with an authority verified, without one not at all."""
+        endpoint = Endpoint(
+            f"https://{self.address}",
+            authority,
+            token=token,
+            tls_server_name=table.SERVER_NAME,
+            insecure=not authority,
+        )
+        return Session(endpoint, self.dialler)
+
+
+def discover(search: Discovery) -> tuple[client.Client, bytes]:
+    """A client that has the token and trusts the cluster's authority (PEM), which is the other value."""
+    info = _read(search, search.session())
+    bundle = _authority(search, info)
+    trusted = _pinned(search, bundle)
+    _verify_signature(search, info, trusted)
+    again = _read(search, search.session(trusted))
+    if again.get(configmaps.INFO_KEY) != info.get(configmaps.INFO_KEY):
+        raise errors.Unreachable(
+            f"{search.address} shows another cluster-info once its certificate is verified",
+            hint="somebody may be listening in between; look before you try again",
+            reason="KB_DISCOVERY_CHANGED",
+        )
+    _authenticate(search, trusted)
+    return client.Client(search.session(bundle, search.token.text)), bundle
+
+
+def _read(search: Discovery, session: Session) -> dict[str, str]:
+    """The data of cluster-info."""
+    answer = _answer(search, session)
+    found = _json(answer.body)
+    if answer.status == 200 and found.get("kind") == "ConfigMap":
+        return dict(found.get("data") or {})
+    if found.get("kind") != "Status":
+        raise _not_kubernetes(search, f"it answers {answer.status} to a question for cluster-info")
+    if answer.status == 404:
+        raise errors.Unreachable(
+            f"the API server at {search.address} has no cluster-info to join by",
+            hint="was this cluster made by kubeboot or kubeadm?",
+            reason="KB_NO_CLUSTER_INFO",
+        )
+    raise errors.Unreachable(
+        f"the API server at {search.address} does not show cluster-info: {found.get('message')}",
+        hint="strangers must be allowed to read ConfigMap kube-public/cluster-info while machines join",
+        reason="KB_DISCOVERY_FORBIDDEN",
+    )
+
+
+def _answer(search: Discovery, session: Session) -> Response:
+    for left in reversed(range(TRIES)):
+        try:
+            answer = session.request("GET", PATH, timeout=PATIENCE)
+            if answer.status not in _BUSY:
+                return answer
+            why = f"it is not ready ({answer.status})"
+        except ApiUnavailable as error:
+            if error.reason in (NO_TLS, UNTRUSTED):
+                raise _distrusted(search, error) from None
+            why = error.message.partition(" does not answer: ")[2] or error.message
+        if left:
+            search.pause(1.0)
+    raise errors.Unreachable(
+        f"cannot reach a cluster at {search.address}: {why}",
+        hint="check the address and the port (haproxy's 8443 or an API server's 6443), that a control plane "
+        f"runs there and that no firewall is in between: `curl -k https://{search.address}/readyz`",
+        reason="KB_DISCOVERY_UNREACHABLE",
+    )
+
+
+def _distrusted(search: Discovery, error: ApiUnavailable) -> errors.Unreachable:
+    if error.reason == NO_TLS:
+        return _not_kubernetes(search, "it does not speak TLS")
+    return errors.Unreachable(
+        f"{search.address} has a certificate that the pinned authority did not issue: {error.message}",
+        hint="somebody may be listening in between; look before you try again",
+        reason="KB_DISCOVERY_UNTRUSTED",
+    )
+
+
+def _not_kubernetes(search: Discovery, why: str) -> errors.Unreachable:
+    return errors.Unreachable(
+        f"what listens at {search.address} is no Kubernetes API: {why}",
+        hint="give the address and port of a control plane's haproxy (8443) or API server (6443)",
+        reason="KB_DISCOVERY_NOT_KUBERNETES",
+    )
+
+
+def _authority(search: Discovery, info: dict[str, str]) -> bytes:
+    try:
+        found = kubeconfig.decode(info.get(configmaps.INFO_KEY, "")).authority
+    except ValueError:
+        found = b""
+    if not _PEM.search(found):
+        raise errors.Unreachable(
+            f"the cluster-info at {search.address} names no certificate authority",
+            hint="ConfigMap kube-public/cluster-info is damaged; `kubeboot init` on a control plane mends it",
+            reason="KB_NO_CLUSTER_INFO",
+        )
+    return found
+
+
+def _pinned(search: Discovery, bundle: bytes) -> bytes:
+    """Those authorities of the bundle that were pinned; the others are trusted on their word alone."""
+    every = _PEM.findall(bundle)
+    trusted = b"".join(one for one in every if pins.is_pinned(one, search.pins))
+    if trusted:
+        return trusted
+    raise errors.Unreachable(
+        f"the cluster at {search.address} has another authority than the pinned one: "
+        f"expected {', '.join(search.pins)}, seen {', '.join(map(_pin, every))}",
+        hint="take --discovery-token-ca-cert-hash from that cluster: "
+        "`kubeboot token create --print-join-command` on a control plane prints it",
+        reason="KB_CA_PIN_MISMATCH",
+    )
+
+
+def _pin(certificate: bytes) -> str:
+    try:
+        return pins.pin(certificate)
+    except ValueError:
+        return "something unreadable"
+
+
+def _verify_signature(search: Discovery, info: dict[str, str], trusted: bytes) -> None:
+    """Return when cluster-info is signed by the token. A token that the cluster refuses is told at once."""
+    began, known = search.clock(), False
+    while not _signed(search, info):
+        present = jws.KEY_PREFIX + search.token.id in info
+        if not present and not known:
+            _authenticate(search, trusted)
+            known = True
+        if search.clock() - began > (STALE if present else SIGNED_WITHIN):
+            raise _invalid(search) if present else _unsigned(search)
+        search.pause(0.5)
+        info.update(_read(search, search.session()))
+
+
+def _signed(search: Discovery, info: dict[str, str]) -> bool:
+    signature = info.get(jws.KEY_PREFIX + search.token.id, "")
+    return jws.verify(signature, info.get(configmaps.INFO_KEY, ""), search.token)
+
+
+def _authenticate(search: Discovery, trusted: bytes) -> None:
+    """Ask, over verified TLS, whether the cluster knows the token."""
+    try:
+        client.Client(search.session(trusted, search.token.text)).version()
+    except ApiRefused as error:
+        if error.status == 401:
+            raise unknown(search.token, search.address) from None
+    except ApiUnavailable as error:
+        raise _distrusted(search, error) if error.reason == UNTRUSTED else error from None
+
+
+def unknown(token: BootstrapToken, address: str) -> errors.Unreachable:
+    """The cluster does not accept the token."""
+    return errors.Unreachable(
+        f"the cluster at {address} does not know the token {token.id}: it has expired, or never existed",
+        hint=NEW_TOKEN,
+        reason="KB_TOKEN_UNKNOWN",
+    )
+
+
+def _invalid(search: Discovery) -> errors.Unreachable:
+    return errors.Unreachable(
+        f"the token's secret is wrong: the cluster at {search.address} has signed for {search.token.id} "
+        "with another one",
+        hint=f"check what comes after the dot; {NEW_TOKEN}",
+        reason="KB_TOKEN_INVALID",
+    )
+
+
+def _unsigned(search: Discovery) -> errors.TimedOut:
+    return errors.TimedOut(
+        f"waited {SIGNED_WITHIN:.0f}s for the cluster at {search.address} to sign for its token",
+        hint="kube-controller-manager signs for tokens: does it run on a control plane?",
+        reason="KB_TOKEN_UNSIGNED",
+    )
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,94 @@
+"""Who may do what in a cluster, as kubeadm sets it up, and what kubeboot's own ConfigMap needs besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from kubeboot.kube.api import Object
+
+API = "rbac.authorization.k8s.io"
+VERSION = f"{API}/v1"
+SYSTEM = "kube-system"
+PUBLIC = "kube-public"
+
+TOKENS = ("Group", "system:bootstrappers:kubeadm:default-node-token")
+"""Whoever joins."""
+NODES = ("Group", "system:nodes")
+
+Subject = tuple[str, str]
+Rule = Mapping[str, list[str]]
+
+_CSR = "system:certificates.k8s.io:certificatesigningrequests"
+
+_GRANTS: tuple[tuple[str, str, Subject], ...] = (
+    ("kubeadm:cluster-admins", "cluster-admin", ("Group", "kubeadm:cluster-admins")),
+    ("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", TOKENS),
+    ("kubeadm:get-nodes", "kubeadm:get-nodes", TOKENS),
+    ("kubeadm:node-autoapprove-bootstrap", f"{_CSR}:nodeclient", TOKENS),
+    ("kubeadm:node-autoapprove-certificate-rotation", f"{_CSR}:selfnodeclient", NODES),
+    (
+        "kubeadm:apiserver-kubelet-client",
+        "system:kubelet-api-admin",
+        ("User", "kube-apiserver-kubelet-client"),
+    ),
+)
+"""ClusterRoleBindings: name, ClusterRole, subject."""
+
+
+def _get(resource: str, name: str, group: str = "") -> Rule:
+    return {"apiGroups": [group], "resourceNames": [name], "resources": [resource], "verbs": ["get"]}
+
+
+_LOCAL: tuple[tuple[str, str, Rule, tuple[Subject, ...]], ...] = (
+    (
+        PUBLIC,
+        "kubeadm:bootstrap-signer-clusterinfo",
+        _get("configmaps", "cluster-info"),
+        (("User", "system:anonymous"),),
+    ),
+    (SYSTEM, "kubeadm:nodes-kubeadm-config", _get("configmaps", "kubeadm-config"), (TOKENS, NODES)),
+    (SYSTEM, "kubeadm:kubelet-config", _get("configmaps", "kubelet-config"), (NODES, TOKENS)),
+    (SYSTEM, "kubeboot:cluster-config", _get("configmaps", "kubeboot-config"), (TOKENS, NODES)),
+    (
+        "default",
+        "kubeboot:api-servers",
+        _get("endpointslices", "kubernetes", "discovery.k8s.io"),
+        (TOKENS, NODES),
+    ),
+)
+"""Roles with a RoleBinding of the same name: namespace, name, the rule, who may."""
+
+_CLUSTER_ROLES: Mapping[str, Rule] = MappingProxyType(
+    {"kubeadm:get-nodes": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}}
+)
+
+
+def objects() -> tuple[Object, ...]:
+    """All of it. The first is what makes admin.conf's owner an administrator."""
+    return (
+        *(_binding("ClusterRoleBinding", name, "ClusterRole", role, (who,)) for name, role, who in _GRANTS),
+        *(_role("ClusterRole", name, rule) for name, rule in _CLUSTER_ROLES.items()),
+        *(_role("Role", name, rule, space) for space, name, rule, _ in _LOCAL),
+        *(_binding("RoleBinding", name, "Role", name, who, space) for space, name, _, who in _LOCAL),
+    )
+
+
+def _role(kind: str, name: str, rule: Rule, namespace: str | None = None) -> Object:
+    return {**_head(kind, name, namespace), "rules": [dict(rule)]}
+
+
+def _binding(
+    kind: str, name: str, role_kind: str, role: str, who: Iterable[Subject], namespace: str | None = None
+) -> Object:
+    return {
+        **_head(kind, name, namespace),
+        "roleRef": {"apiGroup": API, "kind": role_kind, "name": role},
+        "subjects": [{"apiGroup": API, "kind": subject, "name": called} for subject, called in who],
+    }
+
+
+def _head(kind: str, name: str, namespace: str | None) -> dict[str, Any]:
+    where = {"namespace": namespace} if namespace else {}
+    return {"apiVersion": VERSION, "kind": kind, "metadata": {"name": name, **where}}
