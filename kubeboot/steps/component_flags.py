@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubeboot.config import tuning
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.pki import endpoint
@@ -49,9 +50,10 @@ def apiserver(spec: ClusterSpec, node: NodeSettings) -> Flags:
 
 
 def controller_manager(spec: ClusterSpec) -> Flags:
-    """kubeadm's flags with a pod subnet."""
+    """kubeadm's flags with a pod subnet, and a start that is not throttled."""
     return (
         *_client_flags("controller-manager"),
+        *tuning.CONTROLLER_MANAGER,
         ("allocate-node-cidrs", "true"),
         ("client-ca-file", f"{PKI}/ca.crt"),
         ("cluster-cidr", spec.networking.pod_subnet),

@@ -10,7 +10,7 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, Component
 from kubeboot.engine.step import Impact, Ref, Step, View
 from kubeboot.engine.values import Values
-from kubeboot.kube.api import ApiUnavailable
+from kubeboot.kube.api import ApiRefused, ApiUnavailable
 from kubeboot.pki import endpoint
 from kubeboot.steps import basic, pod_logs, static_pod
 from kubeboot.steps import component_flags as flags
@@ -41,8 +41,11 @@ class ApiServerReady:
         last = see.api.ready()
         if last is not None:
             return last
-        wanted, running = self._wanted(see), self._running(see)
-        if running in (None, wanted):
+        try:
+            running = self._running(see)
+        except ApiUnavailable as error:
+            return error.message
+        if running in (None, self._wanted(see)):
             return None
         return "the API server still runs with its old manifest"
 
@@ -57,7 +60,7 @@ class ApiServerReady:
         """From the mirror pod; None where there is none yet (a first start), or nobody may read it yet."""
         try:
             found = see.api.get("v1", "Pod", f"kube-apiserver-{self.node}", "kube-system")
-        except ApiUnavailable:
+        except ApiRefused:
             return None
         return found["metadata"].get("annotations", {}).get(INPUTS) if found else None
 

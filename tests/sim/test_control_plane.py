@@ -11,7 +11,7 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Blocked, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import EmptyTree, RemoveTree
 from kubeboot.engine.values import Values
-from kubeboot.kube.api import NoApi
+from kubeboot.kube.api import ApiRefused, ApiUnavailable, NoApi
 from kubeboot.steps import control_plane, etcd, load_balancer, pod_logs, static_pod
 from kubeboot.steps.control_plane import ApiServerReady
 from kubeboot.steps.static_pod import EnsureStaticPod
@@ -198,14 +198,18 @@ def test_not_ready_says_what_was_seen() -> None:
     assert ApiServerReady("cp-1").look(view(ready_machine(), api), Values()) == "connection refused"
 
 
-def test_credentials_that_may_not_read_pods_are_no_reason_to_wait() -> None:
-    class Refuses(FakeApi):
-        def ready(self) -> str | None:
-            return None
+@pytest.mark.parametrize(
+    ("error", "last"),
+    [(ApiRefused("not allowed", status=403), None), (ApiUnavailable("gone again"), "gone again")],
+)
+def test_credentials_that_may_not_read_pods_yet_are_no_reason_to_wait(
+    error: ApiUnavailable, last: str | None
+) -> None:
+    class Raises(FakeApi):
+        def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
+            raise error
 
-    api = Refuses()
-    api.unavailable = "403"
-    assert ApiServerReady("cp-1").look(view(ready_machine(), api), Values()) is None
+    assert ApiServerReady("cp-1").look(view(ready_machine(), Raises()), Values()) == last
 
 
 def test_after_the_deadline_the_last_words_are_told() -> None:
