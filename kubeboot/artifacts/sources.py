@@ -15,7 +15,7 @@ def source(wanted: Artifacts) -> Source:
     if wanted.bundle is None:
         raise errors.ConfigInvalid(
             "where do binaries and images come from? no bundle is named",
-            hint="name one with --bundle FILE, or as spec.artifacts.bundle in /etc/kubeboot/cluster.yaml",
+            hint="name one with --bundle FILE, or as artifacts.bundle in /etc/kubeboot/cluster.yaml",
             reason="KB_ARTIFACT",
         )
     path = Path(wanted.bundle)

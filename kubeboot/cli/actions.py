@@ -180,7 +180,27 @@ class KubeconfigOptions:
 
 def init(options: InitOptions, emit: Emit) -> InitResult:
     """Make this machine the first control plane."""
-    raise NotImplementedError
+    from kubeboot.fleet import init as running
+
+    wanted = running.Wanted(
+        spec=options.spec,
+        token=options.token,
+        token_ttl=options.token_ttl,
+        skip=options.skip,
+        ignored=options.ignore_preflight,
+        dry_run=options.dry_run,
+        timeout_scale=options.timeout_scale,
+    )
+    done = running.init(wanted, emit)
+    return InitResult(
+        changed=done.changed,
+        ok=done.ok,
+        seconds=done.seconds,
+        endpoint=done.endpoint,
+        join_command=done.join,
+        token_expires=done.expires,
+        single=options.spec.single,
+    )
 
 
 def join(options: JoinOptions, emit: Emit) -> JoinResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,6 +33,12 @@ def _note(ctx: click.Context, param: click.Parameter, value: object) -> None:
         value += now.settings.verbose
     change: dict[str, Any] = {str(param.name): value}
     now.settings = dataclasses.replace(now.settings, **change)
+
+
+def _help(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        runtime.current(ctx).console.data(ctx.get_help())
+        ctx.exit()
 
 
 def _shared() -> list[click.Parameter]:
@@ -74,6 +79,7 @@ class _Shown(click.Command):
         option = super().get_help_option(ctx)
         if option is not None:
             option.help = "show this help"
+            option.callback = _help
         return option
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -90,6 +96,8 @@ class _Shown(click.Command):
         own: list[tuple[str, str]] = []
         shared: list[tuple[str, str]] = []
         for param in self.get_params(ctx):
+            if isinstance(param, click.Argument):
+                continue
             if (record := param.get_help_record(ctx)) is not None:
                 (own if param.expose_value else shared).append(record)
         for title, records in (("options", own), ("shared options", shared)):
@@ -169,5 +177,7 @@ class UnknownCommand(click.UsageError):
     """A command that does not exist, with those that were perhaps meant."""
 
     def __init__(self, name: str, known: Sequence[str], ctx: click.Context) -> None:
+        import difflib
+
         super().__init__(f"no such command `{name}`", ctx)
         self.possibilities = difflib.get_close_matches(name, known, n=2, cutoff=0.5)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kubeboot.cli.runtime import Runtime
 
 _LAST_LINES = 20
+_ALSO = ", and the log has it too"
 INTERRUPTED_HINT = "run the same command again; finished steps are kept"
 
 
@@ -84,12 +85,12 @@ def _lower(message: str) -> str:
     return text.removesuffix(".").replace("no such option: ", "no such option ")
 
 
-def unexpected(error: BaseException) -> errors.KubebootError:
+def unexpected(error: BaseException, *, logged: bool) -> errors.KubebootError:
     """A bug, said in one sentence."""
     what = " ".join(str(error).split())[:300]
     return errors.KubebootError(
         f"something unexpected happened: {type(error).__name__}{f': {what}' if what else ''}",
-        hint="this is a bug in kubeboot; `--debug` shows the traceback, and the log has it too",
+        hint=f"this is a bug in kubeboot; `--debug` shows the traceback{_ALSO if logged else ''}",
         reason="KB_BUG",
     )
 

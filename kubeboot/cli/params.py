@@ -40,12 +40,6 @@ SPEC_FLAGS: dict[str, tuple[str | int, ...]] = {
 MAX_TOKEN_BYTES = 4096
 
 
-class Comma(click.ParamType[str]):
-    """A list: the option repeated, or its values with commas between them."""
-
-    name = "list"
-
-
 class Duration(click.ParamType[datetime.timedelta]):
     """`24h`, `1h30m`, `0`."""
 
@@ -65,6 +59,26 @@ class Duration(click.ParamType[datetime.timedelta]):
         if found is None:
             self.fail(f"`{value}` is not a duration; write it like 24h, 90m or 0", param, ctx)
         return found
+
+
+class Factor(click.ParamType[float]):
+    """A number by which time limits are multiplied."""
+
+    name = "factor"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        try:
+            factor = float(value)
+        except ValueError:
+            factor = 0.0
+        if not 0.1 <= factor <= 1000:
+            self.fail(f"`{value}` is not a number from 0.1 to 1000", param, ctx)
+        return factor
 
 
 def _split(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -92,11 +106,10 @@ ignore_option = comma_option(
 dry_run_option = click.option("--dry-run", is_flag=True, help="print what would be done, and change nothing")
 scale_option = click.option(
     "--timeout-scale",
-    type=click.FloatRange(0.1, 1000),
+    type=Factor(),
     default=1.0,
-    show_default=True,
     metavar="FACTOR",
-    help="multiply every time limit by this; for slow machines",
+    help="multiply every time limit by this, for slow machines; default 1",
 )
 token_option = click.option(
     "--token",
@@ -128,7 +141,9 @@ def load(ctx: click.Context, sources: tuple[str, ...]) -> Loaded:
     now = runtime.current(ctx)
     flags, environment = _settings(ctx)
     stdin = getattr(sys.stdin, "buffer", None)
-    loaded = loader.load(sources, flags=flags, environment=environment, stdin=stdin)
+    loaded = loader.load(
+        sources, flags=flags, environment=environment, default=loader.DEFAULT_FILE, stdin=stdin
+    )
     for warning in loaded.warnings:
         now.say(f"{now.stderr.paint('warn', 'warning:')} {warning}")
     return loaded

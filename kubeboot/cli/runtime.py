@@ -36,8 +36,8 @@ class Settings:
 class Runtime:
     """One invocation. The log is opened by the commands that do something, or by a crash."""
 
-    def __init__(self, environ: MutableMapping[str, str] | None = None) -> None:
-        self.environ = os.environ if environ is None else environ
+    def __init__(self) -> None:
+        self.environ: MutableMapping[str, str] = os.environ
         self.settings = Settings()
         self.console = Console(self.environ)
         self.command = "kubeboot"

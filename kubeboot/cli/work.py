@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeboot.cli import report, runtime
-from kubeboot.cli.report import Feed
+from kubeboot.cli import runtime
+
+if TYPE_CHECKING:
+    from kubeboot.cli.report import Feed
 
 
 @contextlib.contextmanager
 def working(ctx: click.Context, *, dry_run: bool = False) -> Iterator[Feed]:
     """Open the log and the reporter of this command. A dry run leaves no file behind, not even a log."""
+    from kubeboot.cli import report
+
     now = logged(ctx, dry_run=dry_run)
     with report.feed(now, plan=dry_run) as emit:
         yield emit

@@ -52,10 +52,10 @@ def load(
     *,
     flags: Sequence[Setting] = (),
     environment: Sequence[Setting] = (),
-    default: pathlib.Path | None = DEFAULT_FILE,
+    default: pathlib.Path | None = None,
     stdin: BinaryIO | None = None,
 ) -> Loaded:
-    """Load, merge and validate; InvalidConfig names every problem."""
+    """Load, merge and validate; InvalidConfig names every problem. `default` need not exist."""
     base = _files([str(default)], None) if default is not None and default.exists() else _Read()
     given = _files(sources, stdin)
     stack = (base.layer, layers.of_settings(environment), given.layer, layers.of_settings(flags))

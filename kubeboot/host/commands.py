@@ -15,9 +15,9 @@ from kubeboot.host.runner import NOT_FOUND, Ask, Tell
 
 UNIT_PROPERTIES = "LoadState,ActiveState,UnitFileState,MainPID,Result,NRestarts"
 _CTR = ("ctr", "-n", "k8s.io")
-_ABSENT = 44
+ABSENT = 44
 """The exit status of our scripts for "there is no such thing"."""
-_NO_CTR = (NOT_FOUND, _ABSENT)
+_NO_CTR = (NOT_FOUND, ABSENT)
 _NO_UNIT = (b"not loaded", b"does not exist")
 
 _RUNNING = """\
@@ -110,7 +110,7 @@ def load_module(name: str) -> Tell:
 def import_images(pinned: bool) -> Tell:
     """Reads an OCI layout from stdin. `--local`: three times as fast as the daemon's transfer service."""
     label = ("--label", "io.cri-containerd.pinned=pinned") if pinned else ()
-    return Tell((*_CTR, "images", "import", "--local", *label, "-"), deadline=600.0)
+    return Tell((*_CTR, "images", "import", "--local", *label, "-"), deadline=3600.0)
 
 
 def remove_image(name: str) -> Tell:

@@ -97,17 +97,19 @@ def owner_ids(owner: str) -> tuple[int, int]:
 def replace(path: str, chunks: Iterable[bytes], mode: int, owner: str | None, sum: str | None = None) -> None:
     """Write beside the path, check the sum, then rename over it."""
     ids = owner_ids(owner) if owner else None
-    with naming(path), _beside(path) as (temporary, fd):
-        digest = hashlib.sha256()
+    digest = hashlib.sha256()
+    with _beside(path) as (temporary, fd):
         for chunk in chunks:
             digest.update(chunk)
-            _write_all(fd, chunk)
+            with naming(path):
+                _write_all(fd, chunk)
         if sum is not None and digest.hexdigest() != sum:
             raise CommandFailed(f"{path}: the bytes that came do not have the sha256 {sum}")
-        _own(fd, ids)
-        os.fchmod(fd, mode)
-        os.fsync(fd)
-        _rename(temporary, path)
+        with naming(path):
+            _own(fd, ids)
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+            _rename(temporary, path)
 
 
 def append(path: str, data: bytes, mode: int) -> None:
@@ -174,14 +176,19 @@ def remove(path: str) -> None:
 
 def remove_tree(path: str, points: Iterable[str]) -> tuple[str, ...]:
     """Everything at and below a path, but nothing of a mount; answers the mount points that are left."""
-    real = os.path.realpath(path)
-    left = tuple(sorted(point for point in points if point == real or point.startswith(f"{real}/")))
+    real = path if os.path.islink(path) else os.path.realpath(path)
+    left = points_below(real, points)
     with naming(path):
-        if os.path.islink(path) or os.path.isfile(path):
-            Path(path).unlink()
-        elif os.path.isdir(path) and real not in left:
+        if os.path.isdir(real) and not os.path.islink(real):
             _remove_below(real, left)
+        elif os.path.lexists(real) and real not in left:
+            Path(real).unlink()
     return left
+
+
+def points_below(real: str, points: Iterable[str]) -> tuple[str, ...]:
+    """Those mount points that are at or below a path."""
+    return tuple(sorted({point for point in points if point == real or point.startswith(f"{real}/")}))
 
 
 def sync_directory(path: str) -> None:
@@ -199,15 +206,16 @@ def _remove_below(path: str, left: tuple[str, ...]) -> None:
         below = f"{path}/{name}"
         if os.path.isdir(below) and not os.path.islink(below):
             _remove_below(below, left)
-        else:
+        elif below not in left:
             Path(below).unlink()
 
 
 @contextlib.contextmanager
 def _beside(path: str) -> Iterator[tuple[str, int]]:
-    _make_parents(path)
     temporary = _temporary(path)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with naming(path):
+        _make_parents(path)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         yield temporary, fd
     except BaseException:

@@ -57,4 +57,4 @@ def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, token
     title = (
         f"{spec.cluster_name}: first control plane {node.name} ({node.address}), {spec.kubernetes_version}"
     )
-    return Plan("init", title, machine.after_trees(host), {node.name: node.role})
+    return Plan("init", title, machine.in_order(host), {node.name: node.role})

@@ -9,12 +9,23 @@ from kubeboot.artifacts.api import Source
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import CLUSTER, Step
-from kubeboot.plan.node import OWN_RESOLV_CONF
-from kubeboot.steps import artifacts, basic, images, kernel, runtime, trees
+from kubeboot.steps import artifacts, images, kernel, runtime, trees
+
+IMAGES = {
+    "etcd/manifest": "images/etcd",
+    "control-plane/kube-apiserver": "images/kube-apiserver",
+    "control-plane/kube-controller-manager": "images/kube-controller-manager",
+    "control-plane/kube-scheduler": "images/kube-scheduler",
+    "load-balancer/manifest": "images/haproxy",
+    "proxy/daemonset-kube-proxy": "images/kube-proxy",
+    "network/daemonset-kube-flannel-ds": "images/flannel",
+    "dns/deployment-coredns": "images/coredns",
+}
+"""What a pod is made of: without it the kubelet would go to a registry, and back off."""
 
 
 def steps(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> tuple[Step, ...]:
-    """Directories, verified artifacts, kernel settings, containerd, images, the pods' resolver."""
+    """Directories, verified artifacts, kernel settings, containerd, images."""
     catalog = source.catalog()
     return (
         *trees.steps(node.name),
@@ -22,29 +33,17 @@ def steps(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> t
         *kernel.steps(spec, node, cpus),
         *runtime.steps(node, catalog, source),
         *images.steps(node, catalog, source),
-        *_resolver(node),
     )
 
 
-def _resolver(node: NodeSettings) -> tuple[Step, ...]:
-    if node.resolv_conf != OWN_RESOLV_CONF:
-        return ()
-    lines = "".join(f"nameserver {address}\n" for address in node.nameservers)
-    step = basic.EnsureFile(
-        id="kubelet/resolv-conf",
-        title="Write the resolver that pods get, since this machine's is a loopback address",
-        on=node.name,
-        path=OWN_RESOLV_CONF,
-        data=lines.encode(),
-    )
-    return (step,)
+def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Nothing before the directories that reset will empty are journalled; no pod before its image."""
+    made = tuple(steps)
+    known = {step.id for step in made}
+    return tuple(dataclasses.replace(step, after=step.after | _before(step, known)) for step in made)
 
 
-def after_trees(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """On a machine nothing is done before the directories that reset will empty are in the journal."""
-    return tuple(
-        step
-        if step.on == CLUSTER or step.id.startswith("trees/")
-        else dataclasses.replace(step, after=step.after | {"trees/"})
-        for step in steps
-    )
+def _before(step: Step, known: set[str]) -> frozenset[str]:
+    image = IMAGES.get(step.id, "")
+    trees_first = step.on != CLUSTER and not step.id.startswith("trees/")
+    return frozenset({"trees/"} if trees_first else ()) | frozenset({image} & known)

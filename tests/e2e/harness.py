@@ -38,7 +38,9 @@ class Machine:
         command = (str(LAB), "ssh", "--name", self.lab, self.name, "--", "sudo", *argv)
         done = subprocess.run(command, input=stdin or b"", capture_output=True, check=False)
         found = Done(done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert not check or found.code == 0, f"{self.name}: {' '.join(argv)}: {found.code}\n{found.out}\n{found.err}"
+        assert not check or found.code == 0, (
+            f"{self.name}: {' '.join(argv)}: {found.code}\n{found.out}\n{found.err}"
+        )
         return found
 
 
@@ -63,7 +65,9 @@ class Lab:
         subprocess.run((str(LAB), "up", *counts, "--name", name), check=True)
         try:
             listed = subprocess.run((str(LAB), "hosts", "--name", name), check=True, capture_output=True)
-            machines = tuple(Machine(name, m["name"], m["address"], m["role"]) for m in json.loads(listed.stdout))
+            machines = tuple(
+                Machine(name, m["name"], m["address"], m["role"]) for m in json.loads(listed.stdout)
+            )
             yield cls(name, machines)
         finally:
             if os.environ.get("KUBEBOOT_TEST_LOGS"):

@@ -55,10 +55,16 @@ def join_command(cp: Machine) -> list[str]:
     return cp.run("kubeboot", "token", "create", "--print-join-command").out.split()
 
 
-def test_a_dry_run_lists_the_steps_and_changes_nothing(cp: Machine, before: dict[str, dict[str, str]]) -> None:
+def test_a_dry_run_lists_the_steps_and_changes_nothing(
+    cp: Machine, before: dict[str, dict[str, str]]
+) -> None:
     done = cp.run("kubeboot", "init", "--dry-run")
     told = done.out + done.err
-    for path in ("/etc/kubernetes/manifests/etcd.yaml", "/etc/kubernetes/pki/ca.crt", "/etc/containerd/config.toml"):
+    for path in (
+        "/etc/kubernetes/manifests/etcd.yaml",
+        "/etc/kubernetes/pki/ca.crt",
+        "/etc/containerd/config.toml",
+    ):
         assert path in told
     assert snapshot(cp) == before["cp-1"]
 
@@ -164,7 +170,11 @@ def test_no_container_is_privileged(cp: Machine) -> None:
 def test_a_token_minted_in_a_pod_passes_review(cp: Machine) -> None:
     path = "/var/run/secrets/kubernetes.io/serviceaccount/token"
     token = kubectl(cp, "exec", "client", "--", "cat", path)
-    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token.strip()}}
+    review = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": token.strip()},
+    }
     done = cp.run(
         "kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", "create", "-o", "json", "-f", "-",
         stdin=json.dumps(review).encode(),
@@ -176,7 +186,13 @@ def test_a_token_minted_in_a_pod_passes_review(cp: Machine) -> None:
 def test_certificates_name_what_they_must_and_keys_are_private(cp: Machine) -> None:
     pki = "/etc/kubernetes/pki"
     text = cp.run("openssl", "x509", "-in", f"{pki}/apiserver.crt", "-noout", "-text").out
-    for name in ("127.0.0.1", "DNS:localhost", "DNS:kubernetes.default.svc.cluster.local", cp.address, "10.96.0.1"):
+    for name in (
+        "127.0.0.1",
+        "DNS:localhost",
+        "DNS:kubernetes.default.svc.cluster.local",
+        cp.address,
+        "10.96.0.1",
+    ):
         assert name in text
     for leaf in ("apiserver", "apiserver-kubelet-client"):
         cp.run("openssl", "verify", "-CAfile", f"{pki}/ca.crt", f"{pki}/{leaf}.crt")

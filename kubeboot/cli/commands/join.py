@@ -23,7 +23,7 @@ _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prin
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot join 10.0.0.11:8443 --token-file token --discovery-token-ca-cert-hash sha256:1f2e...",
-        "sudo kubeboot join 10.0.0.11:8443 --token abcdef.... --discovery-token-ca-cert-hash sha256:1f2e...",
+        "sudo kubeboot join 10.0.0.11:8443 --token TOKEN --discovery-token-ca-cert-hash sha256:1f2e...",
         "sudo kubeboot join k8s.example.org:8443 ... --dry-run      # what would be done",
     ),
 )

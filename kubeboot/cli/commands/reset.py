@@ -7,7 +7,7 @@ import sys
 import click
 
 from kubeboot import errors
-from kubeboot.cli import params, report, runtime, work
+from kubeboot.cli import params, runtime, work
 from kubeboot.cli.command import Command
 
 
@@ -46,7 +46,7 @@ def reset(ctx: click.Context, yes: bool, dry_run: bool, timeout_scale: float) ->
 
 def _agreed(now: runtime.Runtime) -> bool:
     """Show what would be done and ask; without a terminal there is nobody to ask."""
-    from kubeboot.cli import actions
+    from kubeboot.cli import actions, report
 
     if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
         raise errors.UsageProblem(

@@ -18,7 +18,6 @@ COMMANDS = {
     "nft": "nftables",
     "mount": "mount",
     "umount": "mount",
-    "cp": "coreutils",
 }
 ARCHITECTURES = ("amd64", "arm64")
 DISK = {"/var/lib": 5 * GIB, "/opt": GIB // 4, "/usr/local/bin": GIB // 2}

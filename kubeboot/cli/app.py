@@ -1,16 +1,15 @@
-"""The entry point: from a command line to an exit code, with never a traceback in between."""
+"""From a command line to an exit code, with never a traceback in between."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 
 import click
 
 import kubeboot
 from kubeboot import errors
-from kubeboot.cli import argv, failure
+from kubeboot.cli import failure
 from kubeboot.cli.command import Group
 from kubeboot.cli.runtime import Runtime
 
@@ -55,12 +54,6 @@ def cli() -> None:
     """Everything is in the sub-commands."""
 
 
-def run() -> None:
-    """The console script."""
-    argv.blank()
-    sys.exit(main(sys.argv[1:], Runtime()))
-
-
 def main(arguments: Sequence[str], runtime: Runtime) -> int:
     """One invocation, from its arguments to its exit code."""
     try:
@@ -74,8 +67,11 @@ def main(arguments: Sequence[str], runtime: Runtime) -> int:
 def _invoke(arguments: Sequence[str], runtime: Runtime) -> int:
     try:
         found = cli.main(list(arguments), "kubeboot", standalone_mode=False, obj=runtime)
+    except click.exceptions.NoArgsIsHelpError as error:
+        runtime.console.say(error.message)
+        return error.exit_code
     except click.ClickException as error:
-        raise _explain(error) from None
+        raise failure.from_click(error) from None
     except (KeyboardInterrupt, click.Abort):
         raise failure.interrupted() from None
     except errors.KubebootError as error:
@@ -84,12 +80,9 @@ def _invoke(arguments: Sequence[str], runtime: Runtime) -> int:
     except Exception as error:
         runtime.open_log()
         _trace(error, runtime)
-        raise failure.unexpected(error) from error
+        logged = runtime.log is not None and runtime.log.path is not None
+        raise failure.unexpected(error, logged=logged) from error
     return found if isinstance(found, int) else 0
-
-
-def _explain(error: click.ClickException) -> errors.KubebootError:
-    return failure.from_click(error)
 
 
 def _trace(error: BaseException, runtime: Runtime) -> None:
