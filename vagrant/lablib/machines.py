@@ -1,0 +1,136 @@
+"""The lab's commands that are about machines: `lab up`, `hosts`, `ssh`, `kubeconfig`, `logs`, `sync`, `down`, `list`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from kubeboot import errors
+from lablib import build, machine_docker, machine_host, machine_labs, machine_logs, machine_state
+from lablib.machine_state import Lab
+
+_PROVIDERS = ("docker", "libvirt", "virtualbox")
+_NAME = click.option("--name", default="lab", show_default=True, help="Which lab.", metavar="LAB")
+
+
+@click.command()
+@_NAME
+@click.option("--control-planes", type=click.IntRange(0, 9), default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(0, 99), default=0, show_default=True)
+@click.option("--provider", type=click.Choice(_PROVIDERS), default="docker", show_default=True)
+@click.option(
+    "--build/--no-build", "with_bundle", default=True, help="Build the bundle first if it is not there."
+)
+def up(name: str, control_planes: int, workers: int, provider: str, with_bundle: bool) -> None:
+    """Boot machines; those that run already are left alone, and get the newest kubeboot."""
+    bundle = build.build(machine_host.say) if with_bundle else None
+    machine_labs.up(name, control_planes, workers, provider, bundle)
+
+
+@click.command()
+@_NAME
+def sync(name: str) -> None:
+    """Give running machines the kubeboot and the bundle of this checkout."""
+    machine_labs.refresh(machine_labs.require(name), _built())
+
+
+@click.command()
+@_NAME
+def hosts(name: str) -> None:
+    """Print name, address and role of the machines as JSON."""
+    lab = machine_labs.require(name)
+    click.echo(json.dumps([dataclasses.asdict(machine) for machine in lab.machines], indent=2))
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--name", "lab_name", default="lab", show_default=True, help="Which lab.", metavar="LAB")
+@click.argument("machine")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def ssh(lab_name: str, machine: str, command: tuple[str, ...]) -> None:
+    """Run a command on MACHINE: its exit status, stdin, stdout and stderr are passed through.
+
+    One argument is a shell's command line ('ls | wc -l'); of several, each reaches the command as it is.
+    Without a command: a shell.
+    """
+    lab = _with(machine_labs.require(lab_name), machine)
+    if not command:
+        config = str(lab.directory / "ssh-config")
+        os.execvp("ssh", ["ssh", "-F", config, machine])  # noqa: S606 - a terminal's shell is ssh's own business
+    argv = command if len(command) > 1 else ("sh", "-c", command[0])
+    host = machine_labs.connect(lab, machine)
+    try:
+        status = host.run(argv, sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)
+    finally:
+        host.close()
+    sys.exit(status)
+
+
+@click.command()
+@_NAME
+def kubeconfig(name: str) -> None:
+    """Print the administrator's kubeconfig of the first control plane that has one."""
+    lab = machine_labs.require(name)
+    for machine in lab.machines:
+        if machine.role == "control_plane":
+            host = machine_labs.connect(lab, machine.name)
+            found = host.read("/etc/kubernetes/admin.conf")
+            host.close()
+            if found:
+                sys.stdout.buffer.write(found)
+                return
+    raise errors.KubebootError("no control plane has an admin.conf", hint="run `kubeboot init` on one first")
+
+
+@click.command()
+@_NAME
+@click.argument("directory", type=click.Path(path_type=Path), required=False)
+def logs(name: str, directory: Path | None) -> None:
+    """Collect journals, containers' logs and states of all machines into DIRECTORY, and print its path."""
+    lab = machine_labs.require(name)
+    click.echo(machine_logs.collect(lab, directory or Path(f"lab-logs-{name}")))
+
+
+@click.command()
+@_NAME
+@click.option(
+    "--all", "everything", is_flag=True, help="Every lab, and the Docker daemon if the lab started it."
+)
+def down(name: str, everything: bool) -> None:
+    """Remove a lab: machines, their disks, its network, its state."""
+    for each in machine_labs.all_names() if everything else [name]:
+        if not machine_labs.down(each):
+            machine_host.say(f"there is no lab `{each}`")
+    if everything:
+        machine_host.stop_docker()
+
+
+@click.command(name="list")
+def list_labs() -> None:
+    """Show all labs of this computer."""
+    for name in machine_labs.all_names():
+        lab = machine_state.load(name)
+        if lab is None:
+            click.echo(f"{name}\tleft over: remove it with `lab down --name {name}`")
+            continue
+        up = len(machine_docker.running(name)) if lab.provider == "docker" else "?"
+        click.echo(f"{name}\t{lab.provider}\t{lab.subnet}\t{up}/{len(lab.machines)} running\t{lab.checkout}")
+
+
+def _built() -> Path | None:
+    path = build.bundle_path()
+    return path if path.exists() else None
+
+
+def _with(lab: Lab, machine: str) -> Lab:
+    if lab.machine(machine) is None:
+        known = ", ".join(m.name for m in lab.machines)
+        raise errors.UsageProblem(f"the lab `{lab.name}` has no machine `{machine}`", hint=f"it has {known}")
+    return lab
+
+
+COMMANDS = (up, sync, hosts, ssh, kubeconfig, logs, down, list_labs)
