@@ -210,34 +210,72 @@ def join(options: JoinOptions, emit: Emit) -> JoinResult:
 
 def reset(options: ResetOptions, emit: Emit) -> ResetResult:
     """Take back what kubeboot did to this machine."""
-    raise NotImplementedError
+    from kubeboot.fleet import reset as running
+
+    done = running.reset(emit, dry=options.dry_run, timeout_scale=options.timeout_scale)
+    return ResetResult(changed=done.changed, ok=done.ok, seconds=done.seconds, left=done.left)
 
 
 def preflight(options: PreflightOptions, emit: Emit) -> PreflightResult:
     """Run every check of this machine."""
-    raise NotImplementedError
+    from kubeboot.fleet import here
+
+    findings, checks = here.examine(options.spec, options.ignore_preflight)
+    return PreflightResult(findings, checks)
 
 
 def status(options: StatusOptions) -> Status:
     """How the cluster is, seen from this machine."""
-    raise NotImplementedError
+    from kubeboot.fleet import here, status
+    from kubeboot.host.local import LocalView
+
+    see = LocalView()
+    now = datetime.datetime.now(datetime.UTC)
+    return status.look(see, here.api(see, (options.kubeconfig, status.KUBELET_CONF)), now)
 
 
 def kubeconfig(options: KubeconfigOptions) -> Secret[str]:
     """The administrator's kubeconfig."""
-    raise NotImplementedError
+    from kubeboot.fleet import access
+
+    return access.kubeconfig(options.path, options.server)
 
 
 def token_create(options: TokenCreateOptions) -> TokenCreateResult:
     """Make a bootstrap token, and return once the cluster's information is signed with it."""
-    raise NotImplementedError
+    from kubeboot.fleet import access
+
+    made = access.create_token(
+        access.administrator(options.kubeconfig),
+        options.token,
+        options.ttl,
+        options.description,
+        options.usages,
+        options.groups,
+        join=options.join_command,
+    )
+    return TokenCreateResult(made.token, made.expires, made.join)
 
 
 def token_list(options: TokenListOptions) -> tuple[Token, ...]:
     """Every bootstrap token of the cluster."""
-    raise NotImplementedError
+    from kubeboot.fleet import access
+    from kubeboot.kube import bootstrap
+
+    return tuple(
+        Token(found.token.id, found.expires, found.usages, found.description, found.groups)
+        for found in bootstrap.listing(access.administrator(options.kubeconfig))
+    )
 
 
 def token_delete(options: TokenDeleteOptions) -> TokenDeleteResult:
     """Delete bootstrap tokens."""
-    raise NotImplementedError
+    from kubeboot.fleet import access
+    from kubeboot.kube import bootstrap
+
+    api = access.administrator(options.kubeconfig)
+    gone = {name: bootstrap.delete(api, name) for name in options.ids}
+    return TokenDeleteResult(
+        deleted=tuple(name for name, was in gone.items() if was),
+        missing=tuple(name for name, was in gone.items() if not was),
+    )

@@ -13,9 +13,11 @@ from kubeboot.engine.events import Notice
 from kubeboot.fleet.run import Emit
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
+from kubeboot.host.local import LocalView
 from kubeboot.kube import client
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
+from kubeboot.plan import node as nodes
 from kubeboot.steps import preflight
 from kubeboot.steps.preflight import Finding
 
@@ -51,3 +53,11 @@ def tell(found: Iterable[Finding], emit: Emit) -> None:
     for finding in found:
         if finding.level == "warning":
             emit(Notice("warning", f"{finding.name}: {finding.message}; {finding.hint}", finding.host))
+
+
+def examine(spec: ClusterSpec, ignored: frozenset[str]) -> tuple[tuple[Finding, ...], int]:
+    """Preflight alone: the findings, and how many checks were made."""
+    see = LocalView()
+    facts = see.facts()
+    node = nodes.settings(spec, facts, "control_plane")
+    return findings(spec, node, facts, see, ignored), len(preflight.CHECKS)

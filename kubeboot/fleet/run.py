@@ -33,13 +33,21 @@ def on_this_machine(
     plan: Plan, name: str, host: HostTarget, api: Api, emit: Emit, *, timeout_scale: float = 1.0
 ) -> Outcome:
     """Run the plan here. Raises Occupied when another run holds the machine, else the first failure."""
-    with host.lock(journal.LOCK, holder(plan.command)), _stoppable(emit) as stop:
-        book = journal.Journal(host)
-        book.begin(plan.command)
-        site = Site(Target(host, api), book)
-        outcome = run(plan, {name: site, CLUSTER: site}, emit, stop=stop, timeout_scale=timeout_scale)
+    outcome = attempt(plan, name, host, api, emit, timeout_scale=timeout_scale)
     outcome.raise_for_failure()
     return outcome
+
+
+def attempt(
+    plan: Plan, name: str, host: HostTarget, api: Api, emit: Emit, *, timeout_scale: float = 1.0
+) -> Outcome:
+    """Run the plan here and tell how it went, failures included. Raises Occupied."""
+    with host.lock(journal.LOCK, holder(plan.command)), _stoppable(emit) as stop:
+        book = journal.Journal(host)
+        if plan.steps:
+            book.begin(plan.command)
+        site = Site(Target(host, api), book)
+        return run(plan, {name: site, CLUSTER: site}, emit, stop=stop, timeout_scale=timeout_scale)
 
 
 def holder(command: str) -> str:

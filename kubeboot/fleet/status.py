@@ -13,6 +13,7 @@ from kubeboot.pki import inspect, pem, table
 
 NAMESPACES = ("kube-system", "kube-flannel")
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 _KUBELET = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 
 

@@ -1,0 +1,42 @@
+"""`kubeboot reset` on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from kubeboot import errors
+from kubeboot.engine import journal
+from kubeboot.engine.run import Outcome
+from kubeboot.fleet.run import Emit, attempt, dry_run
+from kubeboot.host.local import LocalHost, LocalView
+from kubeboot.kube.api import NoApi
+from kubeboot.plan import reset as planning
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """How it ended. `left` says what could not be taken back, and why."""
+
+    ok: int
+    changed: int
+    seconds: float
+    left: tuple[str, ...] = ()
+
+
+def reset(emit: Emit, *, dry: bool = False, timeout_scale: float = 1.0) -> Done:
+    """Take kubeboot off this machine; twice is as good as once."""
+    see = LocalView()
+    plan = planning.plan(see.name, journal.undo_list(see))
+    if dry:
+        dry_run(plan, see.name, see, NoApi(), emit)
+        return Done(0, 0, 0.0)
+    if see.facts().uid != 0:
+        raise errors.PreflightFailed("reset needs root", hint="run `sudo kubeboot reset`")
+    outcome = attempt(plan, see.name, LocalHost(see.name), NoApi(), emit, timeout_scale=timeout_scale)
+    return Done(outcome.ok, outcome.changed, outcome.seconds, _left(outcome))
+
+
+def _left(outcome: Outcome) -> tuple[str, ...]:
+    if outcome.interrupted:
+        outcome.raise_for_failure()
+    return tuple(failure.message for failure in outcome.failures)
