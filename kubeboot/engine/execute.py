@@ -42,6 +42,8 @@ def execute(step: Step, do: Target, journal: Intents, run: Context) -> Drift | N
         _apply(step, do, run)
     elif not isinstance(found, Ok):
         raise _refusal(step, found)
+    elif claimed := tuple(step.claim(do.see)):
+        journal.intend(step.id, claimed)
     if step.settle is not None:
         settle(step, step.settle, do, run)
     if isinstance(found, Drift):

@@ -136,6 +136,10 @@ class Step:
         """What takes `apply` back, from what the machine shows now; journalled before apply."""
         return ()
 
+    def claim(self, see: View) -> Sequence[Undo]:
+        """What is to be taken back later though there is nothing to do now: an empty directory that fills."""
+        return ()
+
     def apply(self, do: Target, vals: Values) -> None:
         """Bring it about, safely from any partial state of itself."""
         raise NotImplementedError

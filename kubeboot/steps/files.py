@@ -83,6 +83,9 @@ class EnsureDir(Step):
             return paths.missing_dirs(see, self.path) + (ours or (RemoveDir(self.path),))
         return (RestoreMode(path, stat.mode, f"{stat.uid}:{stat.gid}"), *ours)
 
+    def claim(self, see: View) -> Sequence[Undo]:
+        return trees.tree_undo(see, self.path) if self.tree else ()
+
     def apply(self, do: Target, vals: Values) -> None:
         path = paths.followed(do.see, self.path)
         do.host.mkdir(path, self.mode)

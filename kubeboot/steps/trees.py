@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import EmptyTree, RemoveTree, Undo
 from kubeboot.engine.values import Values
+from kubeboot.steps import paths
 
 RUNTIME = (
     "/etc/cni/net.d",
@@ -38,6 +39,9 @@ class OwnTree(Step):
         return Ok()
 
     def undo(self, see: View) -> Sequence[Undo]:
+        return (*paths.missing_dirs(see, self.path), *tree_undo(see, self.path))
+
+    def claim(self, see: View) -> Sequence[Undo]:
         return tree_undo(see, self.path)
 
     def apply(self, do: Target, vals: Values) -> None:
@@ -52,8 +56,8 @@ def tree_undo(see: View, path: str) -> tuple[Undo, ...]:
     return () if see.host.listdir(path) else (EmptyTree(path),)
 
 
-def steps(host: str, paths: Sequence[str] = RUNTIME) -> tuple[Step, ...]:
+def steps(host: str, wanted: Sequence[str] = RUNTIME) -> tuple[Step, ...]:
     """One step a directory; everything else on the machine comes after `trees/`."""
     return tuple(
-        OwnTree(id=f"trees{path}", title=f"Make the directory {path}", on=host, path=path) for path in paths
+        OwnTree(id=f"trees{path}", title=f"Make the directory {path}", on=host, path=path) for path in wanted
     )
