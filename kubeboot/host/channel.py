@@ -1,0 +1,180 @@
+"""A command on an SSH channel, from exec to exit status; and a channel as a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO
+
+import paramiko
+
+from kubeboot.host.runner import timed_out
+
+_CHUNK = 1 << 17
+_DIRECT = 1 << 16
+"""So much input always fits into a channel's first window: no thread is needed to send it."""
+
+
+@dataclasses.dataclass
+class Talk:
+    """Sends the input, hands on what comes, and asks whether the other side lives when nothing does.
+
+    `failure` is the error of the input's source or of a receiver: ours, not the connection's.
+    """
+
+    channel: paramiko.Channel
+    out: Callable[[bytes], object]
+    err: Callable[[bytes], object]
+    alive: Callable[[], None]
+    idle: float
+    moved: float = 0.0
+    failure: BaseException | None = None
+
+    def run(
+        self, command: str, stdin: Iterable[bytes], argv: tuple[str, ...], deadline: float | None, host: str
+    ) -> int:
+        """The exit status. `deadline` None: as long as it takes."""
+        self.channel.settimeout(self.idle)
+        self.channel.exec_command(command)
+        self.moved = time.monotonic()
+        end = self.moved + deadline if deadline is not None else float("inf")
+        with self._feeding(stdin):
+            while not self._drained():
+                if time.monotonic() > end:
+                    raise timed_out(argv, deadline or 0.0, host)
+                self._wait(end)
+            if self.failure is not None:
+                raise self.failure
+            return self._status()
+
+    def _drained(self) -> bool:
+        """Hand on what is there; True when nothing more will come."""
+        ended = bool(self.channel.eof_received or self.channel.closed)
+        moved = self._pass(self.channel.recv_ready, self.channel.recv, self.out)
+        moved = self._pass(self.channel.recv_stderr_ready, self.channel.recv_stderr, self.err) or moved
+        if moved:
+            self.moved = time.monotonic()
+        return ended and not moved
+
+    def _pass(
+        self, ready: Callable[[], bool], receive: Callable[[int], bytes], give: Callable[[bytes], object]
+    ) -> bool:
+        moved = False
+        while ready():
+            data = receive(_CHUNK)
+            moved = True
+            with self._ours():
+                give(data)
+        return moved
+
+    def _wait(self, end: float) -> None:
+        until = min(self.moved + self.idle, end)
+        poll = select.poll()
+        poll.register(self.channel.fileno(), select.POLLIN)
+        poll.poll(max(0.0, until - time.monotonic()) * 1000)
+        if time.monotonic() >= self.moved + self.idle:
+            self.alive()
+            self.moved = time.monotonic()
+
+    def _status(self) -> int:
+        """Comes right after the end of the output, unless the connection went away."""
+        self.channel.status_event.wait(self.idle)
+        status = int(self.channel.exit_status)
+        if status < 0 and not self.channel.get_transport().is_active():
+            raise EOFError("it broke off in the middle of a command")
+        return status
+
+    @contextlib.contextmanager
+    def _feeding(self, stdin: Iterable[bytes]) -> Iterator[None]:
+        if isinstance(stdin, tuple) and sum(map(len, stdin)) <= _DIRECT:
+            self._send(stdin)
+            yield
+            return
+        thread = threading.Thread(target=self._send, args=(stdin,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.channel.close()
+            thread.join()
+
+    def _send(self, chunks: Iterable[bytes]) -> None:
+        """An input that fails must not look like one that ends: the channel is closed then."""
+        source = iter(chunks)
+        try:
+            while True:
+                with self._ours():
+                    chunk = next(source, None)
+                if chunk is None:
+                    break
+                self.channel.sendall(chunk)
+                self.moved = time.monotonic()
+            self.channel.shutdown_write()
+        except OSError:  # the command ended, or the connection; the reader knows which
+            if self.failure is not None:
+                self.channel.close()
+        except BaseException as err:
+            self.failure = err
+            self.channel.close()
+
+    @contextlib.contextmanager
+    def _ours(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as err:
+            self.failure = err
+            raise
+
+
+def from_file(file: BinaryIO, channel: paramiko.Channel) -> Iterator[bytes]:
+    """What comes from a file (a pipe, a terminal), until it ends or the channel does."""
+    while not channel.closed:
+        ready, _, _ = select.select([file], [], [], 0.1)
+        if ready:
+            data = file.raw.read(_CHUNK) if hasattr(file, "raw") else file.read(_CHUNK)
+            if not data:
+                return
+            yield data
+
+
+def as_socket(channel: paramiko.Channel) -> socket.socket:
+    """One end of a socket pair whose other end is pumped to and from the channel."""
+    near, far = socket.socketpair()
+    channel.settimeout(None)
+    threading.Thread(target=_pump, args=(far, channel), daemon=True).start()
+    return near
+
+
+def _pump(far: socket.socket, channel: paramiko.Channel) -> None:
+    """Both ways, each until its end; then close both."""
+    outwards = threading.Thread(target=_outwards, args=(far, channel), daemon=True)
+    outwards.start()
+    with contextlib.suppress(OSError, EOFError):
+        while data := channel.recv(_CHUNK):
+            far.sendall(data)
+        far.shutdown(socket.SHUT_WR)
+        outwards.join()
+    channel.close()
+    far.close()
+
+
+def _outwards(far: socket.socket, channel: paramiko.Channel) -> None:
+    with contextlib.suppress(OSError, EOFError):
+        while data := far.recv(_CHUNK):
+            channel.sendall(data)
+        if _closed(far):
+            channel.close()
+        else:
+            channel.shutdown_write()
+
+
+def _closed(far: socket.socket) -> bool:
+    """Whether the near end is closed, and not only shut down for writing."""
+    poll = select.poll()
+    poll.register(far, 0)
+    return bool(poll.poll(0))

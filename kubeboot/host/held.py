@@ -1,0 +1,51 @@
+"""A lock on a remote machine: a command that holds it and ends with its connection."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import paramiko
+
+from kubeboot.host import locks, scripts
+from kubeboot.host.connection import Connection
+from kubeboot.host.runner import Result, failed
+
+
+class Held:
+    """Taken on entering. `ensure` takes it again when it went with its connection."""
+
+    def __init__(self, connection: Connection, path: str, holder: str) -> None:
+        self._connection = connection
+        self._argv = scripts.lock(path, holder)
+        self._mutex = threading.Lock()
+        self._stack = contextlib.ExitStack()
+        self._channel: paramiko.Channel | None = None
+
+    def __enter__(self) -> Held:
+        self.ensure()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._mutex, self._stack:
+            if self._channel is not None and not self._channel.closed:
+                self._channel.shutdown_write()
+                self._channel.status_event.wait(5.0)
+
+    def ensure(self) -> None:
+        """Raises Occupied when somebody else has it (by now)."""
+        with self._mutex:
+            if self._channel is None or self._channel.closed:
+                self._stack.close()
+                self._channel = self._take()
+
+    def _take(self) -> paramiko.Channel:
+        said, session = self._stack.enter_context(self._connection.holding(self._argv))
+        if said == b"held\n":
+            return session
+        host = self._connection.name
+        result = Result(session.recv_exit_status(), said, session.recv_stderr(4096))
+        self._stack.close()
+        if result.status == scripts.LOCK_TAKEN:
+            raise locks.occupied(said, host)
+        raise failed(self._argv, result, host)

@@ -1,0 +1,179 @@
+"""The table's second half: what is native on this machine and needs a shell on a remote one."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Literal
+
+from kubeboot.host import files, parse, proc, shell
+from kubeboot.host.api import Listener, Process, Stat, Unit
+from kubeboot.host.commands import ABSENT, UNIT_PROPERTIES, sh
+from kubeboot.host.runner import Ask, Tell
+
+LOCK_TAKEN = 75
+"""The exit status of the lock script for a lock that somebody else holds."""
+
+_ABSENT = (ABSENT,)
+_KINDS: dict[str, Literal["tcp", "udp"]] = {name: kind for kind, name in proc.NET}
+
+
+def read(path: str) -> Ask[bytes | None]:
+    """A file's bytes."""
+    return Ask(sh("read", shell.READ, path), lambda out: out, nothing=(None,), statuses=_ABSENT)
+
+
+def stat(path: str) -> Ask[Stat | None]:
+    """One directory entry."""
+    return Ask(sh("stat", shell.STAT, path), parse_stat, nothing=(None,), statuses=_ABSENT)
+
+
+def parse_stat(out: bytes) -> Stat:
+    """A line of `stat -c '%f %u %g %s'` and a link's target."""
+    numbers, _, target = out.partition(b"\n")
+    mode, uid, gid, size = numbers.split()
+    return files.entry(int(mode, 16), int(uid), int(gid), int(size), target.decode(errors="surrogateescape"))
+
+
+def listdir(path: str) -> Ask[tuple[str, ...]]:
+    """The names in a directory."""
+
+    def names(out: bytes) -> tuple[str, ...]:
+        return tuple(sorted(out.decode(errors="surrogateescape").split("\0")[:-1]))
+
+    return Ask(sh("listdir", shell.LISTDIR, path), names, nothing=((),), statuses=_ABSENT)
+
+
+def sha256(path: str) -> Ask[str | None]:
+    """A file's sum."""
+    script = sh("sha256", shell.SHA256, path)
+    return Ask(script, lambda out: out.split()[0].decode(), nothing=(None,), statuses=_ABSENT, deadline=300.0)
+
+
+def real_path(path: str) -> Ask[str]:
+    """The path with all links followed."""
+    return Ask(sh("real path", shell.REAL_PATH, path), lambda out: out.decode().rstrip("\n"))
+
+
+def unit(name: str) -> Ask[Unit]:
+    """A unit's properties and the environment of its main process."""
+
+    def answer(out: bytes) -> Unit:
+        shown, _, environ = out.partition(b"ENVIRON\n")
+        return parse.unit(name, parse.properties(shown), environ)
+
+    return Ask(sh("unit", shell.UNIT, name, UNIT_PROPERTIES), answer)
+
+
+def module(name: str) -> Ask[bool]:
+    """Whether the kernel has a module."""
+    name = name.replace("-", "_")
+    pattern = f"/{name.replace('_', '[-_]')}\\.ko"
+    script = sh("module", shell.MODULE, name, proc.BUILT_IN.get(name, ""), pattern)
+    return Ask(script, lambda out: True, nothing=(False,), statuses=_ABSENT)
+
+
+def listeners() -> Ask[tuple[Listener, ...]]:
+    """Listening sockets and who holds them."""
+    return Ask(sh("listeners", shell.LISTENERS), parse_listeners)
+
+
+def parse_listeners(out: bytes) -> tuple[Listener, ...]:
+    """Sections `NET <name>`, OWNERS (`ls -l` of descriptors) and NAMES (pid and name)."""
+    sockets, _, rest = out.partition(b"OWNERS\n")
+    owners, _, names = rest.rpartition(b"NAMES\n")
+    tables = (table.partition(b"\n") for table in sockets.split(b"NET ")[1:])
+    found = [entry for name, _, text in tables for entry in parse.sockets(_KINDS[name.decode()], text)]
+    pids = _owners(owners)
+    named = dict(line.split(" ", 1) for line in names.decode(errors="replace").splitlines())
+    return tuple(
+        dataclasses.replace(listener, pid=pids.get(inode, 0), process=named.get(str(pids.get(inode, 0)), ""))
+        for listener, inode in found
+    )
+
+
+def _owners(listing: bytes) -> dict[str, int]:
+    """Inode to the lowest pid that holds it."""
+    owners: dict[str, int] = {}
+    pid = 0
+    for line in listing.splitlines():
+        if line.startswith(b"/proc/"):
+            pid = int(line.split(b"/")[2])
+        elif inode := parse.socket_inode(line):
+            owners[inode] = min(pid, owners.get(inode, pid))
+    return owners
+
+
+def processes() -> Ask[tuple[Process, ...]]:
+    """Running processes."""
+    return Ask(sh("processes", shell.PROCESSES), parse_processes)
+
+
+def parse_processes(out: bytes) -> tuple[Process, ...]:
+    """Groups of pid, name, cgroup and cmdline (its NULs as \\1), each ended by a NUL."""
+    words = out.split(b"\0")[:-1]
+    groups = zip(*(words[at::4] for at in range(4)), strict=True)
+    found = (
+        parse.process(int(pid), name, cgroup, line.replace(b"\1", b"\0"))
+        for pid, name, cgroup, line in groups
+    )
+    return tuple(sorted(found, key=lambda process: process.pid))
+
+
+def free_bytes(path: str) -> Ask[int]:
+    """Room for an ordinary user."""
+
+    def answer(out: bytes) -> int:
+        blocks, size = out.split()
+        return int(blocks) * int(size)
+
+    return Ask(sh("free", shell.FREE, path), answer)
+
+
+def replace(path: str, sum: str, mode: int, owner: str) -> Tell:
+    """Stdin becomes the file, if it has this sum."""
+    return Tell(sh("write", shell.REPLACE, path, sum, _octal(mode), owner), deadline=3600.0)
+
+
+def append(path: str, data: bytes, mode: int) -> Tell:
+    """Stdin, which is `data`, is added to the file."""
+    return Tell(sh("append", shell.APPEND, path, hashlib.sha256(data).hexdigest(), _octal(mode)))
+
+
+def mkdir(path: str, mode: int) -> Tell:
+    return Tell(sh("mkdir", shell.MKDIR, path, _octal(mode)))
+
+
+def symlink(path: str, target: str) -> Tell:
+    return Tell(sh("symlink", shell.SYMLINK, path, target))
+
+
+def chmod(path: str, mode: int, owner: str) -> Tell:
+    return Tell(sh("chmod", shell.CHMOD, path, _octal(mode), owner))
+
+
+def remove(path: str) -> Tell:
+    return Tell(sh("remove", shell.REMOVE, path))
+
+
+def remove_tree(path: str, points: tuple[str, ...]) -> Tell:
+    """All at and below the path, but nothing of the mounts at these points."""
+    return Tell(sh("remove tree", shell.REMOVE_TREE, path, *points), deadline=600.0)
+
+
+def set_sysctl(key: str, value: str) -> Tell:
+    return Tell(sh("sysctl", shell.SET_SYSCTL, proc.sysctl_path(key), value, key))
+
+
+def kill(pid: int, signal: int) -> Tell:
+    return Tell(sh("kill", shell.KILL, str(pid), str(signal)))
+
+
+def lock(path: str, holder: str) -> tuple[str, ...]:
+    """Prints `held` and holds until stdin ends; status 75 and the holder's words when it is taken."""
+    return sh("lock", shell.LOCK, path, holder)
+
+
+def _octal(mode: int) -> str:
+    """Five digits, with which chmod clears a directory's special bits too."""
+    return f"{mode:05o}"

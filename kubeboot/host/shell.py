@@ -1,0 +1,161 @@
+"""Constant POSIX sh scripts for remote machines. Status 44 says "there is no such thing"."""
+
+READ = """\
+[ -e "$1" ] && [ ! -d "$1" ] || exit 44
+exec cat -- "$1"
+"""
+
+STAT = """\
+[ -e "$1" ] || [ -L "$1" ] || exit 44
+stat -c '%f %u %g %s' -- "$1" || exit
+if [ -L "$1" ]; then readlink -n -- "$1"; fi
+"""
+
+LISTDIR = """\
+[ -d "$1" ] && cd -- "$1" || exit 44
+for name in * .[!.]* ..?*; do
+    if [ -e "$name" ] || [ -L "$name" ]; then printf '%s\\0' "$name"; fi
+done
+"""
+
+SHA256 = """\
+[ -e "$1" ] && [ ! -d "$1" ] || exit 44
+exec sha256sum <"$1"
+"""
+
+REAL_PATH = """\
+exec readlink -f -- "$1"
+"""
+
+UNIT = """\
+shown=$(systemctl show --property="$2" -- "$1") || exit
+printf '%s\\nENVIRON\\n' "$shown"
+pid=${shown#*MainPID=}
+pid=${pid%%[!0-9]*}
+[ "${pid:-0}" -eq 0 ] || cat "/proc/$pid/environ" 2>/dev/null
+exit 0
+"""
+
+MODULE = """\
+[ -e "/sys/module/$1" ] || { [ "$2" ] && [ -e "$2" ]; } ||
+    grep -q "$3" "/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null || exit 44
+"""
+
+LISTENERS = """\
+for name in tcp tcp6 udp udp6; do
+    echo "NET $name"
+    cat "/proc/net/$name" 2>/dev/null
+done
+echo "OWNERS"
+ls -l /proc/[0-9]*/fd 2>/dev/null | grep -e '^/proc/' -e 'socket:'
+echo "NAMES"
+for folder in /proc/[0-9]*; do
+    { IFS= read -r name <"$folder/comm"; } 2>/dev/null && printf '%s %s\\n' "${folder#/proc/}" "$name"
+done
+exit 0
+"""
+
+PROCESSES = """\
+for folder in /proc/[0-9]*; do
+    { IFS= read -r name <"$folder/comm"; } 2>/dev/null || continue
+    printf '%s\\0%s\\0' "${folder#/proc/}" "$name"
+    { while IFS= read -r line; do printf '%s\\n' "$line"; done <"$folder/cgroup"; } 2>/dev/null
+    printf '\\0'
+    { tr '\\0' '\\1' <"$folder/cmdline"; } 2>/dev/null
+    printf '\\0'
+done
+"""
+
+FREE = """\
+path=$1
+while [ ! -e "$path" ]; do path=$(dirname -- "$path"); done
+exec stat -f -c '%a %S' -- "$path"
+"""
+
+REPLACE = """\
+umask 022
+folder=$(dirname -- "$1") && mkdir -p -- "$folder" || exit
+umask 077
+temporary=$(mktemp -- "$folder/.$(basename -- "$1").kubeboot-XXXXXXXX") || exit
+trap 'rm -f -- "$temporary"' EXIT
+trap 'exit 1' HUP INT TERM
+cat >"$temporary" && sum=$(sha256sum <"$temporary") || exit
+[ "${sum%% *}" = "$2" ] || { echo "$1: the bytes that came do not have the sha256 $2" >&2; exit 1; }
+[ -z "$4" ] || chown -- "$4" "$temporary" || exit
+chmod -- "$3" "$temporary" && sync -- "$temporary" && mv -fT -- "$temporary" "$1" && sync -- "$folder"
+"""
+"""PATH SHA256 MODE OWNER: a connection that breaks off leaves nothing, because the sum is wrong then."""
+
+APPEND = """\
+umask 022
+folder=$(dirname -- "$1") && mkdir -p -- "$folder" || exit
+umask 077
+temporary=$(mktemp) || exit
+trap 'rm -f -- "$temporary"' EXIT
+trap 'exit 1' HUP INT TERM
+cat >"$temporary" && sum=$(sha256sum <"$temporary") || exit
+[ "${sum%% *}" = "$2" ] || { echo "$1: the bytes that came do not have the sha256 $2" >&2; exit 1; }
+[ -e "$1" ] || { : >>"$1" && chmod -- "$3" "$1" && sync -- "$folder"; } || exit
+cat "$temporary" >>"$1" && sync -- "$1"
+"""
+
+MKDIR = """\
+umask 022
+mkdir -p -- "$1" && chmod -- "$2" "$1" && sync -- "$(dirname -- "$1")"
+"""
+
+SYMLINK = """\
+umask 022
+folder=$(dirname -- "$1") && mkdir -p -- "$folder" || exit
+temporary=$(mktemp -u -- "$folder/.$(basename -- "$1").kubeboot-XXXXXXXX") || exit
+ln -s -- "$2" "$temporary" || exit
+mv -fT -- "$temporary" "$1" && sync -- "$folder" || { rm -f -- "$temporary"; exit 1; }
+"""
+
+CHMOD = """\
+[ ! -L "$1" ] || { echo "$1: too many levels of symbolic links" >&2; exit 1; }
+chown -- "$3" "$1" && chmod -- "$2" "$1"
+"""
+
+REMOVE = """\
+[ -e "$1" ] || [ -L "$1" ] || exit 0
+if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir -- "$1"; else rm -f -- "$1"; fi && sync -- "$(dirname -- "$1")"
+"""
+
+REMOVE_TREE = """\
+holds() { # ENTRY POINT...: a mount point is at or below the entry
+    entry=$1
+    shift
+    for point; do case $point in "$entry" | "$entry"/*) return 0 ;; esac; done
+    return 1
+}
+clear() { # ENTRY POINT...
+    [ -e "$1" ] || [ -L "$1" ] || return 0
+    holds "$@" || { rm -rf -- "$1"; return; }
+    top=$1
+    shift
+    for point; do [ "$point" != "$top" ] || return 0; done
+    for below in "$top"/* "$top"/.[!.]* "$top"/..?*; do (clear "$below" "$@") || exit; done
+}
+clear "$@"
+"""
+
+SET_SYSCTL = """\
+[ -e "$1" ] || { echo "there is no sysctl $3" >&2; exit 1; }
+printf '%s' "$2" >"$1"
+"""
+
+KILL = """\
+kill "-$2" "$1" 2>/dev/null || [ ! -e "/proc/$1" ] || { echo "process $1 cannot be signalled" >&2; exit 1; }
+"""
+
+LOCK = """\
+umask 022
+mkdir -p -- "$(dirname -- "$1")" && exec 9<>"$1" || exit
+flock -n 9 || { cat <&9; exit 75; }
+printf '%s' "$2" >"$1"
+echo "held"
+cat >/dev/null
+: >"$1"
+"""
+"""PATH HOLDER: held until stdin ends, which it does when the connection goes."""

@@ -1,0 +1,171 @@
+"""A machine over SSH: the same answers as `local`, by the same table of commands."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socket
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from kubeboot.host import files, parse, proc, scripts
+from kubeboot.host.api import Listener, Mount, Process, Stat, Unit
+from kubeboot.host.common import CommandTarget, CommandView
+from kubeboot.host.connection import Connection, Lost
+from kubeboot.host.held import Held
+from kubeboot.host.login import Deadlines, HostKeys, Login
+from kubeboot.host.runner import Ask, Tell
+
+T = TypeVar("T")
+
+
+class SshView(CommandView):
+    """A remote machine, read-only. A read that lost its connection is repeated once on a new one."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.name, connection.run)
+        self.connection = connection
+
+    def _ask(self, ask: Ask[T]) -> T:
+        try:
+            return super()._ask(ask)
+        except Lost:
+            return super()._ask(ask)
+
+    def read(self, path: str) -> bytes | None:
+        """A file's bytes."""
+        return self._ask(scripts.read(path))
+
+    def stat(self, path: str) -> Stat | None:
+        """One directory entry, links not followed."""
+        return self._ask(scripts.stat(path))
+
+    def listdir(self, path: str) -> tuple[str, ...]:
+        """The sorted names in a directory."""
+        return self._ask(scripts.listdir(path))
+
+    def sha256(self, path: str) -> str | None:
+        """A file's sum in hex."""
+        return self._ask(scripts.sha256(path))
+
+    def unit(self, name: str) -> Unit:
+        """A systemd unit, and what its main process was started with."""
+        return self._ask(scripts.unit(name))
+
+    def sysctl(self, key: str) -> str | None:
+        """A kernel setting, runs of blanks as one."""
+        data = self.read(proc.sysctl_path(key))
+        return None if data is None else " ".join(data.decode().split())
+
+    def module(self, name: str) -> bool:
+        """Whether the kernel has the module, loaded or built in."""
+        return self._ask(scripts.module(name))
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """The mount table."""
+        return parse.mounts(self.read("/proc/self/mounts") or b"")
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Listening sockets and who holds them."""
+        return self._ask(scripts.listeners())
+
+    def processes(self) -> tuple[Process, ...]:
+        """Running processes."""
+        return self._ask(scripts.processes())
+
+    def free_bytes(self, path: str) -> int:
+        """What a user may still write where `path` is or will be."""
+        return self._ask(scripts.free_bytes(path))
+
+    def dial(self, address: str, port: int, timeout: float = 5.0) -> socket.socket:
+        """A TCP connection made from the machine; OSError where there is none."""
+        return self.connection.dial(address, port, timeout)
+
+
+class SshHost(SshView, CommandTarget):
+    """A remote machine, with the writes. A lock that went with its connection is taken again before any."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._locks: dict[str, Held] = {}
+
+    @classmethod
+    def from_ssh_config(
+        cls,
+        config: Path | str,
+        name: str,
+        host_keys: HostKeys | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> SshHost:
+        """From an ssh-config (a file, or its text) that describes `name`, as `vagrant ssh-config` does."""
+        text = config.read_text() if isinstance(config, Path) else config
+        how = Login(name, text, host_keys=host_keys, deadlines=deadlines or Deadlines())
+        return cls(Connection(how))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def run(self, argv: tuple[str, ...], stdin: BinaryIO | None, stdout: BinaryIO, stderr: BinaryIO) -> int:
+        """A person's own command, streamed; answers its exit status."""
+        return self.connection.stream(argv, stdin, stdout, stderr)
+
+    def _tell(self, tell: Tell, chunks: Iterable[bytes] = ()) -> None:
+        for held in tuple(self._locks.values()):
+            held.ensure()
+        super()._tell(tell, chunks)
+
+    def write(self, path: str, data: bytes, mode: int = 0o644, owner: str = "root:root") -> None:
+        """Replace a file's bytes, mode and owner in one move."""
+        self._tell(scripts.replace(path, hashlib.sha256(data).hexdigest(), mode, owner), (data,))
+
+    def append(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Add to a file's end, durably, all or nothing."""
+        self._tell(scripts.append(path, data, mode), (data,))
+
+    def put(self, path: str, chunks: Iterable[bytes], sha256: str, mode: int = 0o755) -> None:
+        """Stream a file, and let it appear only if its sum is right."""
+        self._tell(scripts.replace(path, sha256, mode, ""), chunks)
+
+    def mkdir(self, path: str, mode: int = 0o755) -> None:
+        """A directory with this mode."""
+        self._tell(scripts.mkdir(path, mode))
+
+    def symlink(self, path: str, target: str) -> None:
+        """A symbolic link with this target."""
+        self._tell(scripts.symlink(path, target))
+
+    def chmod(self, path: str, mode: int, owner: str = "root:root") -> None:
+        """Mode and owner of a file or directory."""
+        self._tell(scripts.chmod(path, mode, owner))
+
+    def remove(self, path: str) -> None:
+        """A file, a link or an empty directory."""
+        self._tell(scripts.remove(path))
+
+    def remove_tree(self, path: str) -> tuple[str, ...]:
+        """All at and below a path except mounts, whose points are the answer."""
+        found = self.stat(path)
+        real = path if found is None or found.kind == "link" else self._ask(scripts.real_path(path))
+        left = files.points_below(real, (mount.point for mount in self.mounts()))
+        self._tell(scripts.remove_tree(real, left))
+        return left
+
+    def set_sysctl(self, key: str, value: str) -> None:
+        """Change a kernel setting now (not for the next boot)."""
+        self._tell(scripts.set_sysctl(key, value))
+
+    def kill(self, pid: int, signal: int) -> None:
+        """Signal a process, if it is still there."""
+        self._tell(scripts.kill(pid, signal))
+
+    @contextlib.contextmanager
+    def lock(self, path: str, holder: str) -> Iterator[None]:
+        """Hold an exclusive lock as long as the connection lives; it excludes local runs too."""
+        with Held(self.connection, path, holder) as held:
+            self._locks[path] = held
+            try:
+                yield
+            finally:
+                del self._locks[path]

@@ -1,0 +1,143 @@
+"""A real OpenSSH server on loopback, for as long as a test wants it."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+CONFIG = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/authorized_keys
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+LogLevel VERBOSE
+SetEnv HOME={folder}
+{more}
+"""
+CLIENT = """\
+Host {name}
+  HostName 127.0.0.1
+  User {user}
+  Port {port}
+  UserKnownHostsFile {folder}/known_hosts
+  StrictHostKeyChecking yes
+  IdentityFile {folder}/client_key
+  IdentitiesOnly yes
+"""
+
+
+class Sshd:
+    """Knows its port, its files and an ssh-config for getting in."""
+
+    def __init__(self, folder: Path, name: str = "machine", more: str = "") -> None:
+        self.folder, self.name = folder, name
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = _free_port()
+        for key in ("host_key", "client_key"):
+            self.make_key(key)
+        shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
+        self.know()
+        values = {"port": self.port, "folder": folder, "more": more}
+        (folder / "sshd_config").write_text(CONFIG.format(**values))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def make_key(self, name: str, *more: str) -> None:
+        """A fresh Ed25519 pair in the server's folder."""
+        path = self.folder / name
+        path.unlink(missing_ok=True)
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path), *more]
+        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+
+    def know(self) -> None:
+        """Write the present host key to the client's known hosts."""
+        key = " ".join((self.folder / "host_key.pub").read_text().split()[:2])
+        (self.folder / "known_hosts").write_text(f"[127.0.0.1]:{self.port} {key}\n")
+
+    @property
+    def ssh_config(self) -> str:
+        """For the client, in the form of `vagrant ssh-config`."""
+        return CLIENT.format(name=self.name, user=getpass.getuser(), port=self.port, folder=self.folder)
+
+    def start(self) -> None:
+        """Start, and wait until it listens."""
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "/usr/sbin/sshd"
+        argv = [sshd, "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        log = (self.folder / "log").open("wb")
+        self._process = subprocess.Popen(argv, stderr=log, start_new_session=True)
+        log.close()
+        while not _listens(self.port):
+            if self._process.poll() is not None:
+                raise RuntimeError(f"sshd ended: {(self.folder / 'log').read_text()}")
+
+    def drop(self) -> None:
+        """End every session, as a reboot does; the server goes on."""
+        for pid in self.sessions():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Make every session stall; the sockets stay open."""
+        for pid in self.sessions():
+            os.kill(pid, signal.SIGSTOP)
+
+    def sessions(self) -> list[int]:
+        """The processes that serve connections."""
+        assert self._process is not None
+        return _below(self._process.pid)
+
+    def stop(self) -> None:
+        """End the server and every session."""
+        if self._process is not None:
+            self.drop()
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextlib.contextmanager
+def running(folder: Path, name: str = "machine", more: str = "") -> Iterator[Sshd]:
+    """A server that runs within the block."""
+    sshd = Sshd(folder, name, more)
+    sshd.start()
+    try:
+        yield sshd
+    finally:
+        sshd.stop()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def _below(parent: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found = list(children.get(parent, ()))
+    for pid in found:
+        found.extend(children.get(pid, ()))
+    return found
