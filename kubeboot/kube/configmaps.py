@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubeboot import render
+from kubeboot.config import tuning
 from kubeboot.config.spec import API_VERSION, ClusterSpec, Component
 from kubeboot.kube.api import Object
 from kubeboot.kube.rbac import PUBLIC, SYSTEM
@@ -44,7 +45,7 @@ def cluster_configuration(spec: ClusterSpec, control_plane: str) -> dict[str, An
         "certificatesDir": "/etc/kubernetes/pki",
         "clusterName": spec.cluster_name,
         "controlPlaneEndpoint": control_plane,
-        "controllerManager": _filled(_component(spec.controller_manager)),
+        "controllerManager": _filled(_component(spec.controller_manager, tuning.CONTROLLER_MANAGER)),
         "dns": {"disabled": True},
         "encryptionAlgorithm": days.algorithm,
         "etcd": {"local": _filled(_etcd(spec))},
@@ -82,9 +83,12 @@ def document(spec: ClusterSpec, control_plane: str) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": "Cluster", **said}
 
 
-def _component(component: Component) -> dict[str, Any]:
+def _component(component: Component, ours: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
+    given = [argument.model_dump() for argument in component.extra_args]
+    named = {argument["name"] for argument in given}
+    tuned = [{"name": name, "value": value} for name, value in ours if name not in named]
     return {
-        "extraArgs": [argument.model_dump() for argument in component.extra_args],
+        "extraArgs": tuned + given,
         "extraEnvs": [variable.model_dump() for variable in component.extra_envs],
         "extraVolumes": [_filled(mount.model_dump(by_alias=True)) for mount in component.extra_volumes],
     }

@@ -14,6 +14,7 @@ from kubeboot import render
 from kubeboot.config import tuning
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import Argument, ClusterSpec, Component, HostPathMount, Variable
+from kubeboot.kube import configmaps
 from kubeboot.steps import component_flags, control_plane, etcd, load_balancer, static_pod
 from kubeboot.steps.static_pod import StaticPod
 from tests.unit import manifest_diff
@@ -186,3 +187,11 @@ def test_whatever_the_user_writes_survives_the_yaml(extra: list[Argument], envs:
 
 def test_a_workers_haproxy_is_no_part_of_the_control_plane() -> None:
     assert manifest(pod("haproxy", node=WORKER))["metadata"]["labels"]["tier"] == "node"
+
+
+@pytest.mark.parametrize("burst", ["300", "7"])
+def test_kubeadm_config_names_what_kubeadm_would_not_set_itself(burst: str) -> None:
+    theirs = (Argument(name="kube-api-burst", value=burst),) if burst == "7" else ()
+    spec = ClusterSpec(controller_manager=Component(extra_args=theirs))
+    named = configmaps.cluster_configuration(spec, "10.0.0.11:8443")["controllerManager"]["extraArgs"]
+    assert {(a["name"], a["value"]) for a in named} == {("kube-api-qps", "100"), ("kube-api-burst", burst)}
