@@ -7,6 +7,7 @@ The token itself is only ever sent over such a connection.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -61,24 +62,54 @@ class Discovery:
 
 def discover(search: Discovery) -> tuple[client.Client, bytes]:
     """A client that has the token and trusts the cluster's authority (PEM), which is the other value."""
-    info = _read(search, search.session())
-    bundle = _authority(search, info)
-    trusted = _pinned(search, bundle)
-    _verify_signature(search, info, trusted)
-    again = _read(search, search.session(trusted))
-    if again.get(configmaps.INFO_KEY) != info.get(configmaps.INFO_KEY):
+    found = _proven(search)
+    again = _read(search, found.trusted)
+    if again.get(configmaps.INFO_KEY) != found.text:
         raise errors.Unreachable(
             f"{search.address} shows another cluster-info once its certificate is verified",
             hint="somebody may be listening in between; look before you try again",
             reason="KB_DISCOVERY_CHANGED",
         )
-    _authenticate(search, trusted)
-    return client.Client(search.session(bundle, search.token.text)), bundle
+    _authenticate(search, found.trusted)
+    return client.Client(search.session(found.bundle, search.token.text)), found.bundle
 
 
-def _read(search: Discovery, session: Session) -> dict[str, str]:
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """A cluster-info: its text, the authorities in it, and those of them that were pinned."""
+
+    text: str
+    bundle: bytes
+    trusted: bytes
+
+
+def _proven(search: Discovery) -> _Found:
+    """A cluster-info signed by the token. A token that the cluster refuses is told at once."""
+    began, known = search.clock(), False
+    while True:
+        info = _read(search)
+        found = _found(search, info)
+        signature = info.get(jws.KEY_PREFIX + search.token.id)
+        if signature is not None and jws.verify(signature, found.text, search.token):
+            return found
+        if signature is None and not known:
+            _authenticate(search, found.trusted)
+            known = True
+        if search.clock() - began > (SIGNED_WITHIN if signature is None else STALE):
+            raise _unsigned(search) if signature is None else _invalid(search)
+        search.pause(0.5)
+
+
+def _found(search: Discovery, info: dict[str, str]) -> _Found:
+    text = info.get(configmaps.INFO_KEY, "")
+    bundle = _authority(search, text)
+    return _Found(text, bundle, _pinned(search, bundle))
+
+
+def _read(search: Discovery, authority: bytes = b"") -> dict[str, str]:
     """The data of cluster-info."""
-    answer = _answer(search, session)
+    with contextlib.closing(search.session(authority)) as session:
+        answer = _answer(search, session)
     found = _json(answer.body)
     if answer.status == 200 and found.get("kind") == "ConfigMap":
         return dict(found.get("data") or {})
@@ -136,9 +167,9 @@ def _not_kubernetes(search: Discovery, why: str) -> errors.Unreachable:
     )
 
 
-def _authority(search: Discovery, info: dict[str, str]) -> bytes:
+def _authority(search: Discovery, text: str) -> bytes:
     try:
-        found = kubeconfig.decode(info.get(configmaps.INFO_KEY, "")).authority
+        found = kubeconfig.decode(text).authority
     except ValueError:
         found = b""
     if not _PEM.search(found):
@@ -172,29 +203,11 @@ def _pin(certificate: bytes) -> str:
         return "something unreadable"
 
 
-def _verify_signature(search: Discovery, info: dict[str, str], trusted: bytes) -> None:
-    """Return when cluster-info is signed by the token. A token that the cluster refuses is told at once."""
-    began, known = search.clock(), False
-    while not _signed(search, info):
-        present = jws.KEY_PREFIX + search.token.id in info
-        if not present and not known:
-            _authenticate(search, trusted)
-            known = True
-        if search.clock() - began > (STALE if present else SIGNED_WITHIN):
-            raise _invalid(search) if present else _unsigned(search)
-        search.pause(0.5)
-        info.update(_read(search, search.session()))
-
-
-def _signed(search: Discovery, info: dict[str, str]) -> bool:
-    signature = info.get(jws.KEY_PREFIX + search.token.id, "")
-    return jws.verify(signature, info.get(configmaps.INFO_KEY, ""), search.token)
-
-
 def _authenticate(search: Discovery, trusted: bytes) -> None:
     """Ask, over verified TLS, whether the cluster knows the token."""
     try:
-        client.Client(search.session(trusted, search.token.text)).version()
+        with contextlib.closing(client.Client(search.session(trusted, search.token.text))) as api:
+            api.version()
     except ApiRefused as error:
         if error.status == 401:
             raise unknown(search.token, search.address) from None
