@@ -205,7 +205,21 @@ def init(options: InitOptions, emit: Emit) -> InitResult:
 
 def join(options: JoinOptions, emit: Emit) -> JoinResult:
     """Make this machine a node of the cluster at host:port."""
-    raise NotImplementedError
+    from kubeboot.fleet import join as running
+
+    wanted = running.Wanted(
+        host=options.host,
+        port=options.port,
+        token=options.token,
+        ca_pins=options.ca_pins,
+        spec=options.spec,
+        skip=options.skip,
+        ignored=options.ignore_preflight,
+        dry_run=options.dry_run,
+        timeout_scale=options.timeout_scale,
+    )
+    done = running.join(wanted, emit)
+    return JoinResult(done.changed, done.ok, done.seconds, done.node, done.cluster)
 
 
 def reset(options: ResetOptions, emit: Emit) -> ResetResult:

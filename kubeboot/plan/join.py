@@ -1,0 +1,43 @@
+"""`kubeboot join`: a machine becomes a worker of a cluster that is there."""
+
+from __future__ import annotations
+
+from kubeboot.artifacts.api import Source
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.plan import Plan
+from kubeboot.engine.step import Step
+from kubeboot.kube.facts import ClusterFacts
+from kubeboot.plan import machine
+from kubeboot.steps import certificates, kubeconfigs, kubelet, kubelet_csr, load_balancer
+from kubeboot.steps import node as marks
+from kubeboot.steps.load_balancer import Backend
+
+BEFORE_KUBELET = frozenset({"load-balancer/manifest", "images/"})
+"""Pods come the moment that the Node is registered: their images must be there."""
+
+
+def cluster_spec(here: ClusterSpec, cluster: ClusterFacts) -> ClusterSpec:
+    """What the cluster says it is, with what is particular to this machine."""
+    return cluster.spec.model_copy(update={"artifacts": here.artifacts, "node": here.node})
+
+
+def backends(cluster: ClusterFacts) -> tuple[Backend, ...]:
+    """The API servers that the cluster knows, named by their address."""
+    return tuple((f"api-{address}", address, port) for address, port in cluster.control_planes)
+
+
+def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, cluster: ClusterFacts) -> Plan:
+    """Everything from an empty machine to a Ready node. `spec` is that of `cluster_spec`."""
+    catalog = source.catalog()
+    steps: tuple[Step, ...] = (
+        *machine.steps(spec, node, source, cpus),
+        *certificates.worker_steps(node, cluster.authority),
+        *kubelet_csr.worker_steps(spec, node, cluster.authority),
+        *kubeconfigs.worker_steps(spec, node, cluster.authority),
+        *load_balancer.steps(spec, node, backends(cluster), catalog),
+        *kubelet.steps(spec, node, catalog, source, after=BEFORE_KUBELET),
+        *marks.worker_steps(node),
+    )
+    title = f"{spec.cluster_name}: worker {node.name} ({node.address}), {spec.kubernetes_version}"
+    return Plan("join", title, machine.in_order(steps), {node.name: node.role})
