@@ -1,4 +1,4 @@
-"""The computer that the lab runs on: its commands, packages, Docker daemon, and the kernel that machines share."""
+"""The computer that the lab runs on: its Docker daemon, and the kernel that machines share."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _start_dockerd() -> None:
 
 
 def stop_docker() -> None:
-    """End the daemon that ensure_docker() started, if it is still that process and nothing else runs on it."""
+    """End the daemon that ensure_docker() started, if it is still there and nothing runs on it."""
     remembered = machine_state.root() / "dockerd.pid"
     if not remembered.exists() or tools.run(["docker", "ps", "-q"]).strip():
         return

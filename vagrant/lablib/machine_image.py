@@ -13,9 +13,27 @@ from lablib.machine_host import as_root, say
 
 SUITE = "bookworm"
 PACKAGES = (
-    "systemd systemd-sysv dbus udev kmod mount procps iproute2 iputils-ping openssh-server sudo "
-    "ca-certificates curl python3 iptables nftables conntrack ipset socat ethtool"
-).split()
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "udev",
+    "kmod",
+    "mount",
+    "procps",
+    "iproute2",
+    "iputils-ping",
+    "openssh-server",
+    "sudo",
+    "ca-certificates",
+    "curl",
+    "python3",
+    "iptables",
+    "nftables",
+    "conntrack",
+    "ipset",
+    "socat",
+    "ethtool",
+)
 LEFT_OUT = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale")
 MIRROR = "http://deb.debian.org/debian"
 FILES = Path(__file__).parent.parent / "machine"

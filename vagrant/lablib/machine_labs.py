@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import re
 import shutil
-import subprocess
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from kubeboot import errors
-from kubeboot.host import ssh
-from lablib import machine_docker, machine_host, machine_image, machine_share, machine_state, tools
+from lablib import (
+    machine_docker,
+    machine_host,
+    machine_image,
+    machine_share,
+    machine_state,
+    machine_vagrant,
+    tools,
+)
 from lablib.machine_host import say
 from lablib.machine_state import Lab, Machine
-
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
-_READY = re.compile(r"(\S+): Machine booted and ready")
+from lablib.machine_vagrant import CHECKOUT, vagrant
 
 
 def up(name: str, control_planes: int, workers: int, provider: str, bundle: Path | None) -> Lab:
@@ -32,7 +36,7 @@ def up(name: str, control_planes: int, workers: int, provider: str, bundle: Path
         known = lab.machines if lab else ()
         with _undone_on_failure(name, known):
             lab = _described(lab or _create(name, provider), control_planes, workers)
-            refresh(lab, bundle)
+            _refresh(lab, bundle)
             _boot(lab)
     new = len(lab.machines) - len(known)
     say(f"lab `{name}`: {len(lab.machines)} machines, {new} of them new, {time.monotonic() - started:.1f} s")
@@ -45,17 +49,21 @@ def down(name: str) -> bool:
     with machine_state.locked(name, wait=True):
         lab = machine_state.load(name)
         docker = machine_host.succeeds(["docker", "version"])
-        if lab is None and not machine_state.directory(name).exists():
-            if not docker or name not in machine_docker.labels():
-                return False
-        if lab is not None and shutil.which("vagrant"):
-            with contextlib.suppress(errors.KubebootError):  # what Vagrant cannot remove, Docker will
-                vagrant(lab, "destroy", "--force")
-        if docker:
-            machine_docker.remove(name)
-        shutil.rmtree(machine_state.directory(name), ignore_errors=True)
+        traces = machine_docker.labels() if docker else set()
+        if lab is None and name not in traces and not machine_state.directory(name).exists():
+            return False
+        _remove(name, lab, docker)
     say(f"lab `{name}` is gone")
     return True
+
+
+def _remove(name: str, lab: Lab | None, docker: bool) -> None:
+    if lab is not None and shutil.which("vagrant"):
+        with contextlib.suppress(errors.KubebootError):  # what Vagrant cannot remove, Docker will
+            vagrant(lab, "destroy", "--force")
+    if docker:
+        machine_docker.remove(name)
+    shutil.rmtree(machine_state.directory(name), ignore_errors=True)
 
 
 def require(name: str) -> Lab:
@@ -72,32 +80,16 @@ def all_names() -> list[str]:
     return sorted(traces | set(machine_state.names()))
 
 
-def refresh(lab: Lab, bundle: Path | None) -> None:
-    """Give the lab's machines the checkout's newest kubeboot, and the bundle."""
+def sync(name: str, bundle: Path | None) -> None:
+    """Give running machines the checkout's newest kubeboot, and the bundle."""
+    with machine_state.locked(name, wait=True):
+        _refresh(require(name), bundle)
+
+
+def _refresh(lab: Lab, bundle: Path | None) -> None:
     machine_share.refresh(lab.directory / "share", CHECKOUT, lab.image, bundle)
-    if lab.provider != "docker" and (lab.directory / "ssh-config").exists():
+    if lab.provider != "docker" and lab.ssh_config.exists():
         vagrant(lab, "rsync")
-
-
-def connect(lab: Lab, machine: str) -> ssh.SshHost:
-    """A machine through the project's own SSH host, as Vagrant says that it is reached."""
-    return ssh.SshHost.from_ssh_config(lab.directory / "ssh-config", machine)
-
-
-def vagrant(lab: Lab, *argv: str) -> str:
-    """Run Vagrant on a lab."""
-    return tools.run(["vagrant", *argv], env=_environment(lab))
-
-
-def _environment(lab: Lab) -> dict[str, str]:
-    found = {
-        "VAGRANT_CWD": str(CHECKOUT / "vagrant"),
-        "VAGRANT_DOTFILE_PATH": str(lab.directory / "vagrant"),
-        "VAGRANT_DEFAULT_PROVIDER": lab.provider,
-        "VAGRANT_CHECKPOINT_DISABLE": "1",
-        "KUBEBOOT_LAB_FILE": str(lab.directory / "lab.json"),
-    }
-    return {**found, "VAGRANT_NO_PLUGINS": "1"} if lab.provider == "docker" else found
 
 
 def _load_own(name: str) -> Lab | None:
@@ -146,62 +138,37 @@ def _described(lab: Lab, control_planes: int, workers: int) -> Lab:
 
 def _boot(lab: Lab) -> None:
     """Start what does not run, in parallel, and note how to reach everything."""
-    config = lab.directory / "ssh-config"
-    if lab.provider == "docker" and config.exists():
-        if set(machine_docker.running(lab.name)) == {f"{lab.prefix}-{m.name}" for m in lab.machines}:
-            return
-    _vagrant_up(lab)
-    partial = config.with_name(".ssh-config")
-    partial.write_text(vagrant(lab, "ssh-config"))
-    partial.rename(config)
+    if lab.ssh_config.exists() and lab.provider == "docker" and _all_running(lab):
+        return
+    machine_vagrant.up(lab)
+    machine_vagrant.note_ssh_config(lab)
 
 
-def _vagrant_up(lab: Lab) -> None:
-    """`vagrant up`, shown as one line per machine; all that Vagrant says is in vagrant.log."""
-    argv = ["vagrant", "up", "--parallel", "--no-color", "--provider", lab.provider]
-    started = time.monotonic()
-    child = subprocess.Popen(
-        argv,
-        env={**os.environ, **_environment(lab)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    lines = []
-    with child, (lab.directory / "vagrant.log").open("a") as log:
-        for line in child.stdout or ():
-            lines.append(line.rstrip())
-            log.write(line)
-            if ready := _READY.search(line):
-                say(f"  {ready[1]} answers after {time.monotonic() - started:.1f} s")
-    if child.returncode:
-        tail = "\n  ".join(lines[-25:])
-        raise errors.KubebootError(f"`vagrant up` ended with {child.returncode}:\n  {tail}")
+def _all_running(lab: Lab) -> bool:
+    return set(machine_docker.running(lab.name)) == {f"{lab.prefix}-{m.name}" for m in lab.machines}
 
 
 @contextlib.contextmanager
 def _undone_on_failure(name: str, known: tuple[Machine, ...]) -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         yield
     except BaseException:
         say("that failed: removing what was made")
         _undo(name, known)
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _undo(name: str, known: tuple[Machine, ...]) -> None:
     lab = machine_state.load(name)
-    if lab is None:
+    if lab is None or not known:
+        _remove(name, lab, machine_host.succeeds(["docker", "version"]))
         return
-    doomed = [m for m in lab.machines if m not in known]
-    if doomed and (lab.directory / "vagrant").exists():
+    if doomed := [m.name for m in lab.machines if m not in known]:
         with contextlib.suppress(errors.KubebootError):
-            vagrant(lab, "destroy", "--force", *(m.name for m in doomed))
+            vagrant(lab, "destroy", "--force", *doomed)
     if lab.provider == "docker":
         machine_docker.remove(name, frozenset(f"{lab.prefix}-{m.name}" for m in known))
-    if known:
-        machine_state.save(dataclasses.replace(lab, machines=known))
-    else:
-        shutil.rmtree(lab.directory, ignore_errors=True)
+    machine_state.save(dataclasses.replace(lab, machines=known))

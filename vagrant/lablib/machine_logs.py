@@ -8,7 +8,7 @@ import tarfile
 from concurrent import futures
 from pathlib import Path
 
-from lablib import machine_labs
+from lablib import machine_vagrant
 from lablib.machine_host import say
 from lablib.machine_state import Lab
 
@@ -62,7 +62,7 @@ def collect(lab: Lab, directory: Path) -> Path:
 
 
 def _collect_one(lab: Lab, name: str, into: Path) -> None:
-    host = machine_labs.connect(lab, name)
+    host = machine_vagrant.connect(lab, name)
     try:
         archive, complaints = io.BytesIO(), io.BytesIO()
         host.run(("sudo", "sh", "-c", script()), None, archive, complaints)

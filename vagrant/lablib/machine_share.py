@@ -1,7 +1,7 @@
 """What a lab's machines see read-only: kubeboot itself with its locked packages, and the bundle.
 
-A directory per lab, mounted into its machines. `refresh` changes it in place, so that running machines have the
-checkout's newest code at their next `kubeboot`: code lies in a directory per content, and the small script that
+A directory per lab, mounted into its machines. `refresh` changes it in place, so that running machines have
+the checkout's newest code at their next `kubeboot`: code lies in a directory per content, and the script that
 names the directories is renamed into place last.
 """
 
@@ -55,11 +55,11 @@ def _packages(checkout: Path, image: str) -> Path:
         shutil.rmtree(into / "bin", ignore_errors=True)
         _compile(into, image)
 
-    return cache.cached("packages", cache.key_of(PYTHON, os.uname().machine, lock), build)
+    return cache.cached("packages", cache.key_of(PYTHON, os.uname().machine, bool(image), lock), build)
 
 
 def _unpack_wheel(target: Path, checkout: Path, image: str) -> None:
-    """kubeboot's own wheel. Not in the cache: a developer makes many, and each lab needs only its last ones."""
+    """kubeboot's own wheel. Not in the cache: a developer makes many, and a lab needs only its last two."""
     say("building kubeboot's wheel")
     partial = target.with_name(f".partial-{target.name}")
     shutil.rmtree(partial, ignore_errors=True)
@@ -89,7 +89,12 @@ def _pip(command: str, *argv: str) -> None:
 
 
 def _compile(tree: Path, image: str) -> None:
-    """Compile with the machines' own Python: they see the share read-only and would do it on every start."""
+    """Compile with the machines' own Python: they see the share read-only and would do it on every start.
+
+    Without an image the machines are VMs, which have a copy that they can write to.
+    """
+    if not image:
+        return
     python = ["--entrypoint", "python3", image, "-m", "compileall", "-q", "-j", "0", "/tree"]
     tools.run(["docker", "run", "--rm", "--network", "none", "--volume", f"{tree}:/tree", *python])
 

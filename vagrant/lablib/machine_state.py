@@ -54,6 +54,11 @@ class Lab:
     def directory(self) -> Path:
         return directory(self.name)
 
+    @property
+    def ssh_config(self) -> Path:
+        """How to reach its machines, in ssh's words; there once they were up."""
+        return self.directory / "ssh-config"
+
     def machine(self, name: str) -> Machine | None:
         """The machine of that name; None if there is none."""
         return next((m for m in self.machines if m.name == name), None)

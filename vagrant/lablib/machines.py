@@ -1,4 +1,4 @@
-"""The lab's commands that are about machines: `lab up`, `hosts`, `ssh`, `kubeconfig`, `logs`, `sync`, `down`, `list`."""
+"""The lab's commands that are about machines, from `lab up` to `lab down`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from pathlib import Path
 import click
 
 from kubeboot import errors
-from lablib import build, machine_docker, machine_host, machine_labs, machine_logs, machine_state
+from lablib import (
+    build,
+    machine_docker,
+    machine_host,
+    machine_labs,
+    machine_logs,
+    machine_state,
+    machine_vagrant,
+)
 from lablib.machine_state import Lab
 
 _PROVIDERS = ("docker", "libvirt", "virtualbox")
@@ -36,7 +44,7 @@ def up(name: str, control_planes: int, workers: int, provider: str, with_bundle:
 @_NAME
 def sync(name: str) -> None:
     """Give running machines the kubeboot and the bundle of this checkout."""
-    machine_labs.refresh(machine_labs.require(name), _built())
+    machine_labs.sync(name, _built())
 
 
 @click.command()
@@ -47,7 +55,7 @@ def hosts(name: str) -> None:
     click.echo(json.dumps([dataclasses.asdict(machine) for machine in lab.machines], indent=2))
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--name", "lab_name", default="lab", show_default=True, help="Which lab.", metavar="LAB")
 @click.argument("machine")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -59,10 +67,10 @@ def ssh(lab_name: str, machine: str, command: tuple[str, ...]) -> None:
     """
     lab = _with(machine_labs.require(lab_name), machine)
     if not command:
-        config = str(lab.directory / "ssh-config")
+        config = str(lab.ssh_config)
         os.execvp("ssh", ["ssh", "-F", config, machine])  # noqa: S606 - a terminal's shell is ssh's own business
     argv = command if len(command) > 1 else ("sh", "-c", command[0])
-    host = machine_labs.connect(lab, machine)
+    host = machine_vagrant.connect(lab, machine)
     try:
         status = host.run(argv, sys.stdin.buffer, sys.stdout.buffer, sys.stderr.buffer)
     finally:
@@ -77,7 +85,7 @@ def kubeconfig(name: str) -> None:
     lab = machine_labs.require(name)
     for machine in lab.machines:
         if machine.role == "control_plane":
-            host = machine_labs.connect(lab, machine.name)
+            host = machine_vagrant.connect(lab, machine.name)
             found = host.read("/etc/kubernetes/admin.conf")
             host.close()
             if found:

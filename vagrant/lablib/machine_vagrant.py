@@ -1,0 +1,71 @@
+"""Running Vagrant on a lab, and reaching its machines as Vagrant says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from kubeboot import errors
+from kubeboot.host import ssh
+from lablib import tools
+from lablib.machine_host import say
+from lablib.machine_state import Lab
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+_READY = re.compile(r"(\S+): Machine booted and ready")
+
+
+def connect(lab: Lab, machine: str) -> ssh.SshHost:
+    """A machine through the project's own SSH host."""
+    return ssh.SshHost.from_ssh_config(lab.ssh_config, machine)
+
+
+def vagrant(lab: Lab, *argv: str) -> str:
+    """What Vagrant prints."""
+    return tools.run(["vagrant", *argv], env=_environment(lab))
+
+
+def up(lab: Lab) -> None:
+    """`vagrant up`, shown as one line per machine; all that Vagrant says is in vagrant.log."""
+    started = time.monotonic()
+    child = subprocess.Popen(
+        ["vagrant", "up", "--parallel", "--no-color", "--provider", lab.provider],
+        env={**os.environ, **_environment(lab)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    lines = []
+    with child, (lab.directory / "vagrant.log").open("a") as log:
+        for line in child.stdout or ():
+            lines.append(line.rstrip())
+            log.write(line)
+            if ready := _READY.search(line):
+                say(f"  {ready[1]} answers after {time.monotonic() - started:.1f} s")
+    if child.returncode:
+        tail = "\n  ".join(lines[-25:])
+        raise errors.KubebootError(f"`vagrant up` ended with {child.returncode}:\n  {tail}")
+
+
+def note_ssh_config(lab: Lab) -> None:
+    """Keep what Vagrant says of how to reach the machines."""
+    partial = lab.ssh_config.with_name(".ssh-config")
+    partial.write_text(vagrant(lab, "ssh-config"))
+    partial.rename(lab.ssh_config)
+
+
+def _environment(lab: Lab) -> Mapping[str, str]:
+    found = {
+        "VAGRANT_CWD": str(CHECKOUT / "vagrant"),
+        "VAGRANT_DOTFILE_PATH": str(lab.directory / "vagrant"),
+        "VAGRANT_DEFAULT_PROVIDER": lab.provider,
+        "VAGRANT_CHECKPOINT_DISABLE": "1",
+        "KUBEBOOT_LAB_FILE": str(lab.directory / "lab.json"),
+    }
+    return {**found, "VAGRANT_NO_PLUGINS": "1"} if lab.provider == "docker" else found
