@@ -14,12 +14,7 @@ SYSCTL_FILE = "/etc/sysctl.d/99-kubeboot.conf"
 MINIMUMS_FILE = "/etc/sysctl.d/10-kubeboot-minimums.conf"
 """Early in the order, so that a larger value of the administrator's survives a reboot."""
 
-MODULES = (
-    ("overlay", ""),
-    ("br_netfilter", "net.bridge.bridge-nf-call-iptables"),
-    ("nf_conntrack", "net.netfilter.nf_conntrack_max"),
-)
-"""(name, a sysctl that proves it where /sys/module does not show it)."""
+MODULES = ("overlay", "br_netfilter", "nf_conntrack")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,14 +77,14 @@ def settings(spec: ClusterSpec, cpus: int) -> tuple[Setting, ...]:
 def steps(spec: ClusterSpec, node: NodeSettings, cpus: int = 1) -> tuple[Step, ...]:
     """Persistent files first, then the effective values, each read back."""
     wanted = settings(spec, cpus)
-    names = "".join(f"{name}\n" for name, _ in MODULES)
+    names = "".join(f"{name}\n" for name in MODULES)
     musts = sysctl_file(tuple(s for s in wanted if not s.minimum))
     minimums = sysctl_file(tuple(s for s in wanted if s.minimum))
     return (
         _file(node, "kernel/modules-file", "Load kernel modules at every boot", MODULES_FILE, names),
         _file(node, "kernel/sysctl-file", "Keep kernel settings over boots", SYSCTL_FILE, musts),
         _file(node, "kernel/sysctl-minimums-file", "Keep kernel limits over boots", MINIMUMS_FILE, minimums),
-        *(_module(node, name, sysctl) for name, sysctl in MODULES),
+        *(_module(node, name) for name in MODULES),
         *(_sysctl(node, setting) for setting in wanted),
     )
 
@@ -110,13 +105,12 @@ def _file(node: NodeSettings, step_id: str, title: str, path: str, text: str) ->
     return basic.EnsureFile(id=step_id, title=title, on=node.name, path=path, data=text.encode())
 
 
-def _module(node: NodeSettings, name: str, sysctl: str) -> Step:
+def _module(node: NodeSettings, name: str) -> Step:
     return basic.EnsureModule(
         id=f"kernel/module-{name}",
         title=f"Load the kernel module {name}",
         on=node.name,
         name=name,
-        sysctl=sysctl,
     )
 
 

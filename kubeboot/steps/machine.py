@@ -16,15 +16,12 @@ INPUTS = "KUBEBOOT_INPUTS"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureModule(Step):
-    """A kernel module, loaded or built in; `sysctl` is a key that only exists with it."""
+    """A kernel module, loaded or built in. It stays when kubeboot goes: others may use it by then."""
 
     name: str
-    sysctl: str = ""
 
     def check(self, see: View, vals: Values) -> Check:
-        if see.host.module(self.name) or (self.sysctl and see.host.sysctl(self.sysctl) is not None):
-            return Ok()
-        return Drift(f"load the module {self.name}", "create")
+        return Ok() if see.host.module(self.name) else Drift(f"load the module {self.name}", "create")
 
     def apply(self, do: Target, vals: Values) -> None:
         try:

@@ -51,9 +51,9 @@ class EnsureImage(Step):
     pinned: bool = True
 
     def check(self, see: View, vals: Values) -> Check:
-        if see.host.unit(CONTAINERD).active != "active":
-            return Later("containerd")
         found = _image(see, self.image.name)
+        if found is None and see.host.unit(CONTAINERD).active != "active":
+            return Later("containerd")
         if found is None:
             return Drift(f"import {self.image.name}", "create")
         if found.digest != self.image.digest:

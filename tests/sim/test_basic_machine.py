@@ -33,8 +33,8 @@ def check(step: Step, host: FakeHost) -> Check:
 # --- kernel ------------------------------------------------------------------------------------------------
 
 
-def module(sysctl: str = "net.bridge.bridge-nf-call-iptables") -> basic.EnsureModule:
-    return basic.EnsureModule(id="m", title="Load m", on="cp-1", name="br_netfilter", sysctl=sysctl)
+def module() -> basic.EnsureModule:
+    return basic.EnsureModule(id="m", title="Load m", on="cp-1", name="br_netfilter")
 
 
 def test_a_module_is_loaded_once() -> None:
@@ -43,13 +43,6 @@ def test_a_module_is_loaded_once() -> None:
     module().apply(target(host), Values())
     assert check(module(), host) == Ok()
     assert host.modules == {"br_netfilter"}
-
-
-def test_a_built_in_module_is_known_by_its_sysctl() -> None:
-    host = FakeHost()
-    host.sysctls["net.bridge.bridge-nf-call-iptables"] = "1"
-    assert check(module(), host) == Ok()
-    assert isinstance(check(module(sysctl=""), host), Drift)
 
 
 def test_a_missing_module_says_what_to_do() -> None:
