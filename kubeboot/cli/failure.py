@@ -6,8 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from kubeboot import errors
+from kubeboot.cli.command import ENVIRONMENT_PREFIX
 from kubeboot.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -72,15 +74,27 @@ def from_click(error: click.ClickException) -> errors.KubebootError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "kubeboot"
     meant = getattr(error, "possibilities", None)
-    if meant:
+    if variable := _variable(error):
+        hint = f"it comes from {variable} in the environment"
+    elif meant:
         hint = f"did you mean {' or '.join(f'`{name}`' for name in meant)}?"
     else:
         hint = f"`{path} --help` shows what there is"
     return errors.UsageProblem(message, hint=hint)
 
 
+def _variable(error: click.ClickException) -> str | None:
+    """The environment variable that the bad value came from, if it did."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return None
+    if error.ctx.get_parameter_source(error.param.name or "") is not ParameterSource.ENVIRONMENT:
+        return None
+    return f"{ENVIRONMENT_PREFIX}_{(error.param.name or '').upper()}"
+
+
 def _lower(message: str) -> str:
     text = re.sub(r"'(-{1,2}[\w-]+)'", r"`\1`", message.strip())
+    text = re.sub(r"is not a valid boolean.*", "is not true or false", text)
     text = text[:1].lower() + text[1:]
     return text.removesuffix(".").replace("no such option: ", "no such option ")
 

@@ -99,6 +99,8 @@ def _open(source: str, stdin: BinaryIO | None) -> list[tuple[str, bytes, Problem
     try:
         if source == "-":
             return [("<stdin>", stdin.read(document.MAX_BYTES + 1) if stdin is not None else b"", None)]
+        if not source:
+            raise ValueError(source)
         path = pathlib.Path(source)
         if path.is_dir():
             found = sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES and not p.name.startswith("."))

@@ -31,12 +31,16 @@ class Origin:
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. `origin` is found from the path when it is not given."""
+    """One thing that is wrong. `origin` is found from the path when it is not given.
+
+    `or_at` are other values that are as much to blame: what was said wins over what is a default.
+    """
 
     path: Path
     message: str
     fix: str | None = None
     origin: Origin | None = None
+    or_at: tuple[Path, ...] = ()
 
     def __str__(self) -> str:
         field = (self.origin.field if self.origin else None) or dotted(self.path)
@@ -83,7 +87,12 @@ def dotted(path: Path) -> str:
 
 def located(problems: Iterable[Problem], origins: Mapping[Path, Origin]) -> list[Problem]:
     """The problems, each with the origin of its value or of the nearest thing around it."""
-    return [p if p.origin else dataclasses.replace(p, origin=nearest(p.path, origins)) for p in problems]
+    return [p if p.origin else _located(p, origins) for p in problems]
+
+
+def _located(problem: Problem, origins: Mapping[Path, Origin]) -> Problem:
+    path = next((p for p in (problem.path, *problem.or_at) if p in origins), problem.path)
+    return dataclasses.replace(problem, path=path, origin=nearest(path, origins))
 
 
 def nearest(path: Path, origins: Mapping[Path, Origin]) -> Origin | None:

@@ -94,9 +94,8 @@ def _range_sizes(spec: ClusterSpec) -> Iterator[Problem]:
 def _range_overlap(spec: ClusterSpec) -> Iterator[Problem]:
     pods, services = _network(spec.networking.pod_subnet), _network(spec.networking.service_subnet)
     if pods is not None and services is not None and pods.overlaps(services):
-        yield Problem(
-            _POD, f"`{pods}` overlaps the service range, {services}", "give two ranges that share no address"
-        )
+        message = f"pods' {pods} and services' {services} overlap"
+        yield Problem(_POD, message, "give two ranges that share no address", or_at=(_SERVICE,))
 
 
 def _range_meaning(spec: ClusterSpec) -> Iterator[Problem]:
@@ -148,7 +147,8 @@ def _endpoint(spec: ClusterSpec) -> Iterator[Problem]:
     for range_path, text in ((_POD, spec.networking.pod_subnet), (_SERVICE, spec.networking.service_subnet)):
         network = _network(text)
         if network is not None and address is not None and address in network:
-            yield Problem(path, f"`{host}` lies in {range_path[-1]}, {network}", "move one of them")
+            message = f"`{host}` lies in networking.{range_path[-1]}, {network}"
+            yield Problem(path, message, "move one of them", or_at=(range_path,))
 
 
 def _ports(spec: ClusterSpec) -> Iterator[Problem]:
@@ -159,17 +159,16 @@ def _ports(spec: ClusterSpec) -> Iterator[Problem]:
         elif number in RESERVED_PORTS:
             yield Problem(path, f"port {number} belongs to {RESERVED_PORTS[number]}", "choose another")
     if api == balancer:
-        yield Problem(("loadBalancer", "port"), f"port {balancer} is the API server's too", "choose another")
+        message = f"the API server and haproxy cannot both have port {api}"
+        yield Problem(("loadBalancer", "port"), message, "choose another", or_at=(("apiServer", "bindPort"),))
 
 
 def _validity(spec: ClusterSpec) -> Iterator[Problem]:
     leaf, authority = spec.certificates.validity_days, spec.certificates.ca_validity_days
     if leaf > authority:
-        yield Problem(
-            ("certificates", "validityDays"),
-            f"{leaf} days is longer than the CA's own {authority}",
-            "make certificates.caValidityDays at least as long",
-        )
+        path, other = ("certificates", "validityDays"), ("certificates", "caValidityDays")
+        message = f"certificates of {leaf} days outlive the CA that signs them, {authority} days"
+        yield Problem(path, message, "make certificates.caValidityDays at least as long", or_at=(other,))
 
 
 Rule = Callable[[ClusterSpec], Iterable[Problem]]

@@ -55,7 +55,8 @@ def _address(spec: ClusterSpec) -> Iterator[Problem]:
         for field, text_range in _ranges(spec):
             network, wrong, _ = names.cidr(text_range)
             if network is not None and wrong is None and address in network:
-                yield Problem(path, f"`{text}` lies in networking.{field}, {network}", "move that range")
+                message = f"`{text}` lies in networking.{field}, {network}"
+                yield Problem(path, message, "move that range", or_at=(("networking", field),))
 
 
 def _ranges(spec: ClusterSpec) -> tuple[tuple[str, str], ...]:

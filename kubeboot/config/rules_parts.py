@@ -107,7 +107,8 @@ def _etcd_data(spec: ClusterSpec) -> Iterator[Problem]:
 def _artifacts(spec: ClusterSpec) -> Iterator[Problem]:
     artifacts = spec.artifacts
     if artifacts.bundle is not None and artifacts.directory is not None:
-        yield Problem(("artifacts", "directory"), "does not go together with `bundle`", "keep one of them")
+        path, other = ("artifacts", "directory"), ("artifacts", "bundle")
+        yield Problem(path, "a bundle and a directory do not go together", "keep one of them", or_at=(other,))
     for field, text in (("bundle", artifacts.bundle), ("directory", artifacts.directory)):
         if text is not None and (wrong := names.absolute(text)):
             yield Problem(("artifacts", field), f"`{text}` {wrong}")
