@@ -8,6 +8,7 @@ import heapq
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -90,7 +91,7 @@ class _Run:
         self._sites = sites
         self._context = context
         self._waiting: list[tuple[float, Node]] = []
-        self._held: set[tuple[str, Slot]] = set()
+        self._held: Counter[tuple[str, Slot]] = Counter()
         self._running: set[Node] = set()
         self._lost: set[Node] = set()
         self._finished: queue.SimpleQueue[_Done] = queue.SimpleQueue()
@@ -135,10 +136,10 @@ class _Run:
             n = entry[1]
             if self._stopped():
                 self._lose(n, "skipped")
-            elif self._slots(n) & self._held:
+            elif any(self._held[place] >= place[1].room for place in self._slots(n)):
                 later.append(entry)
             else:
-                self._held |= self._slots(n)
+                self._held.update(self._slots(n))
                 self._running.add(n)
                 pool.submit(self._work, self._steps[n])
         for entry in later:
@@ -161,7 +162,7 @@ class _Run:
 
     def _end(self, done: _Done) -> None:
         self._running.discard(done.node)
-        self._held -= self._slots(done.node)
+        self._held.subtract(self._slots(done.node))
         if done.error is None:
             self._report(done)
             self._sorter.done(done.node)

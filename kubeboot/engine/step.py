@@ -30,10 +30,11 @@ class Impact(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """What must not overlap: `Slot("cluster", "etcd-membership")`, `Slot("host", "disk")`."""
+    """What must not overlap: `Slot("cluster", "etcd-membership")`; or only `room` at a time of it."""
 
     scope: Literal["cluster", "host"]
     name: str
+    room: int = 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ from kubeboot.steps import (
 )
 from kubeboot.steps import node as marks
 
-MANIFESTS = frozenset({"etcd/manifest", "control-plane/kube-apiserver", "load-balancer/manifest"})
+MANIFESTS = frozenset({"etcd/manifest", "control-plane/kube-apiserver"})
 """What is there before the kubelet starts, so that it starts them at once."""
 
 
