@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from kubeboot import errors
 from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
 from kubeboot.engine.values import Values
-from kubeboot.host.api import Container, Mount
+from kubeboot.host.api import CommandFailed, Container, Mount
 
 MOUNT_ROOTS = ("/var/lib/kubelet/", "/run/containerd/", "/var/lib/containerd/", "/run/netns/cni-")
 LINKS = ("cni0", "flannel.1", "flannel-v6.1", "kube-ipvs0")
+PASSES = 3
 NFT_TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6")
 
 
@@ -38,8 +39,24 @@ class NoPods(Step):
         return Drift(f"remove {len(found)} containers", "remove") if found else Ok()
 
     def apply(self, do: Target, vals: Values) -> None:
-        for container in sorted(_pods(do.see), key=lambda c: c.sandbox):
+        """A shim that ends while it is asked to (`ttrpc: closed`) has nothing to say the next time."""
+        for left in reversed(range(PASSES)):
+            failure = _remove_all(do)
+            if failure is None:
+                return
+            if not left:
+                raise failure
+
+
+def _remove_all(do: Target) -> CommandFailed | None:
+    """Containers before their sandboxes; each is tried, the last failure is returned."""
+    failure: CommandFailed | None = None
+    for container in sorted(_pods(do.see), key=lambda c: c.sandbox):
+        try:
             do.host.remove_container(container.id)
+        except CommandFailed as error:
+            failure = error
+    return failure
 
 
 def _pods(see: View) -> tuple[Container, ...]:

@@ -25,7 +25,7 @@ from kubeboot.engine.undo import (
     Undo,
 )
 from kubeboot.engine.values import Values
-from kubeboot.host.api import Container, Link, Mount
+from kubeboot.host.api import CommandFailed, Container, Link, Mount
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset
 from kubeboot.steps import sweep, trees, undoing
@@ -126,6 +126,31 @@ def test_the_sweep_takes_ours_and_leaves_theirs() -> None:
     assert [m.point for m in host.mounts()] == ["/data"]
     assert [link.name for link in host.links()] == ["eth0"]
     assert host.nft_tables() == (("inet", "firewall"),)
+
+
+def pods(host: FakeHost, *names: str) -> None:
+    host.write("/etc/systemd/system/containerd.service", b"[Service]\nExecStart=/bin/true\n")
+    host.daemon_reload()
+    host.start("containerd.service")
+    host.container_table = {n: Container(n, "pause", pod=n, sandbox=n == "sandbox") for n in names}
+
+
+def test_every_pod_s_container_goes_though_a_shim_dies_meanwhile() -> None:
+    host = FakeHost()
+    pods(host, "sandbox", "a", "b")
+    host.fail_at("a", CommandFailed("ttrpc: closed"), after=True)
+    step = sweep.steps("cp-1")[1]
+    step.apply(Target(host, NoApi()), Values())
+    assert host.container_table == {}
+
+
+def test_a_container_that_cannot_be_removed_is_told_and_the_others_go() -> None:
+    host = FakeHost()
+    pods(host, "sandbox", "a", "b")
+    host.fail_at("a", CommandFailed("device busy"))
+    with pytest.raises(CommandFailed, match="device busy"):
+        sweep.steps("cp-1")[1].apply(Target(host, NoApi()), Values())
+    assert set(host.container_table) == {"a"}
 
 
 def test_a_tree_is_ours_only_if_nobody_filled_it_before() -> None:
