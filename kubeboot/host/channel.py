@@ -15,6 +15,7 @@ import paramiko
 
 from kubeboot.host.runner import timed_out
 
+_GONE = (EOFError, OSError, paramiko.SSHException)
 _CHUNK = 1 << 17
 _DIRECT = 1 << 16
 """So much input always fits into a channel's first window: no thread is needed to send it."""
@@ -115,7 +116,7 @@ class Talk:
                 self.channel.sendall(chunk)
                 self.moved = time.monotonic()
             self.channel.shutdown_write()
-        except OSError:  # the command ended, or the connection; the reader knows which
+        except _GONE:  # the command ended, or the connection: the reader knows which
             if self.failure is not None:
                 self.channel.close()
         except BaseException as err:

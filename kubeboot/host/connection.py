@@ -6,6 +6,7 @@ import contextlib
 import shlex
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
@@ -14,11 +15,12 @@ import paramiko
 from kubeboot import errors
 from kubeboot.host import channel, login
 from kubeboot.host.process import SEARCH
-from kubeboot.host.runner import Result
+from kubeboot.host.runner import NOT_FOUND, Result
 
 CHANNELS = 6
 """OpenSSH allows ten sessions a connection (MaxSessions); the user's own need some."""
 
+_PAUSE = 0.1
 _LOST = (EOFError, OSError, paramiko.SSHException)
 _NO_SUDO = "let the user run sudo without a password, or log in as root"
 _NO_SESSION = "raise MaxSessions in the machine's sshd_config"
@@ -26,7 +28,9 @@ _AGAIN = "check that the machine runs, then run the same command again"
 
 
 class Lost(errors.Unreachable):
-    """The connection went away, or the other side stopped answering."""
+    """The connection went away, or the other side stopped answering. `sent`: perhaps in a command."""
+
+    sent = True
 
 
 class Connection:
@@ -91,8 +95,8 @@ class Connection:
         with self._session() as session:
             talk = self._talk(session, out.extend, err.extend)
             status = self._finish(talk, self.quote(argv), stdin, argv, deadline)
-        if self._sudo and status == 1 and err.startswith(b"sudo:"):
-            words = err.decode(errors="replace").strip().splitlines()[0]
+        if self._sudo and status in (1, NOT_FOUND) and b"sudo: " in err.partition(b"\n")[0]:
+            words = err.decode(errors="replace").splitlines()[0]
             raise errors.Unreachable(f"{self.name}: {words}", hint=_NO_SUDO, reason="KB_SUDO", host=self.name)
         return Result(status, bytes(out), bytes(err))
 
@@ -146,16 +150,33 @@ class Connection:
                 session.close()
 
     def _open_session(self) -> paramiko.Channel:
-        try:
-            return self.transport().open_session(timeout=self._how.deadlines.answer)
-        except paramiko.ChannelException as err:
-            message = f"{self.name}: sshd refuses another session: {err.text}"
-            raise errors.Unreachable(message, hint=_NO_SESSION, host=self.name) from err
-        except _LOST as err:
-            raise self._lost(err) from err
+        """A session channel; sshd is given time to notice that others have ended."""
+        end = time.monotonic() + self._how.deadlines.answer
+        while True:
+            transport = self.transport()
+            try:
+                return transport.open_session(timeout=self._how.deadlines.answer)
+            except paramiko.ChannelException as err:
+                if time.monotonic() > end:
+                    raise self._refused(err) from err
+                time.sleep(_PAUSE)
+            except _LOST as err:
+                raise self._lost_unsent(transport, err) from err
+
+    def _refused(self, err: paramiko.ChannelException) -> errors.Unreachable:
+        message = f"{self.name}: sshd refuses another session: {err.text}"
+        return errors.Unreachable(message, hint=_NO_SESSION, host=self.name)
+
+    def _lost_unsent(self, transport: paramiko.Transport, err: Exception) -> Lost:
+        silent = transport.is_active()
+        transport.close()
+        answer = self._how.deadlines.answer
+        lost = self._lost(TimeoutError(f"no answer for {answer:g} s") if silent else err)
+        lost.sent = False
+        return lost
 
     def _lost(self, err: Exception) -> Lost:
-        why = str(err) or type(err).__name__
+        why = str(err) or "it was closed"
         return Lost(f"{self.name}: lost the connection to {self.address}: {why}", hint=_AGAIN, host=self.name)
 
     def _alive(self, session: paramiko.Channel) -> None:

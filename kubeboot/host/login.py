@@ -155,12 +155,20 @@ def changed_key(err: paramiko.BadHostKeyException, name: str, address: str) -> e
 
 def explain(err: BaseException, name: str, address: str) -> errors.Unreachable:
     """What stopped a login, and what to do about it."""
+    meant = next((kind for words, kind in _REALLY.items() if words in str(err)), type(err))
     for kind, (reason, message, hint) in _FAILURES.items():
-        if isinstance(err, kind):
+        if issubclass(meant, kind):
             text = message.format(at=address, err=str(err) or type(err).__name__)
             return errors.Unreachable(f"{name}: {text}", hint=hint, reason=reason, host=name)
     raise err
 
+
+_REALLY: dict[str, type[BaseException]] = {
+    "saw EOF": EOFError,
+    "No existing session": EOFError,
+    "No authentication methods": paramiko.AuthenticationException,
+}
+"""Words of paramiko's that belong to another kind of failure than their class says."""
 
 _NETWORK_HINT = "check the address, the port and the firewalls, and that sshd runs there"
 

@@ -112,9 +112,18 @@ class SshHost(SshView, CommandTarget):
         return self.connection.stream(argv, stdin, stdout, stderr)
 
     def _tell(self, tell: Tell, chunks: Iterable[bytes] = ()) -> None:
+        self._keep_locks()
+        try:
+            super()._tell(tell, chunks)
+        except Lost as err:
+            if err.sent:
+                raise
+            self._keep_locks()
+            super()._tell(tell, chunks)
+
+    def _keep_locks(self) -> None:
         for held in tuple(self._locks.values()):
             held.ensure()
-        super()._tell(tell, chunks)
 
     def write(self, path: str, data: bytes, mode: int = 0o644, owner: str = "root:root") -> None:
         """Replace a file's bytes, mode and owner in one move."""

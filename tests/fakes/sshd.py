@@ -24,7 +24,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 LogLevel VERBOSE
-SetEnv HOME={folder}
+SetEnv HOME={folder} {environment}
 {more}
 """
 CLIENT = """\
@@ -42,7 +42,7 @@ Host {name}
 class Sshd:
     """Knows its port, its files and an ssh-config for getting in."""
 
-    def __init__(self, folder: Path, name: str = "machine", more: str = "") -> None:
+    def __init__(self, folder: Path, name: str = "machine", more: str = "", environment: str = "") -> None:
         self.folder, self.name = folder, name
         folder.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
@@ -50,7 +50,7 @@ class Sshd:
             self.make_key(key)
         shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
         self.know()
-        values = {"port": self.port, "folder": folder, "more": more}
+        values = {"port": self.port, "folder": folder, "more": more, "environment": environment}
         (folder / "sshd_config").write_text(CONFIG.format(**values))
         self._process: subprocess.Popen[bytes] | None = None
 

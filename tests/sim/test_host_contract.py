@@ -1,4 +1,4 @@
-"""One contract for every machine: this one, one over a real sshd, and the one in memory that stands for them."""
+"""One contract for every machine: this one, one over a real sshd, and the one in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fakes import sshd as servers
 from tests.fakes.host import FakeHost
 
 OWNER = f"{os.getuid()}:{os.getgid()}"
-ODD = "it's a $(odd) \"name\" \\ ü"
+ODD = 'it\'s a $(odd) "name" \\ ü'
 BYTES = bytes(range(256)) * 3
 
 
@@ -295,7 +295,7 @@ def test_sysctls_and_modules_are_read(real: HostTarget) -> None:
     with pytest.raises(CommandFailed, match=r"no sysctl net\.ipv4\.no_such_thing"):
         real.set_sysctl("net.ipv4.no_such_thing", "1")
     assert not real.module("no-such-module")
-    assert real.module(os.listdir("/sys/module")[0])
+    assert real.module(next(Path("/sys/module").iterdir()).name)
 
 
 def test_a_connection_can_be_made_from_the_machine(real: HostTarget) -> None:

@@ -1,0 +1,376 @@
+"""What goes wrong on the way to a machine: each its own clear error, in time, and nothing half done."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeboot import errors
+from kubeboot.host.connection import Connection, Lost
+from kubeboot.host.local import LocalHost
+from kubeboot.host.login import Deadlines, HostKeys, Login
+from kubeboot.host.runner import Result
+from kubeboot.host.ssh import SshHost
+from tests.fakes import sshd as servers
+from tests.fakes.sshd import Sshd
+
+QUICK = Deadlines(connect=2.0, banner=0.5, auth=5.0, idle=0.4, answer=0.4)
+PATIENT = Deadlines(connect=5.0, idle=5.0, answer=5.0)
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    with servers.running(tmp_path / "sshd") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def reached(server: Sshd, deadlines: Deadlines = PATIENT, **more: object) -> Iterator[SshHost]:
+    login = dataclasses.replace(Login(server.name, server.ssh_config, deadlines=deadlines), **more)
+    host = SshHost(Connection(login))
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+def failing(host: SshHost) -> errors.Unreachable:
+    with pytest.raises(errors.Unreachable) as raised:
+        host.read("/etc/hostname")
+    assert raised.value.exit_code == 5
+    assert raised.value.hint
+    assert raised.value.host == host.name
+    return raised.value
+
+
+def test_nobody_listens(sshd: Sshd) -> None:
+    sshd.stop()
+    with reached(sshd) as host:
+        error = failing(host)
+    assert error.reason == "KB_UNREACHABLE"
+    assert str(sshd.port) in str(error)
+
+
+def test_a_name_that_does_not_resolve() -> None:
+    host = SshHost(Connection(Login("machine", "", host="no-such-machine.invalid", deadlines=PATIENT)))
+    assert "cannot be resolved" in str(failing(host))
+
+
+def test_an_unknown_host_key_is_refused_with_its_fingerprint(sshd: Sshd) -> None:
+    (sshd.folder / "known_hosts").write_text("")
+    with reached(sshd) as host:
+        error = failing(host)
+    assert error.reason == "KB_HOST_KEY"
+    assert "ssh-ed25519 SHA256:" in str(error)
+
+
+def test_trust_on_first_use_asks_with_the_fingerprint_and_holds_for_the_connection(sshd: Sshd) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def trust(name: str, fingerprint: str) -> bool:
+        asked.append((name, fingerprint))
+        return True
+
+    with reached(sshd, host_keys=HostKeys(trust=trust)) as host:
+        assert host.read("/etc/hostname")
+        sshd.drop()
+        assert host.read("/etc/hostname")
+    assert len(asked) == 1
+    assert asked[0][0] == f"[127.0.0.1]:{sshd.port}"
+    assert asked[0][1].startswith("ssh-ed25519 SHA256:")
+
+
+def test_a_changed_host_key_is_refused_even_by_who_trusts_anybody(sshd: Sshd) -> None:
+    sshd.make_key("other_key")
+    other = " ".join((sshd.folder / "other_key.pub").read_text().split()[:2])
+    (sshd.folder / "known_hosts").write_text(f"[127.0.0.1]:{sshd.port} {other}\n")
+    keys = HostKeys((sshd.folder / "known_hosts",), trust=lambda name, fingerprint: True)
+    with reached(sshd, host_keys=keys) as host:
+        error = failing(host)
+    assert error.reason == "KB_HOST_KEY"
+    assert str(error).count("SHA256:") == 2
+
+
+def test_a_refused_login(sshd: Sshd) -> None:
+    (sshd.folder / "authorized_keys").write_text("")
+    with reached(sshd) as host:
+        error = failing(host)
+    assert error.reason == "KB_AUTH"
+
+
+def test_an_encrypted_key_wants_its_passphrase(sshd: Sshd) -> None:
+    (sshd.folder / "client_key").unlink()
+    sshd.make_key("client_key", "-N", "geheim")
+    (sshd.folder / "authorized_keys").write_text((sshd.folder / "client_key.pub").read_text())
+    with reached(sshd) as host:
+        assert failing(host).reason == "KB_AUTH"
+    with reached(sshd, passphrase="geheim") as host:
+        assert host.read("/etc/hostname")
+        assert "geheim" not in repr(host.connection._how)
+
+
+@contextlib.contextmanager
+def listening(answer: Callable[[socket.socket], None]) -> Iterator[Login]:
+    """A TCP server that is no SSH server."""
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as open_sockets:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    answer(open_sockets.enter_context(server.accept()[0]))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        port = server.getsockname()[1]
+        yield Login("machine", "", host="127.0.0.1", port=port, deadlines=QUICK)
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda near: None,
+        lambda near: near.close(),
+        lambda near: near.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+    ],
+    ids=["silence", "hangs up", "speaks http"],
+)
+def test_something_else_listens(answer: Callable[[socket.socket], None]) -> None:
+    with listening(answer) as login:
+        began = time.monotonic()
+        failing(SshHost(Connection(login)))
+        assert time.monotonic() - began < 5
+
+
+def test_a_read_survives_a_lost_connection(sshd: Sshd) -> None:
+    with reached(sshd) as host:
+        assert host.read("/etc/hostname")
+        sshd.drop()
+        assert host.read("/etc/hostname") == Path("/etc/hostname").read_bytes()
+
+
+def _started(host: SshHost, folder: Path) -> Callable[[], object]:
+    """A long command that has begun; answers a function that waits for its end."""
+    marker = folder / "started"
+    argv = ("sh", "-c", ': >"$1"; exec sleep 100', "sh", str(marker))
+    ended = _in_thread(lambda: host.connection.run(argv, (), 100.0))
+    _until(marker.exists)
+    return ended
+
+
+def test_a_connection_that_breaks_in_a_command_is_lost(sshd: Sshd, tmp_path: Path) -> None:
+    with reached(sshd) as host:
+        ended = _started(host, tmp_path)
+        sshd.drop()
+        with pytest.raises(Lost, match="lost the connection"):
+            ended()
+        assert host.read("/etc/hostname")
+
+
+def test_a_truncated_upload_leaves_nothing_and_can_be_repeated(sshd: Sshd, tmp_path: Path) -> None:
+    chunks = [bytes([number]) * (1 << 20) for number in range(20)]
+    sum = hashlib.sha256(b"".join(chunks)).hexdigest()
+
+    def breaking() -> Iterator[bytes]:
+        yield from chunks[:10]
+        sshd.drop()
+        yield from chunks[10:]
+
+    path = tmp_path / "bin" / "kubelet"
+    with reached(sshd) as host:
+        with pytest.raises(Lost):
+            host.put(str(path), breaking(), sum)
+        assert not path.exists()
+        host.put(str(path), chunks, sum)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == sum
+
+
+def test_a_stalled_machine_is_given_up_in_time(sshd: Sshd) -> None:
+    with reached(sshd, QUICK) as host:
+        assert host.read("/etc/hostname")
+        sshd.freeze()
+        began = time.monotonic()
+        with pytest.raises(Lost, match="no answer"):
+            host.connection.run(("true",), (), 100.0)
+        assert time.monotonic() - began < 5
+
+
+def test_a_stall_in_the_middle_of_a_command_is_noticed_too(sshd: Sshd, tmp_path: Path) -> None:
+    with reached(sshd, QUICK) as host:
+        ended = _started(host, tmp_path)
+        sshd.freeze()
+        with pytest.raises(Lost, match="no answer"):
+            ended()
+
+
+def test_silence_of_a_machine_that_lives_is_no_fault(sshd: Sshd) -> None:
+    with reached(sshd, QUICK) as host:
+        assert host.connection.run(("sh", "-c", "sleep 1.2; echo done"), (), 60.0) == Result(
+            0, b"done\n", b""
+        )
+
+
+def test_a_command_has_a_deadline(sshd: Sshd) -> None:
+    with reached(sshd) as host:
+        began = time.monotonic()
+        with pytest.raises(errors.TimedOut, match="did not end within"):
+            host.connection.run(("sleep", "100"), (), 0.3)
+        assert time.monotonic() - began < 3
+        assert host.read("/etc/hostname")
+
+
+def test_a_command_that_ends_before_its_input_does(sshd: Sshd) -> None:
+    endless = iter(lambda: b"x" * (1 << 16), b"")
+    with reached(sshd) as host:
+        assert host.connection.run(("false",), endless, 60.0).status == 1
+
+
+def test_a_command_that_is_not_there(sshd: Sshd) -> None:
+    with reached(sshd) as host:
+        assert host.connection.run(("no-such-command",), (), 10.0).status == 127
+
+
+def test_no_more_sessions_than_sshd_allows(tmp_path: Path) -> None:
+    with servers.running(tmp_path / "sshd", more="MaxSessions 1") as sshd, reached(sshd, QUICK) as host:
+        with host.lock(str(tmp_path / "lock"), "us"):
+            assert "MaxSessions" in str(failing(host).hint)
+        assert host.read("/etc/hostname")
+
+
+def test_many_threads_share_one_connection(sshd: Sshd) -> None:
+    with reached(sshd) as host:
+        ended = [_in_thread(lambda: host.read("/etc/hostname")) for _ in range(20)]
+        assert {call() for call in ended} == {Path("/etc/hostname").read_bytes()}
+        log = (sshd.folder / "log").read_text()
+    assert log.count("Accepted publickey") == 1
+
+
+def test_a_lost_lock_is_taken_again_before_the_next_write(sshd: Sshd, tmp_path: Path) -> None:
+    lock, path = str(tmp_path / "lock"), str(tmp_path / "file")
+    owner = "{0.st_uid}:{0.st_gid}".format(tmp_path.stat())
+    with reached(sshd) as host, host.lock(lock, "us"):
+        sshd.drop()
+        host.write(path, b"1", owner=owner)
+        with pytest.raises(errors.Occupied), LocalHost("machine").lock(lock, "them"):
+            pytest.fail("it was not held")
+        sshd.drop()
+        _until(lambda: _free(lock))
+        with (
+            LocalHost("machine").lock(lock, "them"),
+            pytest.raises(errors.Occupied, match="them"),
+        ):
+            host.write(path, b"2", owner=owner)
+    assert Path(path).read_bytes() == b"1"
+
+
+@pytest.fixture
+def sudo(tmp_path: Path) -> Callable[[str], Sshd]:
+    """A server on whose PATH there is a sudo that does as the test wants."""
+
+    def make(script: str) -> Sshd:
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        (folder / "sudo").write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "sudo").chmod(0o755)
+        return Sshd(tmp_path / "sshd", environment=f"PATH={folder}:/usr/bin:/bin")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [('shift 2; exec "$@"', None), ("echo 'sudo: a password is required' >&2; exit 1", "KB_SUDO")],
+)
+def test_who_is_not_root_uses_sudo_and_never_types_a_password(
+    sudo: Callable[[str], Sshd], monkeypatch: pytest.MonkeyPatch, script: str, reason: str | None
+) -> None:
+    sshd = sudo(script)
+    sshd.start()
+    try:
+        with reached(sshd) as host:
+            monkeypatch.setattr(host.connection, "_sudo", True)
+            assert host.connection.quote(("id", "-u")).startswith("sudo -n -- env LC_ALL=C ")
+            if reason is None:
+                assert host.read("/etc/hostname")
+            else:
+                assert failing(host).reason == reason
+    finally:
+        sshd.stop()
+
+
+def test_a_persons_command_passes_input_output_and_status_through(sshd: Sshd) -> None:
+    out, err = io.BytesIO(), io.BytesIO()
+    with reached(sshd) as host, (sshd.folder / "sshd_config").open("rb") as config:
+        status = host.run(("sh", "-c", 'cat; echo "$1" >&2; exit 7', "sh", "it's; $HOME"), config, out, err)
+    assert (status, err.getvalue()) == (7, b"it's; $HOME\n")
+    assert out.getvalue() == (sshd.folder / "sshd_config").read_bytes()
+
+
+def test_a_reader_that_goes_away_is_not_the_connections_fault(sshd: Sshd) -> None:
+    class Closed(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    with reached(sshd) as host:
+        with pytest.raises(BrokenPipeError):
+            host.run(("yes",), None, Closed(), io.BytesIO())
+        assert host.read("/etc/hostname")
+
+
+def test_a_jump_host_is_passed_and_its_key_verified(sshd: Sshd, tmp_path: Path) -> None:
+    with servers.running(tmp_path / "gate", "gate") as gate:
+        config = f"{sshd.ssh_config}  ProxyJump gate\n{gate.ssh_config}"
+        host = SshHost(Connection(Login(sshd.name, config, deadlines=PATIENT)))
+        assert host.read("/etc/hostname")
+        assert "Accepted publickey" in (gate.folder / "log").read_text()
+        host.close()
+        (gate.folder / "known_hosts").write_text("")
+        stranger = SshHost(Connection(Login(sshd.name, config, deadlines=PATIENT)))
+        assert failing(stranger).reason == "KB_HOST_KEY"
+        stranger.close()
+
+
+def _free(path: str) -> bool:
+    with contextlib.suppress(errors.Occupied), LocalHost("machine").lock(path, "probe"):
+        return True
+    return False
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end, "it never came"
+
+
+def _in_thread(call: Callable[[], object]) -> Callable[[], object]:
+    """Start it, and answer a function that waits for its end."""
+    got: list[object] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            got.append(call())
+        except BaseException as err:
+            raised.append(err)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def end() -> object:
+        thread.join(20)
+        assert not thread.is_alive(), "it hangs"
+        if raised:
+            raise raised[0]
+        return got[0]
+
+    return end
