@@ -25,8 +25,8 @@ from kubeboot.pki.tokens import BootstrapToken
 PATH = f"/api/v1/namespaces/{rbac.PUBLIC}/configmaps/{configmaps.INFO}"
 PATIENCE = 2.0
 """Seconds for one answer."""
-TRIES = 3
-"""A load balancer between two API servers refuses for a moment; an address that is wrong stays wrong."""
+INSIST = 3.0
+"""Seconds: a load balancer between two API servers refuses for a moment; a wrong address stays wrong."""
 SIGNED_WITHIN = 60.0
 """Seconds that a token which the cluster accepts may wait for its signature."""
 STALE = 2.0
@@ -129,7 +129,8 @@ def _read(search: Discovery, authority: bytes = b"") -> dict[str, str]:
 
 
 def _answer(search: Discovery, session: Session) -> Response:
-    for left in reversed(range(TRIES)):
+    began = search.clock()
+    while True:
         try:
             answer = session.request("GET", PATH, timeout=PATIENCE)
             if answer.status not in _BUSY:
@@ -139,9 +140,13 @@ def _answer(search: Discovery, session: Session) -> Response:
             if error.reason in (NO_TLS, UNTRUSTED):
                 raise _distrusted(search, error) from None
             why = error.message.partition(" does not answer: ")[2] or error.message
-        if left:
-            search.pause(1.0)
-    raise errors.Unreachable(
+        if search.clock() - began >= INSIST:
+            raise _unreachable(search, why)
+        search.pause(1.0)
+
+
+def _unreachable(search: Discovery, why: str) -> errors.Unreachable:
+    return errors.Unreachable(
         f"cannot reach a cluster at {search.address}: {why}",
         hint="check the address and the port (haproxy's 8443 or an API server's 6443), that a control plane "
         f"runs there and that no firewall is in between: `curl -k https://{search.address}/readyz`",

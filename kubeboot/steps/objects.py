@@ -15,6 +15,7 @@ from kubeboot.kube.api import ApiUnavailable, Object
 
 API_SERVER = Later("the API server")
 
+_ABSENT = object()
 _BOOKKEEPING = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid")
 
 
@@ -97,7 +98,7 @@ def differences(has: Mapping[str, Any], wants: Mapping[str, Any], depth: int = 2
 
 def _differences(has: Mapping[str, Any], wants: Mapping[str, Any], path: str, depth: int) -> Iterator[str]:
     for name in {*has, *wants}:
-        old, new = has.get(name), wants.get(name)
+        old, new = has.get(name, _ABSENT), wants.get(name, _ABSENT)
         if old == new:
             continue
         if depth > 1 and isinstance(old, Mapping) and isinstance(new, Mapping):

@@ -1,0 +1,77 @@
+"""What is waited for in the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kubeboot.engine.values import Values
+from kubeboot.kube.api import Object
+from kubeboot.steps import conditions
+from tests.fakes.api import FakeApi
+from tests.fakes.cluster import a_node, on
+from tests.fakes.host import FakeHost
+
+
+@pytest.mark.parametrize(
+    ("condition", "before", "after"),
+    [
+        (conditions.NodeRegistered("cp-1"), None, a_node(ready="False")),
+        (conditions.NodeReady("cp-1"), None, a_node()),
+        (conditions.NodeReady("cp-1"), a_node(ready="False"), a_node()),
+        (conditions.NodeHasPodCidr("cp-1"), a_node(), {**a_node(), "spec": {"podCIDR": "10.244.0.0/24"}}),
+        (
+            conditions.ObjectExists("v1", "ConfigMap", "kube-root-ca.crt", "kube-system"),
+            None,
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "kube-root-ca.crt", "namespace": "kube-system"},
+            },
+        ),
+    ],
+)
+def test_conditions_hold_when_they_should(condition: Any, before: Object | None, after: Object) -> None:
+    api = FakeApi(*((before,) if before else ()))
+    assert condition.look(on(api).see, Values())
+    assert condition.explain(on(api).see) is not None
+    api.put(after)
+    assert condition.look(on(api).see, Values()) is None
+    api.unavailable = "refused"
+    assert "refused" in condition.look(on(api).see, Values())
+    assert condition.deadline > 0 and condition.sentence
+
+
+def test_a_node_that_is_not_ready_says_why() -> None:
+    host = FakeHost()
+    host.journals["kubelet.service"] = ["cni config uninitialized"]
+    see = on(FakeApi(a_node(ready="False")), host).see
+    assert conditions.NodeReady("cp-1").look(see, Values()) == "cni plugin not initialized"
+    assert "cni config uninitialized" in conditions.NodeReady("cp-1").explain(see)
+
+
+@pytest.mark.parametrize(
+    ("status", "last"),
+    [
+        ({"observedGeneration": 1}, "its change has not been seen yet"),
+        (
+            {"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 1},
+            "2 of 2 updated, 1 of 2 available",
+        ),
+        ({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 2}, None),
+    ],
+)
+def test_a_deployment(status: dict[str, int], last: str | None) -> None:
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "coredns", "namespace": "kube-system", "generation": 2},
+        "spec": {"replicas": 2},
+        "status": {**status, "conditions": [{"type": "Available", "message": "no minimum availability"}]},
+    }
+    waited = conditions.DeploymentAvailable("coredns", "kube-system")
+    assert waited.look(on(FakeApi()).see, Values()) == "it is not there yet"
+    api = FakeApi(deployment)
+    assert waited.look(on(api).see, Values()) == last
+    assert "no minimum availability" in waited.explain(on(api).see)
