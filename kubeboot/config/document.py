@@ -28,6 +28,10 @@ class Misread:
     kind: str
 
 
+BROKEN = Misread("broken")
+"""Stands where a value could not be read, which a Problem says already."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Document:
     """One YAML document: its data and where each of its values stands."""
@@ -113,7 +117,7 @@ class _Reader:
         self._origins[path] = self._origin(node)
         if id(node) in self._inside:
             self._problem(node, path, "an alias that contains itself")
-            return None
+            return BROKEN
         self._inside.append(id(node))
         try:
             return self._of_kind(node, path)
@@ -169,13 +173,16 @@ class _Reader:
                 self._problem(
                     node, path, f"`{node.value[:40]}` is not a valid {kind}", "quote it if it is text"
                 )
-                return None
-        if kind in ("timestamp", "binary", "value"):
+                return BROKEN
+        if kind == "value":
+            return str(node.value)
+        if kind in ("timestamp", "binary"):
             return Misread("a date" if kind == "timestamp" else kind)
         return self._unknown_tag(node, path)
 
-    def _unknown_tag(self, node: yaml.Node, path: Path) -> None:
+    def _unknown_tag(self, node: yaml.Node, path: Path) -> Misread:
         self._problem(node, path, f"the tag `{node.tag.replace(_TAG, '!!')}` is not supported", "remove it")
+        return BROKEN
 
     def _problem(self, node: yaml.Node, path: Path, message: str, fix: str | None = None) -> None:
         self._problems.append(Problem(path, message, fix, self._origin(node)))

@@ -19,7 +19,6 @@ from kubeboot.pki import tokens
 API_VERSION = "kubeadm.k8s.io/v1beta4"
 _KUBELET = "kubelet.config.k8s.io/v1beta1"
 _PROXY = "kubeproxy.config.k8s.io/v1alpha1"
-VERSIONS = (API_VERSION, _KUBELET, _PROXY)
 
 KINDS: Mapping[tuple[str, str], Table] = {
     (API_VERSION, "InitConfiguration"): kubeadm_fields.INIT,

@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 from kubeboot.config import document, kubeadm, layers, versions
 from kubeboot.config.document import Document
 from kubeboot.config.layers import Layer, Setting
-from kubeboot.config.problems import InvalidConfig, Origin, Problem
+from kubeboot.config.problems import InvalidConfig, Origin, Problem, meant
 from kubeboot.config.run import RunSettings
 from kubeboot.config.spec import API_VERSION, ClusterSpec
-from kubeboot.config.validate import validate
+from kubeboot.config.validate import show, validate
 
 DEFAULT_FILE = pathlib.Path("/etc/kubeboot/cluster.yaml")
 KIND = "Cluster"
@@ -153,11 +153,18 @@ def _unknown(doc: Document, version: object, kind: object) -> list[Problem]:
         return [
             Problem(("apiVersion",), f"`{version}` is not supported", fix, doc.origins.get(("apiVersion",)))
         ]
-    known = f"known: {API_VERSION} {KIND}, and kubeadm's {', '.join(kind for _, kind in kubeadm.KINDS)}"
-    where = doc.origins.get(
-        ("kind",) if version in kubeadm.VERSIONS or version == API_VERSION else ("apiVersion",)
+    field, value, known = _culprit(version, kind)
+    fix = meant(str(value), known) or f"known: {', '.join(known)}"
+    return [Problem((field,), f"{show(value)} is not known", fix, doc.origins.get((field,)))]
+
+
+def _culprit(version: object, kind: object) -> tuple[str, object, list[str]]:
+    """Which of apiVersion and kind is to blame, and what it could have been."""
+    pairs = [(API_VERSION, KIND), *kubeadm.KINDS]
+    kinds = [k for v, k in pairs if v == version]
+    return (
+        ("kind", kind, kinds) if kinds else ("apiVersion", version, list(dict.fromkeys(v for v, _ in pairs)))
     )
-    return [Problem((), f"a document of `{version}` `{kind}` is not known", known, where)]
 
 
 def _origin(doc: Document) -> Origin:

@@ -21,20 +21,25 @@ _REPOSITORY = re.compile(
 
 def label(name: str) -> str | None:
     """One RFC 1123 label."""
+    if not name:
+        return "is empty"
     if _LABEL.match(name):
         return None
     if len(name) > 63:
         return "is longer than 63 characters"
-    return "is not a name of lower-case letters, digits and `-` that begins and ends with a letter or digit"
+    return "is not made of lower-case letters, digits and inner `-`"
 
 
 def subdomain(name: str) -> str | None:
     """RFC 1123 labels with dots between them."""
-    if not name:
-        return "is empty"
     if len(name) > 253:
         return "is longer than 253 characters"
-    return next((f"part `{part}` {wrong}" for part in name.split(".") if (wrong := label(part))), None)
+    if "." not in name:
+        return label(name)
+    parts = name.split(".")
+    if "" in parts:
+        return "begins or ends with a dot, or has two in a row"
+    return next((f"has `{part}` in it, which {wrong}" for part in parts if (wrong := label(part))), None)
 
 
 def label_key(key: str) -> str | None:
@@ -100,8 +105,7 @@ def host(text: str) -> str | None:
 
 def san(text: str) -> str | None:
     """A certificate's alternative name: an address, a DNS name, or a wildcard."""
-    wrong = host(text.removeprefix("*."))
-    return f"is not an IP address or a DNS name: {wrong}" if wrong else None
+    return "is neither an IP address nor a DNS name" if host(text.removeprefix("*.")) else None
 
 
 def split_endpoint(text: str, default_port: int | None = None) -> tuple[str, int | None]:

@@ -46,7 +46,7 @@ class Problem:
         field = (self.origin.field if self.origin else None) or dotted(self.path)
         where = [str(self.origin)] if self.origin and str(self.origin) != field else []
         text = ": ".join([*where, *([field] if field else []), self.message])
-        return f"{text} ({self.fix})" if self.fix else text
+        return printable(f"{text} ({self.fix})" if self.fix else text)
 
 
 class InvalidConfig(errors.ConfigInvalid):
@@ -101,6 +101,11 @@ def nearest(path: Path, origins: Mapping[Path, Origin]) -> Origin | None:
         if (found := origins.get(path[:length])) is not None:
             return found
     return None
+
+
+def printable(text: str) -> str:
+    """The text with nothing in it that a terminal would obey or that would begin another line."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def meant(word: str, known: Iterable[str]) -> str | None:

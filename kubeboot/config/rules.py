@@ -135,7 +135,8 @@ def _endpoint(spec: ClusterSpec) -> Iterator[Problem]:
     try:
         host, _ = names.split_endpoint(spec.control_plane_endpoint)
     except ValueError as wrong:
-        yield Problem(path, f"`{spec.control_plane_endpoint}` {wrong}", "write it like k8s.example.org:8443")
+        fix = None if "write" in str(wrong) else "write it like k8s.example.org:8443"
+        yield Problem(path, f"`{spec.control_plane_endpoint}` {wrong}", fix)
         return
     address = names.ip(host)
     if address is not None and (address.is_loopback or address.is_unspecified or address.is_multicast):

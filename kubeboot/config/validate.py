@@ -10,8 +10,8 @@ from typing import Any
 import pydantic
 from pydantic_core import ErrorDetails
 
-from kubeboot.config import rules
-from kubeboot.config.problems import Origin, Path, Problem, located, meant, nearest
+from kubeboot.config import document, rules
+from kubeboot.config.problems import Origin, Path, Problem, located, meant, nearest, printable
 from kubeboot.config.spec import ClusterSpec, Model
 
 _ROUNDS = 8
@@ -33,7 +33,8 @@ def validate(
             spec = ClusterSpec.model_validate(rest, by_alias=True, by_name=False)
         except pydantic.ValidationError as error:
             details = error.errors(include_url=False)
-            found += [_problem(d, data, origins) for d in details if not broken]
+            told = [d for d in details if not broken and d["input"] is not document.BROKEN]
+            found += [_problem(d, origins) for d in told]
             paths = [tuple(d["loc"]) for d in details]
             broken += paths
             rest = _without(rest, paths)
@@ -49,10 +50,13 @@ def _touches(path: Path, broken: Iterable[Path]) -> bool:
 
 def _without(data: dict[str, Any], paths: Iterable[Path]) -> dict[str, Any]:
     """The data less what the paths name; of a list the whole list goes, for its indices to stay true."""
-    for path in paths:
-        cut = next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))
-        data = _drop(data, path[:cut])
+    for path in dict.fromkeys(_removable(path) for path in paths):
+        data = _drop(data, path)
     return data
+
+
+def _removable(path: Path) -> Path:
+    return path[: next((n for n, part in enumerate(path) if isinstance(part, int)), len(path))]
 
 
 def _drop(data: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -67,7 +71,7 @@ def _drop(data: dict[str, Any], path: Path) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key != head}
 
 
-def _problem(detail: ErrorDetails, data: Mapping[str, Any], origins: Mapping[Path, Origin]) -> Problem:
+def _problem(detail: ErrorDetails, origins: Mapping[Path, Origin]) -> Problem:
     path: Path = tuple(detail["loc"])
     origin = nearest(path, origins)
     exact = origins.get(path)
@@ -77,10 +81,9 @@ def _problem(detail: ErrorDetails, data: Mapping[str, Any], origins: Mapping[Pat
 
 
 def show(value: object) -> str:
-    """A value in backticks, short and with nothing in it that a terminal would obey."""
-    text = value if isinstance(value, str) else _kind(value)
-    safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return f"`{safe[:60]}…`" if len(safe) > 60 else f"`{safe}`"
+    """A value in backticks, and short."""
+    text = printable(value if isinstance(value, str) else _kind(value))
+    return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"
 
 
 def _kind(value: object) -> str:
@@ -119,13 +122,19 @@ def _words(detail: ErrorDetails, shown: str, path: Path) -> tuple[str, str | Non
         return "is missing", None
     if kind in _WANTED:
         return _wrong_type(kind, value, shown)
+    if value is None:
+        return "must have a value, and is empty", "give a value, or remove the line"
+    if kind in _BOUNDS:
+        limit = context.get("ge", context.get("le"))
+        return f"must be {_BOUNDS[kind]} {limit}, and is {shown}", None
     if kind == "literal_error":
         expected = str(context.get("expected", "")).replace("'", "`")
         options = [word.strip("` ") for word in expected.replace(" or ", ",").split(",")]
         return f"{shown} is not one of {expected}", meant(str(value), options)
     if kind == "string_pattern_mismatch":
-        bare = str(value).lstrip("-").partition("=")[0]
-        return f"{shown} is not a flag's name", f"write it without dashes and value: `{bare}`"
+        bare = str(value).lstrip("-").partition("=")[0].lower()
+        fix = f"write it without dashes and value: `{bare}`" if bare.replace("-", "").isalnum() else None
+        return f"{shown} is not a flag's name", fix
     return f"{shown}: {detail['msg'][:1].lower()}{detail['msg'][1:]}", None
 
 
@@ -141,11 +150,16 @@ _WANTED = {
 }
 
 
+_BOUNDS = {"greater_than_equal": "at least", "less_than_equal": "at most"}
+
+
 def _wrong_type(kind: str, value: object, shown: str) -> tuple[str, str | None]:
     wanted = _WANTED[kind]
     if value is None:
         return f"must be {wanted}, and is empty", "give a value, or remove the line"
     message = f"must be {wanted}, and {shown} is {_reads_as(value)} in YAML"
+    if isinstance(value, float) and wanted == "a whole number":
+        return f"must be a whole number, and {shown} is none", None
     if wanted == "text" and not isinstance(value, dict | tuple):
         return message, f'quote it: "{shown.strip("`")}"'
     if wanted == "a list" and isinstance(value, str):
