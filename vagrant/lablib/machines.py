@@ -15,6 +15,7 @@ from lablib import (
     build,
     machine_docker,
     machine_host,
+    machine_inventory,
     machine_labs,
     machine_logs,
     machine_state,
@@ -55,6 +56,17 @@ def hosts(name: str) -> None:
     click.echo(json.dumps([dataclasses.asdict(machine) for machine in lab.machines], indent=2))
 
 
+@click.command()
+@_NAME
+@click.option("--list", "_all", is_flag=True, help="As Ansible asks; it is the default.")
+@click.option("--host", help="As Ansible asks for one machine's variables.", metavar="MACHINE")
+def inventory(name: str, _all: bool, host: str | None) -> None:
+    """Print the lab as an Ansible inventory: what inventories/lab runs."""
+    lab = machine_labs.require(name)
+    found = machine_inventory.inventory(lab, lab.ssh_config.read_text())
+    click.echo(json.dumps(found["_meta"]["hostvars"].get(host, {}) if host else found, indent=2))
+
+
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("--name", "lab_name", default="lab", show_default=True, help="Which lab.", metavar="LAB")
 @click.argument("machine")
@@ -66,6 +78,7 @@ def ssh(lab_name: str, machine: str, command: tuple[str, ...]) -> None:
     Without a command: a shell.
     """
     lab = _with(machine_labs.require(lab_name), machine)
+    command = command[1:] if command[:1] == ("--",) else command
     if not command:
         config = str(lab.ssh_config)
         os.execvp("ssh", ["ssh", "-F", config, machine])  # noqa: S606 - a terminal's shell is ssh's own business
@@ -141,4 +154,4 @@ def _with(lab: Lab, machine: str) -> Lab:
     return lab
 
 
-COMMANDS = (up, sync, hosts, ssh, kubeconfig, logs, down, list_labs)
+COMMANDS = (up, sync, hosts, inventory, ssh, kubeconfig, logs, down, list_labs)
