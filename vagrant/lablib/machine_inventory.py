@@ -1,0 +1,37 @@
+"""A lab as an Ansible inventory, in the groups that kubespray has made usual."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import paramiko
+
+from lablib.machine_state import Lab, Role
+
+GROUPS: dict[str, tuple[Role, ...]] = {
+    "kube_control_plane": ("control_plane",),
+    "etcd": ("control_plane",),
+    "kube_node": ("worker",),
+}
+
+
+def inventory(lab: Lab, ssh_config: str) -> dict[str, Any]:
+    """What a dynamic inventory prints for --list. `ip` is the address on the cluster's network."""
+    known = paramiko.SSHConfig.from_file(io.StringIO(ssh_config))
+    variables = {m.name: {**_reached(known.lookup(m.name)), "ip": m.address} for m in lab.machines}
+    groups = {
+        group: {"hosts": [m.name for m in lab.machines if m.role in roles]} for group, roles in GROUPS.items()
+    }
+    return {"_meta": {"hostvars": variables}, **groups}
+
+
+def _reached(options: paramiko.SSHConfigDict) -> dict[str, Any]:
+    return {
+        "ansible_host": options["hostname"],
+        "ansible_port": int(options.get("port", "22")),
+        "ansible_user": options["user"],
+        "ansible_ssh_private_key_file": options["identityfile"][0],
+        "ansible_ssh_common_args": "-o IdentitiesOnly=yes -o StrictHostKeyChecking=no"
+        " -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
+    }
