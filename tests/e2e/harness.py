@@ -1,14 +1,19 @@
-"""Machines of the lab for tests: brought up by the lab's own code, driven through the project's own SSH host."""
+"""Machines of the lab for tests: booted by the lab's own code, driven through the project's own SSH host."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from lablib import machine_state, machine_vagrant
+
+from kubeboot.host.ssh import SshHost
 
 TOP = Path(__file__).parents[2]
 LAB = TOP / "vagrant" / "lab"
@@ -26,22 +31,20 @@ class Done:
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """A machine of the lab."""
+    """A machine of the lab, and the connection to it."""
 
-    lab: str
     name: str
     address: str
     role: str
+    host: SshHost
 
     def run(self, *argv: str, check: bool = True, stdin: bytes | None = None) -> Done:
         """Run a command as root; a failure that was not expected shows what it said."""
-        command = (str(LAB), "ssh", "--name", self.lab, self.name, "--", "sudo", *argv)
-        done = subprocess.run(command, input=stdin or b"", capture_output=True, check=False)
-        found = Done(done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert not check or found.code == 0, (
-            f"{self.name}: {' '.join(argv)}: {found.code}\n{found.out}\n{found.err}"
-        )
-        return found
+        out, err = io.BytesIO(), io.BytesIO()
+        code = self.host.run(("sudo", *argv), io.BytesIO(stdin or b""), out, err)
+        done = Done(code, out.getvalue().decode(), err.getvalue().decode())
+        assert not check or code == 0, f"{self.name}: {' '.join(argv)}: {code}\n{done.out}\n{done.err}"
+        return done
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,23 +59,35 @@ class Lab:
 
     @classmethod
     @contextmanager
-    def up(cls, control_planes: int, workers: int) -> Iterator[Lab]:
-        """Boot machines; logs are collected when the test fails, and they are removed in any case."""
-        import json
-
+    def up(cls, control_planes: int, workers: int, failed: Callable[[], bool]) -> Iterator[Lab]:
+        """Boot machines, and remove them in any case; their logs are kept when a test has failed."""
         name = f"test-{os.getpid()}"
         counts = ("--control-planes", str(control_planes), "--workers", str(workers))
         subprocess.run((str(LAB), "up", *counts, "--name", name), check=True)
+        made = cls(name, _machines(name))
         try:
-            listed = subprocess.run((str(LAB), "hosts", "--name", name), check=True, capture_output=True)
-            machines = tuple(
-                Machine(name, m["name"], m["address"], m["role"]) for m in json.loads(listed.stdout)
-            )
-            yield cls(name, machines)
+            yield made
         finally:
-            if os.environ.get("KUBEBOOT_TEST_LOGS"):
-                subprocess.run((str(LAB), "logs", "--name", name), check=False, stdout=sys.stderr)
+            if failed():
+                subprocess.run(
+                    (str(LAB), "logs", "--name", name, _logs(name)), check=False, stdout=sys.stderr
+                )
+            for machine in made.machines:
+                machine.host.close()
             subprocess.run((str(LAB), "down", "--name", name), check=True)
+
+
+def _machines(name: str) -> tuple[Machine, ...]:
+    lab = machine_state.load(name)
+    assert lab is not None
+    return tuple(
+        Machine(m.name, m.address, m.role, machine_vagrant.connect(lab, m.name)) for m in lab.machines
+    )
+
+
+def _logs(name: str) -> str:
+    """Outside the checkout, which stays clean."""
+    return str(Path(os.environ.get("KUBEBOOT_TEST_LOGS", "/tmp")) / f"kubeboot-{name}-logs")
 
 
 def snapshot(machine: Machine) -> dict[str, str]:

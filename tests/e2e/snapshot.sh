@@ -7,17 +7,17 @@ find /etc /opt /usr/local /usr/libexec /var/lib /var/log/pods /var/log/container
   \( -path /run/systemd -o -path /run/udev -o -path /run/log -o -path /run/user -o -path /run/dbus -o -path /run/lock \
      -o -path /run/sshd -o -path /run/sudo -o -path /run/utmp -o -path /run/initctl -o -path '/run/sshd.pid' \
      -o -path /var/lib/systemd -o -path /var/lib/sudo -o -path /var/lib/private -o -path /etc/mtab \
-     -o -path /run/motd.dynamic \) -prune \
+     -o -path /run/motd.dynamic -o -path /root/.kube \) -prune \
   -o -printf '%p %y %m %U:%G %l\n' 2>/dev/null | sort
 
 section contents
-find /etc /usr/local /root -type f -exec sha256sum {} + 2>/dev/null | sort -k2
+find /etc /usr/local -type f -exec sha256sum {} + 2>/dev/null | sort -k2
 
 section mounts
 awk '{print $2, $3}' /proc/mounts | grep -v '^/run/user' | sort
 
 section links
-ip -o link | awk -F': ' '{print $2}' | sed 's/@.*//' | sort
+ip -o link 2>/dev/null | awk -F': ' '{print $2}' | sed 's/@.*//' | sort
 
 section routes
 ip -4 route | sort

@@ -1,9 +1,10 @@
-"""One real cluster, from nothing to nothing: the tests of this file run in their order on the same machines."""
+"""One real cluster, from nothing to nothing: these tests run in their order on the same machines."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,8 +14,11 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def lab() -> object:
-    with Lab.up(control_planes=1, workers=2) as made:
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    def failed() -> bool:
+        return request.session.testsfailed > 0
+
+    with Lab.up(control_planes=1, workers=2, failed=failed) as made:
         yield made
 
 

@@ -68,4 +68,7 @@ def _environment(lab: Lab) -> Mapping[str, str]:
         "VAGRANT_CHECKPOINT_DISABLE": "1",
         "KUBEBOOT_LAB_FILE": str(lab.directory / "lab.json"),
     }
-    return {**found, "VAGRANT_NO_PLUGINS": "1"} if lab.provider == "docker" else found
+    if lab.provider != "docker":
+        return found
+    # two labs that boot at once would lock each other's machines in the index that a home holds
+    return {**found, "VAGRANT_NO_PLUGINS": "1", "VAGRANT_HOME": str(lab.directory / "vagrant-home")}
