@@ -77,7 +77,7 @@ class Board:
         full = cells * done // total
         on, off = ("━", "─") if self._terminal.utf8 else ("=", "-")
         elapsed = words.seconds(now - self._began)
-        return f"{on * full}{off * (cells - full)} {done}/{self._lines.total}  {elapsed}"
+        return f"{on * full}{off * (cells - full)} {done}/{self._lines.total}  {elapsed}".lstrip()
 
     def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
         for row in self.text(options.max_width):

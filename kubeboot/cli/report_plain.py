@@ -65,7 +65,7 @@ class Lines:
             return []
         width = len(str(self.total))
         counter = f"[{self.done:>{width}}/{self.total}] " if self.total else ""
-        return [words.finished(event, self._terminal, self.hosts, counter)]
+        return [words.finished(event, self._terminal, self.hosts, counter, waited=waited)]
 
 
 class Plain:

@@ -44,13 +44,16 @@ def started(event: RunStarted, terminal: Terminal) -> str:
     return dot.join([terminal.paint("bold", event.title), *([place] if place else []), steps])
 
 
-def finished(event: StepFinished, terminal: Terminal, hosts: Sequence[str], counter: str = "") -> str:
+def finished(
+    event: StepFinished, terminal: Terminal, hosts: Sequence[str], counter: str = "", *, waited: bool = False
+) -> str:
     """A step's last line."""
     failed = event.state == "failed"
     mark = terminal.marks.failed if failed else terminal.marks.done
     shown = terminal.paint("bad" if failed else "good", mark)
     title = f"{prefix(event.host, hosts)}{event.title}"
-    note = " (already there)" if event.state == "ok" else f" ({event.step})" if failed else ""
+    there = event.state == "ok" and not waited
+    note = " (already there)" if there else f" ({event.step})" if failed else ""
     return (
         f"{counter}{shown} {_padded(title + note, terminal)}  {terminal.paint('dim', seconds(event.seconds))}"
     )
