@@ -13,6 +13,8 @@ import yaml
 from kubeboot import render
 from kubeboot.pki import pem
 
+NOTHING = "nothing"
+
 
 @dataclasses.dataclass(frozen=True)
 class Kubeconfig:
@@ -68,13 +70,16 @@ def decode(data: bytes | str) -> Kubeconfig:
 def differences(found: Kubeconfig, wanted: Kubeconfig) -> tuple[str, ...]:
     """How a kubeconfig leads elsewhere than it should, as predicates; not what is wrong inside it."""
     told = (
-        ("points at {!r} instead of {!r}", found.server, wanted.server),
-        ("verifies its server as {!r} instead of {!r}", found.tls_server_name, wanted.tls_server_name),
-        ("reads its certificate from {!r} instead of {!r}", found.certificate_file, wanted.certificate_file),
-        ("reads its key from {!r} instead of {!r}", found.key_file, wanted.key_file),
+        ("points at {} instead of {}", found.server, wanted.server),
+        ("verifies its server as {} instead of {}", found.tls_server_name, wanted.tls_server_name),
+        ("reads its certificate from {} instead of {}", found.certificate_file, wanted.certificate_file),
+        ("reads its key from {} instead of {}", found.key_file, wanted.key_file),
     )
     trust = () if _trusts(found.authority, wanted.authority) else ("trusts another authority",)
-    return (*(text.format(has, wants) for text, has, wants in told if has != wants), *trust)
+    return (
+        *(text.format(has or NOTHING, wants or NOTHING) for text, has, wants in told if has != wants),
+        *trust,
+    )
 
 
 def _trusts(found: bytes, wanted: bytes) -> bool:

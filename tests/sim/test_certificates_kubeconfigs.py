@@ -144,8 +144,7 @@ def test_a_moved_endpoint_keeps_the_certificate(done: FakeHost) -> None:
     before = found(done, "admin")
     drift = converges(steps("api.example.org:8443")["kubeconfig/admin"], done, vals())
     assert (
-        drift.summary
-        == "admin.conf points at 'https://10.0.0.11:8443' instead of 'https://api.example.org:8443'"
+        drift.summary == "admin.conf points at https://10.0.0.11:8443 instead of https://api.example.org:8443"
     )
     after = found(done, "admin")
     assert (after.certificate, after.key) == (before.certificate, before.key)

@@ -80,7 +80,7 @@ def test_a_second_run_changes_nothing(done: FakeHost) -> None:
 
 @pytest.mark.parametrize("target", [ROTATED, ROTATED.removeprefix(f"{STORE}/")])
 def test_what_the_kubelet_rotated_is_accepted(done: FakeHost, target: str) -> None:
-    """As the cluster signs it: no key encipherment, no subject alternative name, its own lifetime."""
+    """A file of its own name, a lifetime that kubeboot did not choose, and a link that may be relative."""
     done.write(ROTATED, together(leaf(PROFILE, CA, AT + 250 * DAY)), 0o600)
     done.symlink(CURRENT, target)
     assert check(done, signed(AT + 500 * DAY)) == Ok()

@@ -117,9 +117,12 @@ def test_differences() -> None:
     )
     found = dataclasses.replace(wanted, server="https://10.0.0.1:6443", authority=b"", key_file="/x")
     assert kubeconfig.differences(found, wanted) == (
-        "points at 'https://10.0.0.1:6443' instead of 'https://[fd00::11]:6443'",
-        "reads its key from '/x' instead of '/var/lib/kubelet/pki/kubelet-client-current.pem'",
+        "points at https://10.0.0.1:6443 instead of https://[fd00::11]:6443",
+        "reads its key from /x instead of /var/lib/kubelet/pki/kubelet-client-current.pem",
         "trusts another authority",
+    )
+    assert kubeconfig.differences(wanted, dataclasses.replace(wanted, tls_server_name="kubernetes")) == (
+        "verifies its server as nothing instead of kubernetes",
     )
 
 
