@@ -90,7 +90,7 @@ def _trace(error: BaseException, runtime: Runtime) -> None:
     if runtime.log is not None:
         import logging
 
-        logging.getLogger("kubeboot").debug("failed", exc_info=error)
+        logging.getLogger("kubeboot").debug("failed: %s", getattr(error, "output", ""), exc_info=error)
     if runtime.settings.debug:
         import traceback
 

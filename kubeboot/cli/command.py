@@ -174,10 +174,10 @@ class Group(_Shown, click.Group):
 
 
 class UnknownCommand(click.UsageError):
-    """A command that does not exist, with those that were perhaps meant."""
+    """A command that does not exist, with the one that was perhaps meant."""
 
     def __init__(self, name: str, known: Sequence[str], ctx: click.Context) -> None:
         import difflib
 
         super().__init__(f"no such command `{name}`", ctx)
-        self.possibilities = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+        self.possibilities = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

@@ -50,7 +50,11 @@ def _output(error: errors.KubebootError) -> list[str]:
     if isinstance(error, errors.ConfigInvalid | errors.UsageProblem | errors.PreflightFailed):
         return lines
     cut = len(lines) - _LAST_LINES
-    return lines if cut <= 0 else [f"({cut} lines before these are in the log)", *lines[-_LAST_LINES:]]
+    return (
+        lines
+        if cut <= 0
+        else [f"(the first {cut} of {len(lines)} lines are left out)", *lines[-_LAST_LINES:]]
+    )
 
 
 def as_data(error: errors.KubebootError, log: str | None) -> dict[str, Any]:
@@ -77,7 +81,7 @@ def from_click(error: click.ClickException) -> errors.KubebootError:
     if variable := _variable(error):
         hint = f"it comes from {variable} in the environment"
     elif meant:
-        hint = f"did you mean {' or '.join(f'`{name}`' for name in meant)}?"
+        hint = f"did you mean `{meant[0]}`?"
     else:
         hint = f"`{path} --help` shows what there is"
     return errors.UsageProblem(message, hint=hint)
