@@ -140,6 +140,7 @@ def _boot(lab: Lab) -> None:
     """Start what does not run, in parallel, and note how to reach everything."""
     if lab.ssh_config.exists() and lab.provider == "docker" and _all_running(lab):
         return
+    machine_vagrant.write_vagrantfile(lab)
     machine_vagrant.up(lab)
     machine_vagrant.note_ssh_config(lab)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -53,6 +54,17 @@ def up(lab: Lab) -> None:
         raise errors.KubebootError(f"`vagrant up` ended with {child.returncode}:\n  {tail}")
 
 
+def write_vagrantfile(lab: Lab) -> None:
+    """A Vagrantfile in the lab's directory that reads this checkout's.
+
+    Vagrant takes machines of one name in one directory for the same machine, and locks it: labs that shared
+    the checkout's could not be started side by side.
+    """
+    checkouts = json.dumps(str(CHECKOUT / "vagrant" / "Vagrantfile"))
+    text = f'ENV["KUBEBOOT_LAB_FILE"] = File.join(__dir__, "lab.json")\nload {checkouts}\n'
+    (lab.directory / "Vagrantfile").write_text(text)
+
+
 def note_ssh_config(lab: Lab) -> None:
     """Keep what Vagrant says of how to reach the machines."""
     partial = lab.ssh_config.with_name(".ssh-config")
@@ -62,11 +74,9 @@ def note_ssh_config(lab: Lab) -> None:
 
 def _environment(lab: Lab) -> Mapping[str, str]:
     found = {
-        "VAGRANT_CWD": str(CHECKOUT / "vagrant"),
-        "VAGRANT_DOTFILE_PATH": str(lab.directory / "vagrant"),
+        "VAGRANT_CWD": str(lab.directory),
         "VAGRANT_DEFAULT_PROVIDER": lab.provider,
         "VAGRANT_CHECKPOINT_DISABLE": "1",
-        "KUBEBOOT_LAB_FILE": str(lab.directory / "lab.json"),
     }
     if lab.provider != "docker":
         return found
