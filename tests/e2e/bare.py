@@ -1,19 +1,20 @@
 """A real etcd and kube-apiserver on loopback, nothing else: what fakes of the API are held against.
 
-KUBEBOOT_BINARIES names the directory that holds both binaries; without it the tests that want it are skipped.
+Both binaries are those that `vagrant/lab build` has made.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from lablib import cache, lock
 
 from kubeboot.kube import client
 from kubeboot.kube.http import Endpoint
@@ -44,10 +45,13 @@ class Bare:
         return client.connect(self.endpoint(user, *(groups or ("system:masters",))))
 
 
-def binaries() -> Path | None:
-    """Where etcd and kube-apiserver are, if anywhere."""
-    directory = Path(os.environ.get("KUBEBOOT_BINARIES", "/nonexistent"))
-    return directory if (directory / "kube-apiserver").exists() else None
+def binary(name: str) -> Path:
+    """One of the lab's executables; FileNotFoundError before `vagrant/lab build`."""
+    each = lock.load().executables[name]
+    found = cache.entry(each.name, each.key) / each.name
+    if not found.exists():
+        raise FileNotFoundError(f"{found}: run vagrant/lab build")
+    return found
 
 
 def authority(name: str) -> build.Pair:
@@ -68,7 +72,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[Bare]:
+def running() -> Iterator[Bare]:
     """An API server of its own for one test session."""
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         home = Path(name)
@@ -76,8 +80,8 @@ def running(directory: Path) -> Iterator[Bare]:
         etcd_port = free_port()
         _write_pki(home, bare.authority)
         for command in (
-            _etcd(directory, home, etcd_port),
-            _apiserver(directory, home, etcd_port, bare.port),
+            _etcd(home, etcd_port),
+            _apiserver(home, etcd_port, bare.port),
         ):
             stack.enter_context(_process(command, home))
         _await_ready(bare, home)
@@ -99,19 +103,19 @@ def _write_pki(home: Path, ca: build.Pair) -> None:
         (home / file).write_bytes(data)
 
 
-def _etcd(directory: Path, home: Path, port: int) -> list[str]:
+def _etcd(home: Path, port: int) -> list[str]:
     client_url, peer_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{free_port()}"
     return [
-        str(directory / "etcd"), f"--data-dir={home}/etcd", "--unsafe-no-fsync",
+        str(binary("etcd")), f"--data-dir={home}/etcd", "--unsafe-no-fsync",
         f"--listen-client-urls={client_url}", f"--advertise-client-urls={client_url}",
         f"--listen-peer-urls={peer_url}", f"--initial-advertise-peer-urls={peer_url}",
         f"--initial-cluster=default={peer_url}",
     ]  # fmt: skip
 
 
-def _apiserver(directory: Path, home: Path, etcd_port: int, port: int) -> list[str]:
+def _apiserver(home: Path, etcd_port: int, port: int) -> list[str]:
     return [
-        str(directory / "kube-apiserver"), f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        str(binary("kube-apiserver")), f"--etcd-servers=http://127.0.0.1:{etcd_port}",
         f"--secure-port={port}", "--bind-address=127.0.0.1", f"--advertise-address={ADVERTISED}",
         "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
         "--enable-bootstrap-token-auth",
@@ -134,9 +138,9 @@ def _process(command: list[str], home: Path) -> Iterator[None]:
 
 
 def _await_ready(bare: Bare, home: Path) -> None:
-    api = bare.client()
     end = time.monotonic() + WAIT
-    while (last := api.ready()) is not None:
-        if time.monotonic() > end:
-            raise TimeoutError(f"{last}\n{(home / 'kube-apiserver.log').read_text()[-3000:]}")
-        time.sleep(0.1)
+    with contextlib.closing(bare.client()) as api:
+        while (last := api.ready()) is not None:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{last}\n{(home / 'kube-apiserver.log').read_text()[-3000:]}")
+            time.sleep(0.1)
