@@ -7,13 +7,15 @@ import dataclasses
 from kubeboot.artifacts.api import Catalog, Source
 from kubeboot.config.node import NodeSettings
 from kubeboot.engine import journal
-from kubeboot.engine.step import Check, Drift, Ok, Ref, Step, Target, View
+from kubeboot.engine.step import Check, Drift, Ok, Ref, Slot, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.steps import basic
 
 VERIFIED = "artifacts/verify"
 STAMP = f"{journal.HOME}/verified"
 SUMS_PER_SECOND = 1e9
+INSTALLING = Slot("host", "binaries")
+"""One binary at a time: containerd, which everything waits for, is ready first."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ def binary(step_id: str, node: NodeSettings, catalog: Catalog, source: Source, n
         title=f"Install {name} {wanted.version}",
         on=node.name,
         after=frozenset({VERIFIED, "trees/"}),
+        holds=frozenset({INSTALLING}),
         cost=0.05 + wanted.size / 200e6,
         binary=wanted,
         source=source,

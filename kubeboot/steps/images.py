@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from kubeboot.artifacts.api import Catalog, Image, Source
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.engine.step import Slot, Step
 from kubeboot.steps import artifacts, basic, runtime
 
-WORKER = ("pause", "kube-proxy", "flannel", "haproxy", "coredns")
-CONTROL_PLANE = (*WORKER, "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-BYTES_PER_SECOND = 50e6
-IMPORT = Slot("host", "image-import", room=2)
-"""All at once they share the disk, and the API server's comes last with the others; two keep it busy."""
+CONTROL_PLANE = (
+    "pause",
+    "etcd",
+    "kube-apiserver",
+    "haproxy",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "flannel",
+    "coredns",
+)
+WORKER = ("pause", "haproxy", "kube-proxy", "flannel", "coredns")
 EXTRA = ("httpd",)
 """Imported where the source has it, and left to the kubelet's collection: nothing of the cluster's."""
+
+LANES = 2
+"""Imports at a time. All at once, the first that is needed is ready last: 8.3 s instead of 3.7 s."""
+BYTES_PER_SECOND = 100e6
 
 
 def wanted(role: Role, catalog: Catalog) -> tuple[Image, ...]:
@@ -24,18 +37,34 @@ def wanted(role: Role, catalog: Catalog) -> tuple[Image, ...]:
 
 
 def steps(node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, ...]:
-    """One step an image: what follows each of them decides which comes first."""
+    """One step an image: what follows each of them decides which comes first in its lane."""
+    found = wanted(node.role, catalog)
+    lane = lanes(found)
     return tuple(
         basic.EnsureImage(
             id=f"images/{image.component}",
             title=f"Import {image.name}",
             on=node.name,
             after=frozenset({runtime.SERVICE, artifacts.VERIFIED}),
-            holds=frozenset({IMPORT}),
-            cost=0.1 + image.size / BYTES_PER_SECOND,
+            holds=frozenset({lane[image.component]}),
+            cost=_seconds(image),
             image=image,
             source=source,
             pinned=image.component not in EXTRA,
         )
-        for image in wanted(node.role, catalog)
+        for image in found
     )
+
+
+def lanes(found: Iterable[Image]) -> Mapping[str, Slot]:
+    """Each component's lane: one after the other into the emptier one."""
+    load = dict.fromkeys((Slot("host", f"import-{number}") for number in range(1, LANES + 1)), 0.0)
+    lane: dict[str, Slot] = {}
+    for image in found:
+        lane[image.component] = emptiest = min(load, key=lambda slot: load[slot])
+        load[emptiest] += _seconds(image)
+    return lane
+
+
+def _seconds(image: Image) -> float:
+    return 0.1 + image.size / BYTES_PER_SECOND

@@ -11,10 +11,10 @@ from kubeboot import errors
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, NodeOptions
 from kubeboot.engine import journal as journals
-from kubeboot.engine.events import Event, StepFinished
+from kubeboot.engine.events import Event, StepFinished, StepStarted
 from kubeboot.engine.inspect import inspect
 from kubeboot.engine.journal import Journal
-from kubeboot.engine.plan import Plan, edges, remaining
+from kubeboot.engine.plan import Plan, edges
 from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import Step, Target
 from kubeboot.host.api import Mount
@@ -276,10 +276,33 @@ def test_the_kubelet_starts_after_all_that_it_reads() -> None:
     assert "images/coredns" not in ids
 
 
-def test_images_that_others_wait_for_come_first() -> None:
-    made = plan(*steps(FakeSource()))
-    weights = remaining(made, edges(made))
-    assert weights["cp-1", "images/pause"] > weights["cp-1", "images/coredns"]
+def test_images_that_others_wait_for_come_first_and_few_at_a_time() -> None:
+    host = FakeHost()
+    events: list[Event] = []
+    journal = Journal(host)
+    journal.begin("test")
+    waits_for_apiserver = dataclasses.replace(
+        stand_in("etcd/manifest"), after=frozenset({"images/kube-apiserver"})
+    )
+    made = plan(*(s for s in steps(FakeSource()) if s.id != "etcd/manifest"), waits_for_apiserver)
+    run(made, {"cp-1": Site(Target(host, NoApi()), journal)}, events.append).raise_for_failure()
+    running, most, order = 0, 0, []
+    for event in events:
+        if getattr(event, "step", "").startswith("images/"):
+            running += 1 if isinstance(event, StepStarted) else -1
+            most = max(most, running)
+            order += [event.step.removeprefix("images/")] if isinstance(event, StepStarted) else []
+    assert most == images.LANES
+    assert {"pause", "kube-apiserver"} < {*order[:3]}
+
+
+def test_lanes_carry_about_the_same() -> None:
+    catalog = FakeSource().catalog()
+    sized = [dataclasses.replace(i, size=n * 10**8) for n, i in enumerate(catalog.images, 1)]
+    lane = images.lanes(sized)
+    loads = [sum(i.size for i in sized if lane[i.component] == slot) for slot in {*lane.values()}]
+    assert len(loads) == images.LANES
+    assert max(loads) - min(loads) <= 10**9
 
 
 def test_a_users_labels_reach_the_kubelet_unless_it_would_refuse_them() -> None:
