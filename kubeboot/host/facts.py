@@ -62,7 +62,7 @@ _Said = Mapping[str, Sequence[str]]
 def parse(out: bytes) -> Facts:
     """What probe.sh printed. ValueError when it did not come to its end."""
     said: dict[str, list[str]] = defaultdict(list)
-    for line in out.decode(errors="replace").splitlines():
+    for line in out.decode(errors="replace").split("\n"):
         key, _, value = line.partition("=")
         said[key].append(value.strip())
     if "end" not in said:
@@ -117,8 +117,12 @@ def _number(text: str, otherwise: int = 0) -> int:
 
 
 def _assignment(line: str) -> tuple[str, str]:
+    """A line of os-release, a shell assignment; an oddly quoted value stays as it is."""
     key, _, value = line.partition("=")
-    return key, "".join(shlex.split(value))
+    try:
+        return key, " ".join(shlex.split(value))
+    except ValueError:
+        return key, value
 
 
 def _nameservers(said: _Said, key: str) -> tuple[str, ...]:

@@ -139,7 +139,7 @@ class FakeHost:
         self.mount_table: list[Mount] = [Mount("/dev/vda1", "/", "ext4", ("rw",))]
         self.link_table: dict[str, Link] = {
             "lo": Link("lo", "loopback", addresses=("127.0.0.1/8",)),
-            "eth0": Link("eth0", "device", "02:00:00:00:00:01", addresses=("192.0.2.11/24",)),
+            "eth0": Link("eth0", "", "02:00:00:00:00:01", addresses=("192.0.2.11/24",)),
         }
         self.listener_table: list[Listener] = []
         self.process_table: dict[int, Process] = {1: Process(1, "systemd", "/init.scope")}

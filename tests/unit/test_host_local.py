@@ -1,0 +1,185 @@
+"""What only this machine can be tried for: children, durability, and what importing it costs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubeboot import errors
+from kubeboot.host import api, files, proc, scripts
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.local import LocalHost, LocalView
+from kubeboot.host.process import run
+from kubeboot.host.runner import Result
+
+
+def test_a_view_has_no_way_to_change_anything() -> None:
+    writes = {name for name in vars(api.HostTarget) if not name.startswith("_")} - {"name"}
+    assert len(writes) > 20
+    assert not [name for name in writes if hasattr(LocalView, name)]
+    assert not [name for name in writes if not hasattr(LocalHost, name)]
+
+
+def test_the_types_agree_with_the_contract() -> None:
+    view: api.HostView = LocalView("a")
+    target: api.HostTarget = LocalHost()
+    assert view.name == "a"
+    assert target.name == os.uname().nodename
+
+
+def test_importing_it_is_light() -> None:
+    heavy = ("paramiko", "fabric", "pydantic", "rich", "jinja2", "cryptography", "lightkube", "yaml")
+    code = f"import sys, kubeboot.host.local; print([m for m in {heavy!r} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code]) == b"[]\n"
+
+
+def test_a_child_speaks_english_and_finds_our_binaries_first() -> None:
+    result = run(("sh", "-c", 'echo "$LC_ALL"; echo "$PATH"; pwd'), (), 10.0)
+    locale, path, folder = result.out.decode().splitlines()
+    assert (locale, folder) == ("C", "/")
+    assert path.startswith("/usr/local/sbin:/usr/local/bin:")
+
+
+def test_a_child_is_out_of_reach_of_ctrl_c() -> None:
+    result = run(("sh", "-c", "ps -o pgid= -p $$ 2>/dev/null || cut -d' ' -f5 /proc/$$/stat"), (), 10.0)
+    assert int(result.out) != os.getpgrp()
+
+
+def test_input_and_both_outputs_larger_than_any_pipe() -> None:
+    chunks = (bytes([65 + number]) * 100_000 for number in range(20))
+    result = run(("sh", "-c", "tee /dev/stderr"), chunks, 30.0)
+    assert len(result.out) == len(result.err) == 2_000_000
+
+
+def test_a_command_that_is_not_there() -> None:
+    assert run(("no-such-command", "x"), (), 1.0) == Result(127, b"", b"no-such-command: not found")
+
+
+@pytest.mark.parametrize("stdin", [(), iter([b"x"])], ids=["no input", "a stream"])
+def test_a_child_has_a_deadline(stdin: Iterator[bytes]) -> None:
+    began = time.monotonic()
+    with pytest.raises(errors.TimedOut, match="`sleep 100` did not end within"):
+        run(("sleep", "100"), stdin, 0.2)
+    assert time.monotonic() - began < 5
+
+
+def test_a_source_that_fails_kills_its_reader_and_is_raised(tmp_path: Path) -> None:
+    marker = tmp_path / "complete"
+
+    def source() -> Iterator[bytes]:
+        yield b"x"
+        raise ValueError("the sum is wrong")
+
+    with pytest.raises(ValueError, match="sum is wrong"):
+        run(("sh", "-c", 'cat >/dev/null; : >"$1"', "sh", str(marker)), source(), 30.0)
+    assert not marker.exists()
+
+
+def test_a_reader_that_ends_early_ends_its_source() -> None:
+    endless = iter(lambda: b"x" * 65536, b"")
+    assert run(("sh", "-c", "exit 3"), endless, 30.0).status == 3
+    assert not [thread for thread in threading.enumerate() if thread.name.endswith("(_feed)")]
+
+
+@given(st.binary(max_size=300), st.sampled_from([0o600, 0o644, 0o755, 0o4755, 0o000]))
+def test_a_replaced_file_has_exactly_its_bytes_and_mode(data: bytes, mode: int) -> None:
+    path = f"/tmp/kubeboot-test-{os.getpid()}/file"
+    try:
+        files.replace(path, (data[:7], data[7:]), mode, None)
+        found = files.stat_of(path)
+        assert found is not None
+        assert (found.mode, found.size) == (mode, len(data))
+        if os.getuid() == 0:
+            assert files.read(path) == data
+    finally:
+        files.remove_tree(str(Path(path).parent), ())
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    path, seen, stop = str(tmp_path / "manifest"), set[bytes | None](), threading.Event()
+    whole = {b"a" * 50_000, b"b" * 50_000}
+    files.replace(path, (b"a" * 50_000,), 0o600, None)
+
+    def look() -> None:
+        while not stop.is_set():
+            seen.add(files.read(path))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for turn in range(30):
+        files.replace(path, ((b"a", b"b")[turn % 2] * 25_000,) * 2, 0o600, None)
+    stop.set()
+    thread.join()
+    assert seen <= whole
+
+
+def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def killed() -> Iterator[bytes]:
+        yield b"new"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.replace(str(path), killed(), 0o600, None)
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_secrets_are_never_readable_by_others_on_the_way(tmp_path: Path) -> None:
+    modes = set[int]()
+
+    def watched() -> Iterator[bytes]:
+        for part in (b"secret ", b"key"):
+            yield part
+            modes.update(entry.stat().st_mode & 0o777 for entry in tmp_path.iterdir())
+
+    files.replace(str(tmp_path / "ca.key"), watched(), 0o600, None)
+    assert modes == {0o600}
+
+
+@pytest.mark.parametrize("natively", [True, False])
+def test_a_tree_is_removed_around_its_mounts(tmp_path: Path, natively: bool) -> None:
+    for name in ("tree/a", "tree/pods/1/vol/data", "tree/pods/1/.other", "tree/pods/2", "tree/pods/12/a b"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    tree, point = str(tmp_path / "tree"), str(tmp_path / "tree/pods/1/vol")
+    if natively:
+        assert files.remove_tree(tree, [point, "/elsewhere"]) == (point,)
+    else:
+        scripts.remove_tree(tree, (point,)).verify(
+            run(scripts.remove_tree(tree, (point,)).argv, (), 10.0), "here"
+        )
+    assert sorted(str(entry.relative_to(tmp_path)) for entry in tmp_path.rglob("*") if entry.is_file()) == [
+        "tree/pods/1/vol/data"
+    ]
+
+
+def test_an_owner_that_nobody_knows() -> None:
+    assert files.owner_ids("root:root") == files.owner_ids("0:0") == (0, 0)
+    for owner in ("no-such-user:root", "root:no-such-group", "root"):
+        with pytest.raises(CommandFailed, match="no such user or group"):
+            files.owner_ids(owner)
+
+
+def test_sysctls_with_dots_in_their_names() -> None:
+    assert proc.sysctl_path("net.ipv4.ip_forward") == "/proc/sys/net/ipv4/ip_forward"
+    assert proc.sysctl_path("net/ipv4/conf/eth0.1/rp_filter") == "/proc/sys/net/ipv4/conf/eth0.1/rp_filter"
+    assert proc.sysctl_path("net.ipv4.conf.eth0/1.rp_filter") == "/proc/sys/net/ipv4/conf/eth0.1/rp_filter"
+
+
+def test_killing_what_is_gone_is_no_failure() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    LocalHost().kill(child.pid, signal.SIGTERM)
