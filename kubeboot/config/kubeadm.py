@@ -213,7 +213,9 @@ class _Work:
             self._problem(path, "is not a duration of at least a day", "write it like 8760h0m0s")
             return
         if length % datetime.timedelta(days=1):
-            self._note(path, f"its hours: kubeboot counts whole days, {length.days} here")
+            self.warnings.append(
+                f"{self._origin(path)}: {dotted(path)}: kubeboot counts whole days, and takes {length.days}"
+            )
         self._move(path, ("certificates", field), length.days)
 
     def take_tokens(self, path: Path, value: object) -> None:
