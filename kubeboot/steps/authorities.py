@@ -40,7 +40,7 @@ class EnsureAuthority(Step):
     def check(self, see: View, vals: Values) -> Check:
         certificate, key = see.host.read(self.files.certificate), see.host.read(self.files.key)
         if certificate is None:
-            return self._lost(see, key) or Drift(f"there is no authority {self.files.name} yet")
+            return self._lost(see, key) or Drift(f"create {self.files.certificate} and its key")
         if key is None:
             return Blocked(
                 f"{self.files.certificate} is there without its key: nothing can be signed",
@@ -96,7 +96,7 @@ class EnsureCaCertificate(Step):
         found = see.host.read(self.path)
         name = posixpath.basename(self.path)
         if found is None:
-            return Drift(f"there is no {name} yet")
+            return Drift(f"create {self.path}")
         try:
             has, wants = set(pem.certificates(found)), set(pem.certificates(self.data))
         except ValueError:

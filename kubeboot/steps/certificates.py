@@ -44,7 +44,7 @@ class EnsureCertificate(Step):
     def check(self, see: View, vals: Values) -> Check:
         certificate = see.host.read(self.files.certificate)
         if certificate is None:
-            return Drift(f"there is no {self.files.name} yet")
+            return Drift(f"create {self.files.certificate} and its key")
         signer = vals.get(authorities.AUTHORITIES[self.row.signer])
         if signer is None:
             return Later(f"the authority {self.row.signer}")
@@ -89,7 +89,7 @@ class EnsureKeyPair(Step):
         if key is None:
             return self._no_key(data, public)
         if public is None:
-            return Drift("there is no sa.pub yet")
+            return Drift(f"create {self.files.certificate}")
         if not pem.holds(public, key):
             return credentials.unusable(f"{self.files.certificate} does not hold the public half of sa.key")
         return self.files.check_modes(see)
@@ -99,7 +99,7 @@ class EnsureKeyPair(Step):
             return credentials.unusable(f"{self.files.key} is not a private key")
         if public is not None:
             return credentials.unusable(f"{self.files.certificate} is there without sa.key")
-        return Drift("there is no ServiceAccount key yet")
+        return Drift(f"create {self.files.key} and {self.files.certificate}")
 
     def undo(self, see: View) -> Sequence[Undo]:
         if see.host.stat(self.files.certificate) is not None:

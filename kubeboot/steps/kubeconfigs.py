@@ -35,7 +35,7 @@ class EnsureKubeconfig(Step):
         data = see.host.read(self.identity.path)
         name = posixpath.basename(self.identity.path)
         if data is None:
-            return Drift(f"there is no {name} yet")
+            return Drift(f"create {self.identity.path}")
         signer = vals.get(authorities.CA)
         if signer is None:
             return Later("the authority ca")
@@ -109,7 +109,7 @@ class EnsureKubeletKubeconfig(Step):
     def check(self, see: View, vals: Values) -> Check:
         data = see.host.read(KUBELET)
         if data is None:
-            return Drift("there is no kubelet.conf yet")
+            return Drift(f"create {KUBELET}")
         wanted = self._wanted(vals)
         if wanted is None:
             return Later("the authority ca")

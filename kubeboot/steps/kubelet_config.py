@@ -58,6 +58,8 @@ def kubelet_config(spec: ClusterSpec) -> dict[str, Any]:
             "options": {"json": {"infoBufferSize": "0"}, "text": {"infoBufferSize": "0"}},
             "verbosity": 0,
         },
+        # kube-proxy and flannel use nftables: iptables chains would be for nobody, and stay after a reset
+        "makeIPTablesUtilChains": False,
         # one registry that hangs must not hold up the pulls of every other pod
         "maxParallelImagePulls": 3,
         "memorySwap": {},

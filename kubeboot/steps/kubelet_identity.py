@@ -44,7 +44,7 @@ class Identity:
         link, data = see.host.stat(CURRENT), see.host.read(CURRENT)
         name = posixpath.basename(CURRENT)
         if link is None:
-            return Drift("the kubelet has no client certificate yet")
+            return Drift(f"create {CURRENT}")
         if data is None:
             return Drift(f"{name} leads nowhere", "change")
         if link.target is None:
@@ -107,7 +107,7 @@ class EnsureKubeletCertificate(Step):
         if signer is not None:
             return Identity(self.profile, signer.reveal().certificate, self.clock).check(see)
         if see.host.stat(CURRENT) is None:
-            return Drift("the kubelet has no client certificate yet")
+            return Drift(f"create {CURRENT}")
         return Later("the authority ca")
 
     def undo(self, see: View) -> Sequence[Undo]:

@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,10 @@ class Machine:
     def run(self, *argv: str, check: bool = True, stdin: bytes | None = None) -> Done:
         """Run a command as root; a failure that was not expected shows what it said."""
         out, err = io.BytesIO(), io.BytesIO()
-        code = self.host.run(("sudo", *argv), io.BytesIO(stdin or b""), out, err)
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin or b"")
+            given.seek(0)
+            code = self.host.run(("sudo", *argv), given, out, err)
         done = Done(code, out.getvalue().decode(), err.getvalue().decode())
         assert not check or code == 0, f"{self.name}: {' '.join(argv)}: {code}\n{done.out}\n{done.err}"
         return done
@@ -95,6 +99,17 @@ def snapshot(machine: Machine) -> dict[str, str]:
     text = machine.run("sh", "-s", stdin=SNAPSHOT.encode()).out
     sections = (part.partition("\n") for part in text.split("=== ")[1:])
     return {name: _without_logs(body) for name, _, body in sections}
+
+
+def difference(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Every line that came or went, with its section."""
+    return [
+        f"{mark} {section}: {line}"
+        for section in sorted(before.keys() | after.keys())
+        for mark, first, second in (("-", before, after), ("+", after, before))
+        for line in first.get(section, "").splitlines()
+        if line not in second.get(section, "").splitlines()
+    ]
 
 
 def _without_logs(body: str) -> str:

@@ -248,7 +248,7 @@ def test_a_lost_authority_is_not_replaced_while_its_leaves_are_there(done: FakeH
 def test_a_lost_certificate_is_made_again_from_its_key(done: FakeHost) -> None:
     """The same key and name: everything that it signed, and every pin of it, stays good."""
     done.remove(f"{PKI}/ca.crt")
-    assert converges(steps()["pki/ca"], done).summary == "there is no authority ca.crt yet"
+    assert converges(steps()["pki/ca"], done).summary == "create /etc/kubernetes/pki/ca.crt and its key"
     assert {found for name, found in run(done, steps())[1].items() if name != "pki/ca"} == {Ok()}
 
 
@@ -302,7 +302,7 @@ def test_the_authority_is_given_as_a_secret(done: FakeHost) -> None:
 def test_a_lost_public_half_is_derived(done: FakeHost) -> None:
     public = done.read(f"{PKI}/sa.pub")
     done.remove(f"{PKI}/sa.pub")
-    assert converges(steps()["pki/sa"], done).summary == "there is no sa.pub yet"
+    assert converges(steps()["pki/sa"], done).summary == "create /etc/kubernetes/pki/sa.pub"
     assert done.read(f"{PKI}/sa.pub") == public
 
 

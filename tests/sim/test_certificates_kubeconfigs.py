@@ -65,7 +65,7 @@ def test_ids_are_what_others_wait_for() -> None:
 @pytest.mark.parametrize("name", [*FILES, "kubelet"])
 def test_every_step_converges_and_is_taken_back(name: str) -> None:
     drift = converges(steps()[f"kubeconfig/{name}"], FakeHost("cp-1"), vals())
-    assert drift == Drift(f"there is no {name}.conf yet", "create")
+    assert drift == Drift(f"create /etc/kubernetes/{name}.conf", "create")
 
 
 @pytest.mark.parametrize("name", [*FILES, "kubelet"])

@@ -60,7 +60,8 @@ def done() -> FakeHost:
 
 def test_the_step_converges_and_is_taken_back() -> None:
     assert (
-        converges(signed(), FakeHost("cp-1"), vals()).summary == "the kubelet has no client certificate yet"
+        converges(signed(), FakeHost("cp-1"), vals()).summary
+        == "create /var/lib/kubelet/pki/kubelet-client-current.pem"
     )
 
 

@@ -12,9 +12,9 @@ from kubeboot.steps.preflight.model import Finding, Scene
 PORTS = {
     "control_plane": {
         6443: "kube-apiserver", 2379: "etcd", 2380: "etcd", 2381: "etcd", 10250: "kubelet",
-        10248: "kubelet", 10257: "kube-controller", 10259: "kube-scheduler", 8443: "haproxy",
+        10248: "kubelet", 10257: "kube-controller", 10259: "kube-scheduler", 8443: "haproxy", 8444: "haproxy",
     },
-    "worker": {10250: "kubelet", 10248: "kubelet", 8443: "haproxy"},
+    "worker": {10250: "kubelet", 10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
 }  # fmt: skip
 FIREWALLS = ("firewalld.service", "ufw.service")
 
@@ -29,7 +29,9 @@ def ports(scene: Scene) -> Iterable[Finding]:
 
 
 def _configured(scene: Scene, port: int) -> int:
-    return {6443: scene.spec.api_server.bind_port, 8443: scene.spec.load_balancer.port}.get(port, port)
+    balancer = scene.spec.load_balancer.port
+    moved = {6443: scene.spec.api_server.bind_port, 8443: balancer, 8444: balancer + 1}
+    return moved.get(port, port)
 
 
 def _port_finding(holder: Listener, owner: str) -> Finding:
