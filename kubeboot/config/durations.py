@@ -6,7 +6,7 @@ import datetime
 import re
 
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|d|h|m|s)")
+_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|d|h|m|s)")
 _WHOLE = re.compile(rf"^(?:{_PART.pattern})+\Z")
 LONGEST = datetime.timedelta(days=36500)
 

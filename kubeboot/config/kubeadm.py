@@ -260,7 +260,7 @@ class _Work:
         except errors.UsageProblem as wrong:
             self._problem(path, wrong.message, "`kubeboot token generate` prints one")
         else:
-            self._keep(token=Hidden(found.text), token_origin=self._origin(path))
+            self._keep(token=Hidden(found.text))
 
     def take_join_token(self, path: Path, value: object) -> None:
         """The discovery token wins; kubeadm's tlsBootstrapToken is used when it is the only one."""

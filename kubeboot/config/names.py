@@ -14,7 +14,7 @@ _LABEL_NAME = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z")
 _VARIABLE = re.compile(r"^[-._a-zA-Z][-._a-zA-Z0-9]*\Z")
 _TOKEN_ID = re.compile(r"^[a-z0-9]{6}\Z")
 _REPOSITORY = re.compile(
-    r"^(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(?P<port>:\d{1,5})?"
+    r"^(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(?P<port>:[0-9]{1,5})?"
     r"(?P<path>(/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*)\Z"
 )
 

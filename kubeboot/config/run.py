@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from typing import TypeVar
-
-from kubeboot.config.problems import Origin
-
-T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +22,6 @@ class RunSettings:
 
     token: Hidden | None = None
     token_ttl: datetime.timedelta | None = None
-    token_origin: Origin | None = None
     skip_phases: tuple[str, ...] = ()
     ignore_preflight_errors: tuple[str, ...] = ()
     dry_run: bool = False

@@ -27,7 +27,7 @@ CONTROL_PLANE_BEHIND = 1
 CONTAINERD = (2, 0)
 """The oldest containerd that a new node may have."""
 
-_VERSION = re.compile(r"^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,4}))?$")
+_VERSION = re.compile(r"^v?([0-9]{1,3})\.([0-9]{1,3})(?:\.([0-9]{1,4}))?\Z")
 
 
 @dataclasses.dataclass(frozen=True, order=True)
