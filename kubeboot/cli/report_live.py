@@ -118,7 +118,8 @@ class Live:
             self.close()
         self._board.note(event)
         for line in self._lines.of(event):
-            self._screen.print(Text.from_ansi(line), soft_wrap=True)
+            if not isinstance(event, StepWaiting):  # the board shows it while it lasts
+                self._screen.print(Text.from_ansi(line), soft_wrap=True)
         if isinstance(event, RunStarted):
             self._live.start(refresh=True)
             self._screen.show_cursor(True)  # so that a hard exit does not leave a terminal without one

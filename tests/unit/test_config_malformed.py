@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
@@ -17,6 +18,7 @@ CASES = (
 _LINE = re.compile(r"^  (<stdin>(:\d+)?): \S")
 
 
+@functools.cache
 def _validate(text: bytes) -> Ran:
     return run("config", "validate", "-", stdin=text)
 
