@@ -134,15 +134,20 @@ kubeconfig_option = click.option(
 )
 
 
-def load(ctx: click.Context, sources: tuple[str, ...]) -> Loaded:
-    """The configuration from all its sources; warnings are said."""
+def load(ctx: click.Context, sources: tuple[str, ...], *unwanted: str) -> Loaded:
+    """The configuration from all its sources; warnings are said. `unwanted`: documents for other commands."""
     from kubeboot.config import loader
 
     now = runtime.current(ctx)
     flags, environment = _settings(ctx)
     stdin = getattr(sys.stdin, "buffer", None)
     loaded = loader.load(
-        sources, flags=flags, environment=environment, default=loader.DEFAULT_FILE, stdin=stdin
+        sources,
+        flags=flags,
+        environment=environment,
+        default=loader.DEFAULT_FILE,
+        stdin=stdin,
+        unwanted=frozenset(unwanted),
     )
     for warning in loaded.warnings:
         now.say(f"{now.stderr.paint('warn', 'warning:')} {warning}")

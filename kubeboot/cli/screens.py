@@ -20,8 +20,8 @@ def init_done(result: actions.InitResult, terminal: Terminal, now: datetime.date
         terminal.paint("bold", "the cluster is ready"),
         "",
         "to use it from this machine:",
-        f"  export KUBECONFIG={result.kubeconfig}                             # as root",
-        "  mkdir -p ~/.kube && sudo kubeboot kubeconfig > ~/.kube/config           # as yourself",
+        f"  {f'export KUBECONFIG={result.kubeconfig}':<64}# as root",
+        f"  {'mkdir -p ~/.kube && sudo kubeboot kubeconfig > ~/.kube/config':<64}# as yourself",
         "",
     ]
     if result.join_command is None:

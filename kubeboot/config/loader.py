@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from kubeboot.config import document, kubeadm, layers, versions
+from kubeboot.config.describe import KIND
 from kubeboot.config.document import Document
 from kubeboot.config.layers import Layer, Setting
 from kubeboot.config.problems import InvalidConfig, Origin, Problem, meant
@@ -21,7 +22,6 @@ from kubeboot.config.spec import API_VERSION, ClusterSpec
 from kubeboot.config.validate import show, validate
 
 DEFAULT_FILE = pathlib.Path("/etc/kubeboot/cluster.yaml")
-KIND = "Cluster"
 _SUFFIXES = (".yaml", ".yml", ".json")
 _HEAD = f"put `apiVersion: {API_VERSION}` and `kind: {KIND}` at the top"
 
@@ -54,10 +54,14 @@ def load(
     environment: Sequence[Setting] = (),
     default: pathlib.Path | None = None,
     stdin: BinaryIO | None = None,
+    unwanted: frozenset[str] = frozenset(),
 ) -> Loaded:
-    """Load, merge and validate; InvalidConfig names every problem. `default` need not exist."""
-    base = _files([str(default)], None) if default is not None and default.exists() else _Read()
-    given = _files(sources, stdin)
+    """Load, merge and validate; InvalidConfig names every problem. `default` need not exist.
+
+    `unwanted` are kinds of kubeadm's that are for other commands than the present one: warned of, not read.
+    """
+    base = _files([str(default)], None, unwanted) if default is not None and default.exists() else _Read()
+    given = _files(sources, stdin, unwanted)
     stack = (base.layer, layers.of_settings(environment), given.layer, layers.of_settings(flags))
     merged = functools.reduce(layers.over, stack)
     spec, problems = validate(_canonical(merged.data), merged.origins)
@@ -75,11 +79,11 @@ def _canonical(data: Any) -> dict[str, Any]:  # noqa: ANN401 - not validated yet
     )
 
 
-def _files(sources: Sequence[str], stdin: BinaryIO | None) -> _Read:
+def _files(sources: Sequence[str], stdin: BinaryIO | None, unwanted: frozenset[str]) -> _Read:
     total = _Read()
     for source in sources:
         for name, text, problem in _open(source, stdin):
-            part = _Read(problems=(problem,)) if problem else _text(name, text)
+            part = _Read(problems=(problem,)) if problem else _text(name, text, unwanted)
             total = _join(total, dataclasses.replace(part, sources=(name,)))
     return total
 
@@ -119,15 +123,15 @@ def _unreadable(source: str, message: str) -> tuple[str, bytes, Problem]:
     return source, b"", Problem((), message, None, Origin(source))
 
 
-def _text(source: str, text: bytes) -> _Read:
+def _text(source: str, text: bytes, unwanted: frozenset[str]) -> _Read:
     documents, problems = document.parse(text, source)
     if not documents and not problems:
         problems = [Problem((), "is empty", _HEAD, Origin(source))]
-    parts = [_document(d) for d in documents]
+    parts = [_document(d, unwanted) for d in documents]
     return functools.reduce(_join, parts, _Read(problems=tuple(problems)))
 
 
-def _document(doc: Document) -> _Read:
+def _document(doc: Document, unwanted: frozenset[str]) -> _Read:
     """One document by its apiVersion and kind."""
     if not isinstance(doc.data, dict):
         return _Read(problems=(*doc.problems, _at(doc, "must be a mapping of fields", _HEAD)))
@@ -136,6 +140,8 @@ def _document(doc: Document) -> _Read:
         data = {key: value for key, value in doc.data.items() if key not in ("apiVersion", "kind")}
         return _Read(Layer(data, doc.origins), problems=doc.problems)
     if isinstance(version, str) and isinstance(kind, str) and (version, kind) in kubeadm.KINDS:
+        if kind in unwanted:
+            return _Read(warnings=(f"{_origin(doc)}: {kind} has no effect on this command",))
         found = kubeadm.translate(doc, kind)
         return _Read(found.layer, found.run, found.warnings, (*doc.problems, *found.problems))
     return _Read(problems=(*doc.problems, *_unknown(doc, version, kind)))

@@ -581,6 +581,18 @@ def test_kubeadm_documents_set_the_run_too(acts: Actions, tmp_path: pathlib.Path
     assert "nodeRegistration.imagePullSerial has no effect" in ran.err
 
 
+def test_a_document_for_another_command_is_named_and_not_read(acts: Actions) -> None:
+    text = "".join(
+        f"---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: {kind}Configuration\n"
+        f"nodeRegistration: {{name: {kind.lower()}}}\n"
+        for kind in ("Init", "Join")
+    )
+    for line, other in ((("init",), "Join"), (JOIN, "Init")):
+        ran = run(*line, "--config", "-", stdin=text)
+        assert acts.asked[-1].spec.node.name == line[0]
+        assert f": {other}Configuration has no effect on this command" in ran.err
+
+
 def test_an_errors_exit_code_reason_and_hint_come_through(acts: Actions) -> None:
     acts.answers["join"] = errors.Unreachable("10.0.0.11:8443 does not answer", hint="is it up?", host="cp-1")
     ran = run(*JOIN)

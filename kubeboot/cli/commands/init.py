@@ -80,7 +80,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
 
     params.one_reader(given["token_file"], given["config"])
     token = params.find_token(ctx, given["token"], given["token_file"])
-    loaded = params.load(ctx, given["config"])
+    loaded = params.load(ctx, given["config"], "JoinConfiguration")
     run = loaded.run
     if token is None:
         token = params.find_token(ctx, None, None, run.token)

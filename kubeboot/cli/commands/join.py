@@ -68,7 +68,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     host, port = _address(given["endpoint"]) if given["endpoint"] is not None else ("", 0)
     pins = _pins(given["discovery_token_ca_cert_hash"])
     token = params.find_token(ctx, given["token"], given["token_file"])
-    loaded = params.load(ctx, given["config"])
+    loaded = params.load(ctx, given["config"], "InitConfiguration")
     run = loaded.run
     if not host:
         host, port = _configured_address(loaded)
