@@ -105,23 +105,25 @@ class Talk:
             thread.join()
 
     def _send(self, chunks: Iterable[bytes]) -> None:
-        """An input that fails must not look like one that ends: the channel is closed then."""
+        """An input that fails must not look like one that ends: a last byte too many spoils its sum.
+
+        The command is not killed: it is given the time to notice and to clean up.
+        """
         source = iter(chunks)
-        try:
-            while True:
-                with self._ours():
-                    chunk = next(source, None)
-                if chunk is None:
-                    break
+        with contextlib.suppress(*_GONE):  # the command ended, or the connection: the reader knows which
+            while (chunk := self._next(source)) is not None:
                 self.channel.sendall(chunk)
                 self.moved = time.monotonic()
-            self.channel.shutdown_write()
-        except _GONE:  # the command ended, or the connection: the reader knows which
             if self.failure is not None:
-                self.channel.close()
+                self.channel.sendall(b"\0")
+            self.channel.shutdown_write()
+
+    def _next(self, source: Iterator[bytes]) -> bytes | None:
+        try:
+            return next(source, None)
         except BaseException as err:
             self.failure = err
-            self.channel.close()
+            return None
 
     @contextlib.contextmanager
     def _ours(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Constant POSIX sh scripts for remote machines. Status 44 says "there is no such thing"."""
+"""Constant POSIX sh scripts for remote machines; paths are absolute. Status 44: there is no such thing."""
 
 READ = """\
 [ -e "$1" ] && [ ! -d "$1" ] || exit 44
@@ -74,9 +74,10 @@ exec stat -f -c '%a %S' -- "$path"
 
 REPLACE = """\
 umask 022
-folder=$(dirname -- "$1") && mkdir -p -- "$folder" || exit
+folder=${1%/*}/
+[ -d "$folder" ] || mkdir -p -- "$folder" || exit
 umask 077
-temporary=$(mktemp -- "$folder/.$(basename -- "$1").kubeboot-XXXXXXXX") || exit
+temporary=$(mktemp -- "$folder.${1##*/}.kubeboot-XXXXXXXX") || exit
 trap 'rm -f -- "$temporary"' EXIT
 trap 'exit 1' HUP INT TERM
 cat >"$temporary" && sum=$(sha256sum <"$temporary") || exit
@@ -88,7 +89,8 @@ chmod -- "$3" "$temporary" && sync -- "$temporary" && mv -fT -- "$temporary" "$1
 
 APPEND = """\
 umask 022
-folder=$(dirname -- "$1") && mkdir -p -- "$folder" || exit
+folder=${1%/*}/
+[ -d "$folder" ] || mkdir -p -- "$folder" || exit
 umask 077
 temporary=$(mktemp) || exit
 trap 'rm -f -- "$temporary"' EXIT
@@ -101,13 +103,14 @@ cat "$temporary" >>"$1" && sync -- "$1"
 
 MKDIR = """\
 umask 022
-mkdir -p -- "$1" && chmod -- "$2" "$1" && sync -- "$(dirname -- "$1")"
+mkdir -p -- "$1" && chmod -- "$2" "$1" && sync -- "${1%/*}/"
 """
 
 SYMLINK = """\
 umask 022
-folder=$(dirname -- "$1") && mkdir -p -- "$folder" || exit
-temporary=$(mktemp -u -- "$folder/.$(basename -- "$1").kubeboot-XXXXXXXX") || exit
+folder=${1%/*}/
+[ -d "$folder" ] || mkdir -p -- "$folder" || exit
+temporary=$(mktemp -u -- "$folder.${1##*/}.kubeboot-XXXXXXXX") || exit
 ln -s -- "$2" "$temporary" || exit
 mv -fT -- "$temporary" "$1" && sync -- "$folder" || { rm -f -- "$temporary"; exit 1; }
 """
@@ -119,7 +122,7 @@ chown -- "$3" "$1" && chmod -- "$2" "$1"
 
 REMOVE = """\
 [ -e "$1" ] || [ -L "$1" ] || exit 0
-if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir -- "$1"; else rm -f -- "$1"; fi && sync -- "$(dirname -- "$1")"
+if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir -- "$1"; else rm -f -- "$1"; fi && sync -- "${1%/*}/"
 """
 
 REMOVE_TREE = """\
@@ -151,7 +154,7 @@ kill "-$2" "$1" 2>/dev/null || [ ! -e "/proc/$1" ] || { echo "process $1 cannot 
 
 LOCK = """\
 umask 022
-mkdir -p -- "$(dirname -- "$1")" && exec 9<>"$1" || exit
+mkdir -p -- "${1%/*}/" && exec 9<>"$1" || exit
 flock -n 9 || { cat <&9; exit 75; }
 printf '%s' "$2" >"$1"
 echo "held"

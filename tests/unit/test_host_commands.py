@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeboot.host import commands, scripts, shell
@@ -112,6 +112,7 @@ def test_a_script_is_named_in_errors_and_its_text_is_not() -> None:
     assert len(title(("echo", "x" * 500))) < 100
 
 
+@settings(max_examples=40)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"])))
 def test_nothing_in_an_argument_is_ever_code(word: str) -> None:
     argv = commands.sh("echo", 'printf %s "$1"', word)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeboot import errors
@@ -91,6 +91,7 @@ def test_a_reader_that_ends_early_ends_its_source() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.endswith("(_feed)")]
 
 
+@settings(max_examples=40)
 @given(st.binary(max_size=300), st.sampled_from([0o600, 0o644, 0o755, 0o4755, 0o000]))
 def test_a_replaced_file_has_exactly_its_bytes_and_mode(data: bytes, mode: int) -> None:
     path = f"/tmp/kubeboot-test-{os.getpid()}/file"
