@@ -59,15 +59,9 @@ class Bundle:
         """One image as an OCI image layout of its own."""
         entry = self._image_entry(image)
         with self._open() as file:
-            needed = sorted({entry.digest} | {each.digest for each in self._contents(file, entry)})
-            for name, data in ((oci.LAYOUT_NAME, oci.LAYOUT), (oci.INDEX_NAME, oci.index((entry,)))):
-                yield oci.header(name, len(data)) + data + oci.padding(len(data))
-            for digest in needed:
-                size = self._member(oci.blob_name(digest))[1]
-                yield oci.header(oci.blob_name(digest), size)
-                yield from self._blob(file, digest)
-                yield oci.padding(size)
-        yield oci.END
+            needed = {entry.digest} | {each.digest for each in self._contents(file, entry)}
+            sized = [(digest, self._member(oci.blob_name(digest))[1]) for digest in needed]
+            yield from oci.layout(entry, sized, functools.partial(self._blob, file))
 
     def identity(self) -> str:
         """Path, size and time of the file."""

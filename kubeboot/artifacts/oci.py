@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -22,6 +23,7 @@ INDEX_NAME = "index.json"
 SUM_NAME = "index.json.sha256"
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
+_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}\Z")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Descriptor:
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Descriptor:
         """From its JSON form; KeyError, TypeError or ValueError if it is none."""
-        if not data["digest"].startswith("sha256:") or not isinstance(data["size"], int):
+        if not _DIGEST.match(data["digest"]) or type(data["size"]) is not int or data["size"] < 0:
             raise ValueError(f"not a descriptor: {data}")
         notes = data.get("annotations", {})
         return cls(data["mediaType"], data["digest"], data["size"], notes, data.get("artifactType", ""))
@@ -78,6 +80,19 @@ def index(manifests: tuple[Descriptor, ...], annotations: Mapping[str, str] | No
     body: dict[str, object] = {"schemaVersion": 2, "mediaType": INDEX}
     body |= {"annotations": dict(annotations)} if annotations else {}
     return dumps(body | {"manifests": [each.json() for each in manifests]})
+
+
+def layout(
+    entry: Descriptor, blobs: Iterable[tuple[str, int]], read: Callable[[str], Iterator[bytes]]
+) -> Iterator[bytes]:
+    """One image as a tar of its own; `blobs` are (digest, size), the manifest's among them."""
+    for name, data in ((LAYOUT_NAME, LAYOUT), (INDEX_NAME, index((entry,)))):
+        yield header(name, len(data)) + data + padding(len(data))
+    for digest, size in sorted(blobs):
+        yield header(blob_name(digest), size)
+        yield from read(digest)
+        yield padding(size)
+    yield END
 
 
 def header(name: str, size: int) -> bytes:

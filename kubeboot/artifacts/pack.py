@@ -47,12 +47,17 @@ class Blob:
 
 @dataclasses.dataclass(frozen=True)
 class Image:
-    """An image to pack: what it is for, its full reference, its config and its uncompressed layers."""
+    """An image to pack: what it is for, its full reference, its config and its layers.
+
+    The layers are uncompressed ones, unless the image brings the `manifest` that says what they are.
+    """
 
     component: str
     name: str
     config: Blob
     layers: tuple[Blob, ...]
+    manifest: Blob | None = None
+    media_type: str = oci.MANIFEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,13 +137,13 @@ def _pack(contents: Contents) -> tuple[tuple[oci.Descriptor, ...], Mapping[str, 
 
 def _pack_image(image: Image) -> tuple[oci.Descriptor, tuple[Blob, ...]]:
     layers = tuple(layer.descriptor(oci.LAYER) for layer in image.layers)
-    manifest = Blob.of(oci.manifest(image.config.descriptor(oci.CONFIG), layers))
+    manifest = image.manifest or Blob.of(oci.manifest(image.config.descriptor(oci.CONFIG), layers))
     notes = {
         bundle.COMPONENT: image.component,
         bundle.NAME: image.name,
         bundle.CONTAINERD_NAME: image.name,
     }
-    return manifest.descriptor(oci.MANIFEST, notes), (manifest, image.config, *image.layers)
+    return manifest.descriptor(image.media_type, notes), (manifest, image.config, *image.layers)
 
 
 def _pack_binaries(binaries: tuple[Binary, ...]) -> tuple[oci.Descriptor, tuple[Blob, ...]]:

@@ -1,0 +1,221 @@
+"""One file from whoever gives it: resumed after a cut, checked as it comes, never used before it is right."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TypeVar
+
+from kubeboot import errors
+from kubeboot.artifacts import web
+from kubeboot.artifacts.cache import Cache, Part
+from kubeboot.artifacts.trouble import Failure, refused, unreachable
+from kubeboot.artifacts.web import Reply
+
+Open = Callable[[str, Mapping[str, str]], AbstractContextManager[Reply]]
+"""A GET request with these headers."""
+
+T = TypeVar("T")
+
+LARGEST = 8 << 30
+"""Bytes that a file of unknown size may have."""
+_RANGE = re.compile(r"^bytes (\d+)-\d+/(\d+|\*)\Z")
+_WHOLE = re.compile(r"^bytes \*/(\d+)\Z")
+_CAPTIVE = "is this a proxy's or a hotel's own page? see what the URL gives in a browser"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is wanted by its sum, and who may have it, first choice first. `size` 0: not known."""
+
+    name: str
+    sha256: str
+    urls: tuple[str, ...]
+    size: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """Who is told: sentences for a person, and (name, bytes so far, bytes in all or 0) while they come."""
+
+    said: Callable[[str], None] = lambda text: None
+    moved: Callable[[str, int, int], None] = lambda name, done, total: None
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How often one server is asked again without progress, after which pauses, and how to wait."""
+
+    tries: int = 4
+    pauses: tuple[float, ...] = (0.5, 2.0, 5.0)
+    most: int = 200
+    sleep: Callable[[float], None] = time.sleep
+
+    def rest(self, failure: Failure, idle: int) -> None:
+        """Wait as long as the server asked for, or as we find polite."""
+        pause = self.pauses[min(idle, len(self.pauses) - 1)]
+        self.sleep(failure.after if failure.after is not None else pause)
+
+    def __call__(self, ask: Callable[[], T]) -> T:
+        """Ask again for a small thing while that may help."""
+        for idle in range(1, self.tries):
+            try:
+                return ask()
+            except Failure as failure:
+                if not failure.again:
+                    raise
+                self.rest(failure, idle - 1)
+        return ask()
+
+
+class Downloader:
+    """Downloads into a cache, from any thread."""
+
+    def __init__(self, cache: Cache, opener: Open, watch: Watch, patience: Patience | None = None) -> None:
+        self.cache = cache
+        self._open = opener
+        self._watch = watch
+        self._patience = patience or Patience()
+
+    def fetch(self, wanted: Wanted, opener: Open | None = None) -> Path:
+        """The file in the cache. Unreachable or ConfigInvalid say what became of every server."""
+        with self.cache.claim(wanted.sha256) as part:
+            if isinstance(part, Path):
+                return part
+            self.cache.require_room(max(0, wanted.size - part.size))
+            refusals: list[tuple[str, Failure]] = []
+            for url in wanted.urls:
+                try:
+                    self._from(url, wanted, part, opener or self._open)
+                    return part.finish()
+                except Failure as failure:
+                    refusals.append((url, failure))
+            raise nobody(wanted.name, refusals)
+
+    def all(self, wanted: Sequence[Wanted], opener: Open | None = None) -> None:
+        """Several, four at a time."""
+        with ThreadPoolExecutor(4, thread_name_prefix="download") as pool:
+            tasks = [pool.submit(self.fetch, each, opener) for each in wanted]
+            try:
+                for task in tasks:
+                    task.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _from(self, url: str, wanted: Wanted, part: Part, opener: Open) -> None:
+        """One server, asked again as long as it helps."""
+        idle = 0
+        for _ in range(self._patience.most):
+            before = part.size
+            try:
+                self._once(url, wanted, part, opener)
+                return
+            except Failure as failure:
+                idle = 0 if part.size > before else idle + 1
+                if not failure.again or idle >= self._patience.tries:
+                    raise
+                self._patience.rest(failure, idle)
+        raise Failure("hangs up again and again")
+
+    def _once(self, url: str, wanted: Wanted, part: Part, opener: Open) -> None:
+        begun = part.size
+        if not (begun and begun == wanted.size):
+            with opener(url, _headers(url, part)) as reply:
+                if _goes_on(reply, part):
+                    _plausible(reply, wanted, part)
+                    self._receive(url, reply, wanted, part)
+                    begun = begun or reply.length is None
+        if not part.right:
+            found = part.sha256
+            part.restart()
+            raise Failure(f"gives other bytes: sha256 {found} instead of {wanted.sha256}", again=bool(begun))
+
+    def _receive(self, url: str, reply: Reply, wanted: Wanted, part: Part) -> None:
+        total = wanted.size or (part.size + reply.length if reply.length is not None else 0)
+        if not part.size and (validator := _validator(reply)):
+            part.mark(url, validator)
+        for chunk in reply.chunks:
+            part.write(chunk)
+            if part.size > (wanted.size or LARGEST):
+                part.restart()
+                raise Failure(f"gives more than the {wanted.size or LARGEST} bytes that the file has")
+            self._watch.moved(wanted.name, part.size, total)
+        if part.size < total:
+            raise Failure(f"ended after {part.size} of {total} bytes", again=True)
+
+
+def _headers(url: str, part: Part) -> Mapping[str, str]:
+    """From where on; the server's name for the version that we have a part of, if it is this server's."""
+    if not part.size:
+        return {}
+    validator = part.validator(url)
+    return {"Range": f"bytes={part.size}-"} | ({"If-Range": validator} if validator else {})
+
+
+def _validator(reply: Reply) -> str:
+    """A strong name for a version of a file: what If-Range may carry."""
+    tag = reply.headers.get("etag", "")
+    return tag if tag.startswith('"') else reply.headers.get("last-modified", "") if not tag else ""
+
+
+def _goes_on(reply: Reply, part: Part) -> bool:
+    """Make the part fit to what the answer begins with; False when it is complete already."""
+    if reply.status == 416:
+        _beyond(reply, part)
+        return False
+    if reply.status == 206:
+        found = _RANGE.match(reply.headers.get("content-range", ""))
+        if found is None or int(found[1]) != part.size:
+            part.restart()
+            raise Failure("resumes somewhere else than asked", again=True)
+    elif failure := web.problem(reply):
+        raise failure
+    else:
+        part.restart()
+    return True
+
+
+def _beyond(reply: Reply, part: Part) -> None:
+    """Nothing follows what is there: it is complete, or it is of another file."""
+    found = _WHOLE.match(reply.headers.get("content-range", ""))
+    if not part.right:
+        why = f"has {found[1]} bytes only" if found else "has no such range"
+        again = part.size > 0
+        part.restart()
+        raise Failure(why, again=again)
+
+
+def _plausible(reply: Reply, wanted: Wanted, part: Part) -> None:
+    """Refuse at once what cannot be the file."""
+    if reply.headers.get("content-type", "").lower().startswith("text/html"):
+        raise Failure("gives a web page instead of the file")
+    if reply.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+        raise Failure("gives the file encoded, which nobody asked for")
+    if wanted.size and reply.length is not None and part.size + reply.length > wanted.size:
+        raise Failure(f"offers {part.size + reply.length} bytes for a file of {wanted.size}")
+
+
+def nobody(name: str, refusals: Sequence[tuple[str, Failure]]) -> errors.KubebootError:
+    """What became of everybody who was asked for something."""
+    lines = [f"{_shown(url)} {failure.why}" for url, failure in refusals]
+    hint = "check the network, the proxy in the environment, and artifacts.mirrors in the configuration"
+    if any("web page" in failure.why for _, failure in refusals):
+        hint = _CAPTIVE
+    if any("other bytes" in failure.why for _, failure in refusals):
+        hint = "compare the sum with upstream's; a mirror that changes files is not to be used"
+        return refused(f"{name} is not what it must be: {'; '.join(lines)}", hint)
+    return unreachable(f"{name} cannot be downloaded: {'; '.join(lines)}", hint)
+
+
+def _shown(url: str) -> str:
+    """A URL without what a redirect's signature or a password would tell."""
+    with contextlib.suppress(ValueError):
+        return web.origin(url) + "/" + url.split("?")[0].split("/", 3)[3]
+    return url
