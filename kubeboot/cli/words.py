@@ -100,7 +100,11 @@ def planned(event: StepFinished, terminal: Terminal) -> str:
     """One step of a plan: its sign, what would be done, and what that does to what runs."""
     sign, how = _sign(event)
     text = f"{terminal.paint(how, sign)} {event.step:<34} {event.summary or event.title}"
-    return f"{text}  {terminal.paint('warn', f'[{event.impact}]')}" if event.impact != "none" else text
+    return (
+        f"{text}  {terminal.paint('warn', f'[{event.impact}]')}"
+        if event.impact != "none" and event.change == "change"
+        else text
+    )
 
 
 def _sign(event: StepFinished) -> tuple[str, Paint]:

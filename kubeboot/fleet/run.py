@@ -42,10 +42,11 @@ def attempt(
     plan: Plan, name: str, host: HostTarget, api: Api, emit: Emit, *, timeout_scale: float = 1.0
 ) -> Outcome:
     """Run the plan here and tell how it went, failures included. Raises Occupied."""
+    if not plan.steps:
+        return run(plan, {}, emit)
     with host.lock(journal.LOCK, holder(plan.command)), _stoppable(emit) as stop:
         book = journal.Journal(host)
-        if plan.steps:
-            book.begin(plan.command)
+        book.begin(plan.command)
         site = Site(Target(host, api), book)
         return run(plan, {name: site, CLUSTER: site}, emit, stop=stop, timeout_scale=timeout_scale)
 

@@ -123,6 +123,12 @@ class LocalHost(LocalView, CommandTarget):
         """All at and below a path except mounts, whose points are the answer."""
         return files.remove_tree(path, [mount.point for mount in self.mounts()])
 
+    def remove_cgroup(self, path: str) -> None:
+        """Remove a control group and those below it."""
+        with files.naming(path):
+            for directory, _, _ in os.walk(path, topdown=False):
+                os.rmdir(directory)
+
     def set_sysctl(self, key: str, value: str) -> None:
         """Change a kernel setting now (not for the next boot)."""
         path = proc.sysctl_path(key)

@@ -161,6 +161,10 @@ def remove_tree(path: str, points: tuple[str, ...]) -> Tell:
     return Tell(sh("remove tree", shell.REMOVE_TREE, path, *points), deadline=600.0)
 
 
+def remove_cgroup(path: str) -> Tell:
+    return Tell(sh("remove cgroup", shell.REMOVE_CGROUP, path))
+
+
 def set_sysctl(key: str, value: str) -> Tell:
     return Tell(sh("sysctl", shell.SET_SYSCTL, proc.sysctl_path(key), value, key))
 

@@ -143,6 +143,10 @@ clear() { # ENTRY POINT...
 clear "$@"
 """
 
+REMOVE_CGROUP = """
+[ ! -d "$1" ] || find "$1" -depth -type d -exec rmdir {} ';'
+"""
+
 SET_SYSCTL = """\
 [ -e "$1" ] || { echo "there is no sysctl $3" >&2; exit 1; }
 printf '%s' "$2" >"$1"

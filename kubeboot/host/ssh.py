@@ -161,6 +161,10 @@ class SshHost(SshView, CommandTarget):
         self._tell(scripts.remove_tree(real, left))
         return left
 
+    def remove_cgroup(self, path: str) -> None:
+        """Remove a control group and those below it."""
+        self._tell(scripts.remove_cgroup(path))
+
     def set_sysctl(self, key: str, value: str) -> None:
         """Change a kernel setting now (not for the next boot)."""
         self._tell(scripts.set_sysctl(key, value))

@@ -26,6 +26,8 @@ from kubeboot.steps import node as marks
 
 MANIFESTS = frozenset({"etcd/manifest", "control-plane/kube-apiserver"})
 """What is there before the kubelet starts, so that it starts them at once."""
+IN_KUBE_SYSTEM = ("control-plane/ready", "cluster/namespace-kube-system")
+"""An API server says that it is ready before it has made its namespaces."""
 
 
 def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings) -> str:
@@ -47,8 +49,8 @@ def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, token
         *control_plane.steps(spec, node, catalog),
         *load_balancer.steps(spec, node, backends, catalog),
         *kubelet.steps(spec, node, catalog, source, after=MANIFESTS),
-        *dns.steps(spec, node, catalog),
-        *proxy.steps(spec, catalog),
+        *dns.steps(spec, node, catalog, after=IN_KUBE_SYSTEM),
+        *proxy.steps(spec, catalog, after=IN_KUBE_SYSTEM),
         *network.steps(spec, node, catalog),
         *cluster.steps(spec, where, kubelet_config.kubelet_config(spec)),
         *marks.steps(spec, node),

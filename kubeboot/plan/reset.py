@@ -24,4 +24,12 @@ def plan(host: str, undo_list: tuple[tuple[str, Undo], ...]) -> Plan:
         after=frozenset({"undo/", "sweep/"}),
         path=journal.HOME,
     )
-    return Plan("reset", f"{host}: take kubeboot off this machine", (*swept, *undone, home), {host: "worker"})
+    lock = sweep.Gone(
+        id="reset/lock",
+        title="Remove the lock, which this run holds to its end",
+        on=host,
+        after=frozenset({home.id}),
+        path=journal.LOCK,
+    )
+    steps = (*swept, *undone, home, lock)
+    return Plan("reset", f"{host}: take kubeboot off this machine", steps, {host: "worker"})

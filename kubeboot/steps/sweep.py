@@ -10,7 +10,9 @@ from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.host.api import CommandFailed, Container, Mount
 
-MOUNT_ROOTS = ("/var/lib/kubelet/", "/run/containerd/", "/var/lib/containerd/", "/run/netns/cni-")
+NETNS = "/run/netns/cni-"
+MOUNT_ROOTS = ("/var/lib/kubelet/", "/run/containerd/", "/var/lib/containerd/", NETNS)
+CGROUPS = "/sys/fs/cgroup"
 LINKS = ("cni0", "flannel.1", "flannel-v6.1", "kube-ipvs0")
 PASSES = 3
 NFT_TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6")
@@ -76,10 +78,30 @@ class NoMounts(Step):
     def apply(self, do: Target, vals: Values) -> None:
         for mount in sorted(_mounts(do.see), key=lambda m: m.point, reverse=True):
             do.host.unmount(mount.point)
+            if mount.point.startswith(NETNS):
+                do.host.remove(mount.point)
 
 
 def _mounts(see: View) -> Sequence[Mount]:
     return [m for m in see.host.mounts() if m.point.startswith(MOUNT_ROOTS)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoCgroups(Step):
+    """The pods' control groups are gone, also those of cgroup v1 that systemd does not look after."""
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = _cgroups(see)
+        return Drift(f"remove {len(found)} control groups", "remove") if found else Ok()
+
+    def apply(self, do: Target, vals: Values) -> None:
+        for path in _cgroups(do.see):
+            do.host.remove_cgroup(path)
+
+
+def _cgroups(see: View) -> tuple[str, ...]:
+    places = (CGROUPS, *(f"{CGROUPS}/{name}" for name in see.host.listdir(CGROUPS)))
+    return tuple(path for place in places if see.host.stat(path := f"{place}/kubepods.slice"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,8 +162,9 @@ def steps(host: str) -> tuple[Step, ...]:
     table: tuple[tuple[type[Step], str, str, dict[str, str]], ...] = (
         (Stopped, "sweep/kubelet", "Stop the kubelet", {"unit": "kubelet.service"}),
         (NoPods, "sweep/pods", "Remove the pods' containers", {}),
-        (Stopped, "sweep/slice", "Remove the pods' cgroups", {"unit": "kubepods.slice"}),
+        (Stopped, "sweep/slice", "Stop the pods' slice", {"unit": "kubepods.slice"}),
         (Stopped, "sweep/containerd", "Stop containerd", {"unit": "containerd.service"}),
+        (NoCgroups, "sweep/cgroups", "Remove what is left of the pods' cgroups", {}),
         (NoMounts, "sweep/mounts", "Unmount what pods left mounted", {}),
         (NoLinks, "sweep/links", "Delete the pod network's interfaces", {}),
         (NoTables, "sweep/nftables", "Delete the pod network's nftables tables", {}),

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
-from kubeboot.engine.undo import EmptyTree, RemoveTree, Undo
+from kubeboot.engine.undo import EmptyTree, RemoveTree, RestoreMode, Undo
 from kubeboot.engine.values import Values
 from kubeboot.steps import paths
 
@@ -16,6 +16,8 @@ RUNTIME = (
     "/opt/containerd",
     "/run/containerd",
     "/run/flannel",
+    "/run/netns",
+    "/run/nri",
     "/var/lib/cni",
     "/var/lib/containerd",
     "/var/lib/kubelet",
@@ -49,11 +51,12 @@ class OwnTree(Step):
 
 
 def tree_undo(see: View, path: str) -> tuple[Undo, ...]:
-    """What makes `path` as it is now, when it is absent or empty; what somebody filled before us stays."""
+    """What makes `path` as it is now: absent, or empty, or with what somebody put there before us."""
     stat = see.host.stat(path)
     if stat is None:
         return (RemoveTree(path),)
-    return () if see.host.listdir(path) else (EmptyTree(path),)
+    mode = RestoreMode(path, stat.mode, f"{stat.uid}:{stat.gid}")
+    return (mode,) if see.host.listdir(path) else (EmptyTree(path), mode)
 
 
 def steps(host: str, wanted: Sequence[str] = RUNTIME) -> tuple[Step, ...]:

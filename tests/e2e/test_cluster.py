@@ -53,6 +53,7 @@ spec:
         - maxSkew: 1
           topologyKey: kubernetes.io/hostname
           whenUnsatisfiable: DoNotSchedule
+          nodeTaintsPolicy: Honor
           labelSelector: {matchLabels: {app: web}}
       containers:
         - {name: httpd, image: httpd, imagePullPolicy: IfNotPresent, ports: [{containerPort: 80}]}

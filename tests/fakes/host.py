@@ -391,6 +391,11 @@ class FakeHost:
                         del table[entry]
             return tuple(sorted(points))
 
+    def remove_cgroup(self, path: str) -> None:
+        with self._change("remove_cgroup", path):
+            for entry in [entry for entry in self.dirs if _below(entry, (path,))]:
+                del self.dirs[entry]
+
     def daemon_reload(self) -> None:
         with self._change("daemon_reload", ""):
             self.systemd.reload()

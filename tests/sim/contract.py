@@ -6,8 +6,7 @@ from kubeboot.engine.journal import Journal
 from kubeboot.engine.step import Drift, Ok, Step, Target
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
-from kubeboot.kube.api import Api
-from kubeboot.kube.api import NoApi
+from kubeboot.kube.api import Api, NoApi
 from kubeboot.steps import undoing
 
 

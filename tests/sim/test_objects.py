@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeboot.engine.step import CLUSTER, Drift, Later, Ok, Target
+from kubeboot.engine.step import CLUSTER, Drift, Later, Ok, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, NoApi, Object
 from kubeboot.steps import objects
@@ -131,3 +131,31 @@ def test_once_applied_any_object_is_ok_for_ever(before: dict[str, Any], fields: 
     step = objects.ensure(obj)
     step.apply(on(api), NONE)
     assert step.check(on(api).see, NONE) == Ok()
+
+
+def test_what_a_controller_writes_between_two_looks_is_no_drift() -> None:
+    class Racing(FakeApi):
+        """The deployment controller notes a revision just after the object was read, once."""
+
+        raced = False
+
+        def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
+            found = super().get(api_version, kind, name, namespace)
+            if found is not None and not self.raced:
+                self.raced = True
+                self.patch_merge(
+                    api_version, kind, name, {"metadata": {"annotations": {"revision": "1"}}}, namespace
+                )
+            return found
+
+    api = Racing()
+    obj = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "a", "namespace": "b"},
+        "data": {"k": "v"},
+    }
+    step = objects.ensure(obj)
+    api.apply(obj)
+    assert step.check(View(FakeHost(), api), Values()) == Ok()
+    assert api.raced

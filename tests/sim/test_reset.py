@@ -118,11 +118,13 @@ def test_the_sweep_takes_ours_and_leaves_theirs() -> None:
     ]
     host.link_table = {name: Link(name) for name in ("cni0", "flannel.1", "eth0")}
     host.nft = [("ip", "kube-proxy"), ("inet", "firewall")]
+    host.mkdir("/sys/fs/cgroup/cpuset/kubepods.slice/pod1")
     do = Target(host, NoApi())
     for step in sweep.steps("cp-1"):
         if step.check(do.see, Values()) != Ok():
             step.apply(do, Values())
         assert step.check(do.see, Values()) == Ok()
+    assert host.listdir("/sys/fs/cgroup/cpuset") == ()
     assert [m.point for m in host.mounts()] == ["/data"]
     assert [link.name for link in host.links()] == ["eth0"]
     assert host.nft_tables() == (("inet", "firewall"),)
@@ -160,8 +162,9 @@ def test_a_tree_is_ours_only_if_nobody_filled_it_before() -> None:
     host.write("/var/lib/full/theirs", b"")
     see = Target(host, NoApi()).see
     assert trees.tree_undo(see, "/var/lib/none") == (RemoveTree("/var/lib/none"),)
-    assert trees.tree_undo(see, "/var/lib/empty") == (EmptyTree("/var/lib/empty"),)
-    assert trees.tree_undo(see, "/var/lib/full") == ()
+    modes = {path: RestoreMode(path, 0o755, "0:0") for path in ("/var/lib/empty", "/var/lib/full")}
+    assert trees.tree_undo(see, "/var/lib/empty") == (EmptyTree("/var/lib/empty"), modes["/var/lib/empty"])
+    assert trees.tree_undo(see, "/var/lib/full") == (modes["/var/lib/full"],)
 
 
 def test_a_tree_step_keeps_the_contract() -> None:
