@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lablib import (
     machine_docker,
+    machine_host,
     machine_image,
     machine_inventory,
     machine_labs,
@@ -196,6 +197,72 @@ def test_another_checkouts_lab_is_left_alone(tmp_path: Path) -> None:
     assert machine_labs._load_own("orphan") is not None
     with pytest.raises(errors.Occupied, match=re.escape(str(tmp_path))):
         machine_labs._load_own("theirs")
+
+
+# ---- the Docker daemon
+
+
+DOCKER = """#!/bin/sh
+[ "$1" = ps ] && exec cat "$0.running"
+[ -e "$0.answers" ]
+"""
+DOCKERD = """#!/bin/sh
+cd "$(dirname "$0")" || exit
+trap 'rm -f docker.answers; exit' TERM
+echo started
+touch docker.answers
+while :; do sleep 0.05; done
+"""
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A docker command and its daemon, neither of them Docker's."""
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    for name, text in {"docker": DOCKER, "dockerd": DOCKERD, "docker.running": ""}.items():
+        (bin_ / name).write_text(text)
+        (bin_ / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")
+    monkeypatch.setattr(machine_host, "SYSTEMD", tmp_path / "none")
+    monkeypatch.setattr(machine_host, "as_root", lambda *argv: list(argv))
+    return bin_
+
+
+def test_a_daemon_that_the_lab_started_is_the_one_that_it_ends(docker: Path, state: Path) -> None:
+    machine_host.ensure_docker()
+    pid = int((state / "dockerd.pid").read_text().split()[0])
+    machine_host.ensure_docker()
+    assert (state / "dockerd.log").read_text() == "started\n", "it was started twice"
+
+    (docker / "docker.running").write_text("a-container\n")
+    machine_host.stop_docker()
+    assert machine_host._started(pid), "somebody's container ran on it"
+
+    (docker / "docker.running").write_text("")
+    with machine_host.docker_in_use():
+        machine_host.stop_docker()
+    assert machine_host._started(pid), "somebody was about to use it"
+
+    machine_host.stop_docker()
+    assert not machine_host._started(pid)
+    assert os.waitpid(pid, 0)[0] == pid
+    assert not (state / "dockerd.pid").exists()
+    machine_host.stop_docker()
+
+
+def test_a_daemon_that_was_there_is_never_ended(docker: Path, state: Path) -> None:
+    (docker / "docker.answers").touch()
+    machine_host.ensure_docker()
+    machine_host.stop_docker()
+    assert not (state / "dockerd.pid").exists()
+
+
+def test_another_process_with_the_daemons_number_is_left_alone(docker: Path, state: Path) -> None:
+    state.mkdir()
+    (state / "dockerd.pid").write_text(f"{os.getpid()} 1\n")
+    machine_host.stop_docker()
+    assert not (state / "dockerd.pid").exists()
 
 
 # ---- the inventory

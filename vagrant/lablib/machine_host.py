@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from kubeboot import errors
@@ -17,6 +19,7 @@ SYSCTLS = {  # one kernel counts for all machines; the default of 128 instances 
     "fs.inotify.max_user_instances": 8192,
     "fs.inotify.max_user_watches": 524288,
 }
+SYSTEMD = Path("/run/systemd/system")
 MODULES = ("br_netfilter", "overlay", "nf_tables", "nf_conntrack", "vxlan")
 
 
@@ -48,48 +51,57 @@ def prepare_kernel() -> None:
 
 def ensure_docker() -> None:
     """A Docker daemon that answers; one that had to be started here is remembered for stop_docker()."""
-    if succeeds(["docker", "version"]):
-        return
-    if Path("/run/systemd/system").is_dir():
-        say("starting docker.service")
-        tools.run(as_root("systemctl", "start", "docker"))
-    else:
-        _start_dockerd()
-    _await(
-        lambda: succeeds(["docker", "version"]),
-        "docker to answer",
-        60,
-        f"see {machine_state.root()}/dockerd.log",
-    )
+    with machine_state.locked(machine_state.DOCKER, wait=True):
+        if docker_answers():
+            return
+        if SYSTEMD.is_dir():
+            say("starting docker.service")
+            tools.run(as_root("systemctl", "start", "docker"))
+        else:
+            _start_dockerd()
+        _await(docker_answers, "docker to answer", 60, f"see {machine_state.root()}/dockerd.log")
+
+
+def docker_answers() -> bool:
+    """Whether there is a Docker daemon that we may use."""
+    return succeeds(["docker", "version"])
+
+
+def docker_in_use() -> AbstractContextManager[None]:
+    """While this is held, stop_docker() leaves the daemon alone."""
+    return machine_state.locked(machine_state.DOCKER_USE, wait=True, shared=True)
 
 
 def _start_dockerd() -> None:
     say("starting dockerd")
     root = machine_state.root()
     root.mkdir(parents=True, exist_ok=True)
-    with (root / "dockerd.log").open("ab") as log:
-        daemon = subprocess.Popen(
-            as_root("dockerd", "--storage-driver=overlay2"),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"},
-        )
-    (root / "dockerd.pid").write_text(f"{daemon.pid} {_started(daemon.pid)}\n")
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    argv = as_root("env", f"PATH={path}", "dockerd", "--storage-driver=overlay2")
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(root / "dockerd.log"), append, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    pid = os.posix_spawnp(argv[0], argv, dict(os.environ), file_actions=files, setsid=True)
+    (root / "dockerd.pid").write_text(f"{pid} {_started(pid)}\n")
 
 
 def stop_docker() -> None:
-    """End the daemon that ensure_docker() started, if it is still there and nothing runs on it."""
+    """End the daemon that ensure_docker() started, if it is still there and nobody uses it."""
     remembered = machine_state.root() / "dockerd.pid"
-    if not remembered.exists() or tools.run(["docker", "ps", "-q"]).strip():
+    if not remembered.exists():
         return
     pid, started = remembered.read_text().split()
-    if _started(int(pid)) == started:
-        say("stopping dockerd")
-        tools.run(as_root("kill", "-TERM", pid))
-        _await(lambda: _started(int(pid)) != started, "dockerd to end", 30)
-    remembered.unlink()
+    with contextlib.suppress(errors.Occupied), machine_state.locked(machine_state.DOCKER_USE):
+        if _started(int(pid)) == started:
+            if tools.run(["docker", "ps", "--quiet"]).strip():
+                return
+            say("stopping dockerd")
+            tools.run(as_root("kill", "-TERM", pid))
+            _await(lambda: _started(int(pid)) != started, "dockerd to end", 30)
+        remembered.unlink()
 
 
 def _started(pid: int) -> str:

@@ -29,7 +29,8 @@ from lablib.machine_vagrant import CHECKOUT, vagrant
 def up(name: str, control_planes: int, workers: int, provider: str, bundle: Path | None) -> Lab:
     """A lab with at least these machines, all running; what this call made is removed if it fails."""
     started = time.monotonic()
-    with machine_state.locked(name):
+    machine_state.check_name(name)
+    with machine_host.docker_in_use(), machine_state.locked(name):
         lab = _load_own(name)
         if provider == "docker" and (lab is None or lab.provider == "docker"):
             _prepare_docker()
@@ -48,7 +49,7 @@ def down(name: str) -> bool:
     machine_state.check_name(name)
     with machine_state.locked(name, wait=True):
         lab = machine_state.load(name)
-        docker = machine_host.succeeds(["docker", "version"])
+        docker = machine_host.docker_answers()
         traces = machine_docker.labels() if docker else set()
         if lab is None and name not in traces and not machine_state.directory(name).exists():
             return False
@@ -76,7 +77,7 @@ def require(name: str) -> Lab:
 
 def all_names() -> list[str]:
     """Every lab of which there is a trace, remembered or only in Docker."""
-    traces = machine_docker.labels() if machine_host.succeeds(["docker", "version"]) else set()
+    traces = machine_docker.labels() if machine_host.docker_answers() else set()
     return sorted(traces | set(machine_state.names()))
 
 
@@ -94,7 +95,7 @@ def _refresh(lab: Lab, bundle: Path | None) -> None:
 
 def _load_own(name: str) -> Lab | None:
     """The lab, unless another checkout's: that one's code would be replaced under its feet."""
-    lab = machine_state.load(machine_state.check_name(name))
+    lab = machine_state.load(name)
     if lab is not None and lab.checkout != str(CHECKOUT) and Path(lab.checkout).is_dir():
         raise errors.Occupied(
             f"the lab `{name}` belongs to {lab.checkout}",
@@ -114,12 +115,12 @@ def _create(name: str, provider: str) -> Lab:
     if provider == "docker":
         lab = dataclasses.replace(lab, image=machine_image.ensure())
         machine_docker.remove(name)  # what an ended run may have left
-        with machine_state.locked("", wait=True):
+        with machine_state.locked(machine_state.SUBNETS, wait=True):
             subnets = machine_state.free_subnets(machine_docker.taken_subnets())
             lab = dataclasses.replace(lab, subnet=machine_docker.create_network(lab.prefix, name, subnets))
             machine_state.save(lab)
         return lab
-    with machine_state.locked("", wait=True):
+    with machine_state.locked(machine_state.SUBNETS, wait=True):
         labs = (machine_state.load(other) for other in machine_state.names())
         lab = dataclasses.replace(lab, subnet=next(machine_state.free_subnets(o.subnet for o in labs if o)))
         machine_state.save(lab)
@@ -165,7 +166,7 @@ def _undone_on_failure(name: str, known: tuple[Machine, ...]) -> Iterator[None]:
 def _undo(name: str, known: tuple[Machine, ...]) -> None:
     lab = machine_state.load(name)
     if lab is None or not known:
-        _remove(name, lab, machine_host.succeeds(["docker", "version"]))
+        _remove(name, lab, machine_host.docker_answers())
         return
     if doomed := [m.name for m in lab.machines if m not in known]:
         with contextlib.suppress(errors.KubebootError):

@@ -22,6 +22,8 @@ PREFIX: dict[Role, str] = {"control_plane": "cp", "worker": "worker"}
 FIRST_HOST: dict[Role, int] = {"control_plane": 11, "worker": 21}
 # VirtualBox lets users have host-only networks in the first range only; it comes first for all providers.
 POOL = (Network("192.168.56.0/21"), Network("10.156.0.0/18"))
+SUBNETS, DOCKER, DOCKER_USE = "@subnets", "@docker", "@docker-use"
+"""What is locked besides labs, whose names cannot be these."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -137,13 +139,14 @@ def names() -> list[str]:
 
 
 @contextlib.contextmanager
-def locked(name: str, *, wait: bool = False) -> Iterator[None]:
-    """Only one command at a time changes a lab (or, as "", chooses a subnet). Held until the process ends."""
+def locked(what: str, *, wait: bool = False, shared: bool = False) -> Iterator[None]:
+    """One command at a time changes a lab; its end, however it ends, frees the lab."""
     locks = root() / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    with (locks / (name or "subnets")).open("w") as handle:
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with (locks / what).open("w") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(handle, how | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            raise errors.Occupied(f"another command is at work on the lab `{name}`") from None
+            raise errors.Occupied(f"another command is at work on the lab `{what}`") from None
         yield

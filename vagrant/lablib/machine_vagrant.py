@@ -80,5 +80,5 @@ def _environment(lab: Lab) -> Mapping[str, str]:
     }
     if lab.provider != "docker":
         return found
-    # with a home of its own a lab leaves nothing in the user's; a provider's plugins and boxes are there, though
+    # with a home of its own a lab leaves nothing in the user's, where other providers' boxes are
     return {**found, "VAGRANT_NO_PLUGINS": "1", "VAGRANT_HOME": str(lab.directory / "vagrant-home")}

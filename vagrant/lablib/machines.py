@@ -118,27 +118,29 @@ def logs(name: str, directory: Path | None) -> None:
 
 @click.command()
 @_NAME
+@click.option("--all", "everything", is_flag=True, help="Every lab of this computer.")
 @click.option(
-    "--all", "everything", is_flag=True, help="Every lab, and the Docker daemon if the lab started it."
+    "--docker", is_flag=True, help="Also end a Docker daemon that a lab started, if nobody uses it."
 )
-def down(name: str, everything: bool) -> None:
+def down(name: str, everything: bool, docker: bool) -> None:
     """Remove a lab: machines, their disks, its network, its state."""
     for each in machine_labs.all_names() if everything else [name]:
         if not machine_labs.down(each):
             machine_host.say(f"there is no lab `{each}`")
-    if everything:
+    if docker:
         machine_host.stop_docker()
 
 
 @click.command(name="list")
 def list_labs() -> None:
     """Show all labs of this computer."""
+    answers = machine_host.docker_answers()
     for name in machine_labs.all_names():
         lab = machine_state.load(name)
         if lab is None:
             click.echo(f"{name}\tleft over: remove it with `lab down --name {name}`")
             continue
-        up = len(machine_docker.running(name)) if lab.provider == "docker" else "?"
+        up = len(machine_docker.running(name)) if lab.provider == "docker" and answers else "?"
         click.echo(f"{name}\t{lab.provider}\t{lab.subnet}\t{up}/{len(lab.machines)} running\t{lab.checkout}")
 
 
