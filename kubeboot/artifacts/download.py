@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from kubeboot import errors
-from kubeboot.artifacts import web
-from kubeboot.artifacts.cache import Cache, Part
+from kubeboot.artifacts import replies
+from kubeboot.artifacts.cache import Cache
+from kubeboot.artifacts.part import Part
+from kubeboot.artifacts.replies import Reply
 from kubeboot.artifacts.trouble import Failure, refused, unreachable
-from kubeboot.artifacts.web import Reply
 
 Open = Callable[[str, Mapping[str, str]], AbstractContextManager[Reply]]
 """A GET request with these headers."""
@@ -175,7 +176,7 @@ def _goes_on(reply: Reply, part: Part) -> bool:
         if found is None or int(found[1]) != part.size:
             part.restart()
             raise Failure("resumes somewhere else than asked", again=True)
-    elif failure := web.problem(reply):
+    elif failure := replies.problem(reply):
         raise failure
     else:
         part.restart()
@@ -217,5 +218,5 @@ def nobody(name: str, refusals: Sequence[tuple[str, Failure]]) -> errors.Kubeboo
 def _shown(url: str) -> str:
     """A URL without what a redirect's signature or a password would tell."""
     with contextlib.suppress(ValueError):
-        return web.origin(url) + "/" + url.split("?")[0].split("/", 3)[3]
+        return replies.origin(url) + "/" + url.split("?")[0].split("/", 3)[3]
     return url

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from kubeboot.artifacts import oci, web
+from kubeboot.artifacts import oci, replies
 from kubeboot.artifacts.credentials import Credentials
 from kubeboot.artifacts.download import Patience, Wanted, nobody
 from kubeboot.artifacts.mirrors import Mirrors, Reference
+from kubeboot.artifacts.replies import Reply
 from kubeboot.artifacts.trouble import Failure
-from kubeboot.artifacts.web import Body, Reply, Web
+from kubeboot.artifacts.web import Body, Web
 
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -131,7 +132,7 @@ class Registries:
     def _document(self, base: str, reference: str) -> tuple[bytes, str]:
         """A manifest's bytes, whose digest is the one that was asked for, or that the registry states."""
         with self.open(f"{base}/manifests/{reference}", {"Accept": ACCEPT}) as reply:
-            if failure := web.problem(reply):
+            if failure := replies.problem(reply):
                 raise failure
             data = reply.read(LARGEST)
         stated = reply.headers.get("docker-content-digest", "")
@@ -146,7 +147,7 @@ class Registries:
     ) -> Iterator[Reply]:
         """A request to a registry, with whatever it wants to see of us."""
         scope = _scope(url, method)
-        granted = self._granted.get((web.origin(url), scope))
+        granted = self._granted.get((replies.origin(url), scope))
         with contextlib.ExitStack() as stack:
             shown = {"Authorization": granted} if granted else {}
             reply = stack.enter_context(self._web.open(url, {**headers, **shown}, method, body))
@@ -168,7 +169,7 @@ class Registries:
         else:
             raise Failure("wants credentials, and there are none for it")
         with self._lock:
-            self._granted[web.origin(url), scope] = header
+            self._granted[replies.origin(url), scope] = header
         return header
 
     def _basic(self, url: str) -> str | None:
@@ -185,7 +186,7 @@ class Registries:
         query = urlencode({key: value for key, value in words.items() if value})
         headers = {"Authorization": basic} if basic and realm.startswith("https://") else {}
         with self._web.open(f"{realm}{'&' if '?' in realm else '?'}{query}", headers) as reply:
-            if failure := web.problem(reply):
+            if failure := replies.problem(reply):
                 raise Failure(f"gives no token: {failure.why}", again=failure.again, after=failure.after)
             with _damaged():
                 body = _object(reply.read(LARGEST))

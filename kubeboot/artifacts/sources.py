@@ -1,27 +1,95 @@
-"""Which source a description of a cluster asks for."""
+"""Which source a description of a cluster asks for: a bundle, a directory, else upstream."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from kubeboot import errors
+from kubeboot.artifacts import cache, credentials, releases
 from kubeboot.artifacts.api import Source
 from kubeboot.artifacts.bundle import Bundle
+from kubeboot.artifacts.credentials import Credentials
+from kubeboot.artifacts.directory import Directory
+from kubeboot.artifacts.download import Watch
+from kubeboot.artifacts.known import UserLock
+from kubeboot.artifacts.mirrors import Mirrors
+from kubeboot.artifacts.stock import Stock
+from kubeboot.artifacts.trouble import refused
+from kubeboot.artifacts.upstream import Upstream, Ways
+from kubeboot.artifacts.web import Web
 from kubeboot.config.spec import Artifacts
 
+SYSTEM_LOCK = Path("/etc/kubeboot/lock.yaml")
 
-def source(wanted: Artifacts) -> Source:
-    """The bundle that is named. ConfigInvalid (KB_ARTIFACT) when none is, or it is not there."""
-    if wanted.bundle is None:
-        raise errors.ConfigInvalid(
-            "where do binaries and images come from? no bundle is named",
-            hint="name one with --bundle FILE, or as artifacts.bundle in /etc/kubeboot/cluster.yaml",
-            reason="KB_ARTIFACT",
-        )
-    path = Path(wanted.bundle)
+
+def source(
+    wanted: Artifacts, version: str, arch: str, *, watch: Watch | None = None, peek: bool = False
+) -> Source:
+    """For one Kubernetes version and architecture. ConfigInvalid (KB_ARTIFACT) when it cannot be had.
+
+    `peek`: a dry run asks no server and writes nothing; what is not known yet has no sum in its catalog.
+    """
+    if wanted.bundle is not None and not Path(wanted.bundle).is_dir():
+        return bundle(Path(wanted.bundle), version, arch)
+    return stock(wanted, version, arch, watch=watch, peek=peek)
+
+
+def bundle(path: Path, version: str, arch: str) -> Bundle:
+    """A bundle that is there, and holds what is wanted."""
     if not path.is_file():
-        raise errors.ConfigInvalid(
-            f"there is no bundle {path}", hint="copy it to this machine, or name another with --bundle",
-            reason="KB_ARTIFACT",
-        )  # fmt: skip
-    return Bundle(path)
+        raise refused(f"there is no bundle {path}", "copy it to this machine, or name another with --bundle")
+    found = Bundle(path)
+    held = found.catalog()
+    if (held.kubernetes_version, held.arch) != (version, arch):
+        raise refused(
+            f"bundle {path} holds Kubernetes {held.kubernetes_version} for {held.arch},"
+            f" and {version} for {arch} is wanted",
+            f"`kubeboot bundle create --kubernetes-version {version} --arch {arch}` makes the right one",
+        )
+    return found
+
+
+def stock(
+    wanted: Artifacts, version: str, arch: str, *, watch: Watch | None = None, peek: bool = False
+) -> Stock:
+    """A directory, or upstream."""
+    release = releases.release(version, arch, wanted.image_repository)
+    root = wanted.directory or wanted.bundle
+    if root is not None:
+        if not Path(root).is_dir():
+            raise refused(f"there is no directory {root}", "name another as artifacts.directory")
+        others = releases.shipped().over(lock(wanted).read())
+        return Stock(release, Directory(Path(root), others))
+    return Stock(release, Upstream(ways(wanted, watch or Watch()), locked=wanted.locked, peek=peek))
+
+
+def ways(wanted: Artifacts, watch: Watch) -> Ways:
+    """How upstream is reached, by the configuration and the environment."""
+    return Ways(
+        web=Web(wanted.ca_file),
+        cache=cache.Cache(cache_root(wanted)),
+        lock=lock(wanted),
+        shipped=releases.shipped(),
+        mirrors=Mirrors(wanted.mirrors),
+        credentials=credentials.read(wanted.credentials_file) if wanted.credentials_file else Credentials(),
+        watch=watch,
+    )
+
+
+def cache_root(wanted: Artifacts) -> Path:
+    """Where downloads are kept."""
+    return Path(wanted.cache_dir) if wanted.cache_dir else cache.place(os.environ, os.geteuid())
+
+
+def lock(wanted: Artifacts) -> UserLock:
+    """The user's own lock."""
+    return UserLock(Path(wanted.lock_file) if wanted.lock_file else lock_path(os.environ, os.geteuid()))
+
+
+def lock_path(environ: Mapping[str, str], uid: int) -> Path:
+    """Where it is when nothing else is said."""
+    if uid == 0:
+        return SYSTEM_LOCK
+    home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/nonexistent")) / ".config")
+    return Path(home) / "kubeboot" / "lock.yaml"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from kubeboot.config import names, versions
 from kubeboot.config.problems import Path, Problem
+from kubeboot.config.rules_artifacts import ARTIFACT_RULES
 from kubeboot.config.rules_node import NODE_RULES
 from kubeboot.config.rules_parts import PART_RULES
 from kubeboot.config.spec import ClusterSpec
@@ -37,7 +38,7 @@ _SERVICE: Path = ("networking", "serviceSubnet")
 
 def check(spec: ClusterSpec) -> list[Problem]:
     """Everything that is wrong with a spec whose fields have the right types."""
-    return [problem for rule in (*RULES, *PART_RULES, *NODE_RULES) for problem in rule(spec)]
+    return [problem for rule in (*RULES, *PART_RULES, *ARTIFACT_RULES, *NODE_RULES) for problem in rule(spec)]
 
 
 def _cluster_name(spec: ClusterSpec) -> Iterator[Problem]:

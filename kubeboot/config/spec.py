@@ -84,11 +84,34 @@ class LoadBalancer(Model):
 
 
 class Artifacts(Model):
-    """Where binaries and images come from. `bundle` is a file's path on the machine."""
+    """Where binaries and images come from: a bundle or a directory on the machine, else upstream.
+
+    `mirrors` are asked instead of the URLs that begin with their key, in order. `locked`: nothing is believed
+    that is in no lock.
+    """
 
     bundle: str | None = None
     directory: str | None = None
     image_repository: str = "registry.k8s.io"
+    mirrors: dict[str, tuple[str, ...]] = {}
+    ca_file: str | None = None
+    credentials_file: str | None = None
+    lock_file: str | None = None
+    cache_dir: str | None = None
+    locked: bool = False
+
+
+class Registry(Model):
+    """Where the images of workloads come from: `mirrors` are asked before the registry itself.
+
+    `host` is the registry in an image's name, or `_default` for all that have no entry. `server` takes its
+    place.
+    """
+
+    host: str
+    server: str | None = None
+    mirrors: tuple[str, ...] = ()
+    ca_file: str | None = None
 
 
 class Taint(Model):
@@ -131,4 +154,6 @@ class ClusterSpec(Model):
     load_balancer: LoadBalancer = LoadBalancer()
     certificates: Certificates = Certificates()
     artifacts: Artifacts = Artifacts()
+    registries: tuple[Registry, ...] = ()
+    registry_credentials_file: str | None = None
     node: NodeOptions = NodeOptions()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from kubeboot.artifacts import sources
 from kubeboot.artifacts.api import Source
+from kubeboot.artifacts.download import Watch
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
@@ -22,9 +23,10 @@ from kubeboot.steps import preflight
 from kubeboot.steps.preflight import Finding
 
 
-def source(spec: ClusterSpec) -> Source:
+def source(spec: ClusterSpec, arch: str, emit: Emit, *, dry: bool = False) -> Source:
     """Where this machine's binaries and images come from."""
-    return sources.source(spec.artifacts)
+    watch = Watch(said=lambda text: emit(Notice("info", text)))
+    return sources.source(spec.artifacts, spec.kubernetes_version, arch, watch=watch, peek=dry)
 
 
 def api(see: HostView, paths: Iterable[str], server: str | None = None) -> Deferred:

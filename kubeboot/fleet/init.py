@@ -54,18 +54,19 @@ def init(wanted: Wanted, emit: Emit) -> Done:
     facts = see.facts()
     node = nodes.settings(wanted.spec, facts, "control_plane")
     given = Secret(tokens.parse(wanted.token.reveal())) if wanted.token else None
-    source = here.source(wanted.spec)
+    found = here.findings(wanted.spec, node, facts, see, wanted.ignored) if _checked(wanted) else ()
+    here.tell(found, emit)
+    if not wanted.dry_run:
+        preflight.refuse(found)
+    source = here.source(wanted.spec, facts.arch, emit, dry=wanted.dry_run)
     plan = planning.plan(
         wanted.spec, node, source, facts.cpus, token_steps.steps(node, given, wanted.token_ttl)
     ).without(wanted.skip)
-    found = here.findings(wanted.spec, node, facts, see, wanted.ignored) if _checked(wanted) else ()
-    here.tell(found, emit)
     server = endpoint.url(node.address, wanted.spec.api_server.bind_port)
     where = planning.control_plane_endpoint(wanted.spec, node)
     if wanted.dry_run:
         dry_run(plan, node.name, see, _api(see, server), emit)
         return Done(0, 0, 0.0, where)
-    preflight.refuse(found)
     target: HostTarget = LocalHost(node.name)
     api = _api(see, server)
     outcome = on_this_machine(plan, node.name, target, api, emit, timeout_scale=wanted.timeout_scale)

@@ -54,14 +54,16 @@ def join(wanted: Wanted, emit: Emit) -> Done:
     spec = planning.cluster_spec(wanted.spec, cluster)
     node = nodes.settings(spec, machine, "worker", see.route_source(wanted.host))
     facts.require_free_name(api, node.name, machine.machine_id)
-    plan = planning.plan(spec, node, here.source(spec), machine.cpus, cluster).without(wanted.skip)
     checked = "preflight" not in wanted.skip
     found = here.findings(spec, node, machine, see, wanted.ignored) if checked else ()
     here.tell(found, emit)
+    if not wanted.dry_run:
+        preflight.refuse(found)
+    source = here.source(spec, machine.arch, emit, dry=wanted.dry_run)
+    plan = planning.plan(spec, node, source, machine.cpus, cluster).without(wanted.skip)
     if wanted.dry_run:
         dry_run(plan, node.name, see, api, emit)
         return Done(0, 0, 0.0, node.name, spec.cluster_name)
-    preflight.refuse(found)
     target = LocalHost(node.name)
     outcome = on_this_machine(plan, node.name, target, api, emit, timeout_scale=wanted.timeout_scale)
     return Done(outcome.ok, outcome.changed, outcome.seconds, node.name, spec.cluster_name)
