@@ -34,7 +34,7 @@ def up(name: str, control_planes: int, workers: int, provider: str, bundle: Path
         lab = _load_own(name)
         if provider == "docker" and (lab is None or lab.provider == "docker"):
             _prepare_docker()
-        known = lab.machines if lab else ()
+        known = lab.machines if lab and lab.ssh_config.exists() else ()
         with _undone_on_failure(name, known):
             lab = _described(lab or _create(name, provider), control_planes, workers)
             _refresh(lab, bundle)
