@@ -127,7 +127,7 @@ class LocalHost(LocalView, CommandTarget):
         """Remove a control group and those below it."""
         with files.naming(path):
             for directory, _, _ in os.walk(path, topdown=False):
-                os.rmdir(directory)
+                Path(directory).rmdir()
 
     def set_sysctl(self, key: str, value: str) -> None:
         """Change a kernel setting now (not for the next boot)."""

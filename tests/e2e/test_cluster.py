@@ -64,6 +64,8 @@ metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80}]}
 """
 
+FETCH = ("timeout", "5", "wget", "-qO-")
+
 
 def kubectl(cp: Machine, *argv: str) -> str:
     return cp.run("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf", *argv).out
@@ -181,10 +183,10 @@ def test_a_service_is_reached_by_name_across_machines(cp: Machine) -> None:
     pods = get(cp, "pods", "-l", "app=web")["items"]
     assert len({p["spec"]["nodeName"] for p in pods}) == 2  # type: ignore[attr-defined]
     for _ in range(8):
-        assert "It works" in kubectl(cp, "exec", "client", "--", "wget", "-qO-", "-T", "5", "http://web")
+        assert "It works" in kubectl(cp, "exec", "client", "--", *FETCH, "http://web")
     for pod in pods:  # type: ignore[attr-defined]
         page = f"http://{pod['status']['podIP']}"
-        assert "It works" in kubectl(cp, "exec", "client", "--", "wget", "-qO-", "-T", "5", page)
+        assert "It works" in kubectl(cp, "exec", "client", "--", *FETCH, page)
 
 
 def test_no_container_is_privileged(cp: Machine) -> None:
