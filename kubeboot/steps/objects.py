@@ -43,7 +43,7 @@ class EnsureObject(Step):
             return API_SERVER
 
     def _compare(self, see: View, obj: Object) -> Check:
-        """Two questions are not one: what a controller wrote in between is no drift, so it is looked again."""
+        """Two questions are not one: what was written in between is no drift, so it is looked again."""
         for left in reversed(range(LOOKS)):
             live = see.api.get(*address(obj))
             if live is None:
