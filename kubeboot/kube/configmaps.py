@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeboot import render
 from kubeboot.config import tuning
-from kubeboot.config.spec import API_VERSION, ClusterSpec, Component
+from kubeboot.config.spec import API_VERSION, Artifacts, ClusterSpec, Component
 from kubeboot.kube.api import Object
 from kubeboot.kube.rbac import PUBLIC, SYSTEM
 from kubeboot.pki import kubeconfig
@@ -24,7 +24,10 @@ KUBEBOOT_KEY = "cluster.yaml"
 INFO_KEY = "kubeconfig"
 
 _HASH = "kubeadm.kubernetes.io/component-config.hash"
-_LOCAL_TO_A_MACHINE: Mapping[str, Any] = {"node": True, "artifacts": {"bundle", "directory"}}
+_LOCAL_TO_A_MACHINE: Mapping[str, Any] = {
+    "node": True,
+    "artifacts": set(Artifacts.model_fields) - {"image_repository"},
+}
 _NONE: tuple[object, ...] = ((), [], {}, None, "")
 
 
