@@ -23,7 +23,8 @@ _READY = re.compile(r"(\S+): Machine booted and ready")
 def connect(lab: Lab, machine: str) -> ssh.SshHost:
     """A machine through the project's own SSH host."""
     if not lab.ssh_config.exists():
-        raise errors.Unreachable(f"the lab `{lab.name}` was never up", hint=f"vagrant/lab up --name {lab.name}")
+        hint = f"vagrant/lab up --name {lab.name}"
+        raise errors.Unreachable(f"the lab `{lab.name}` was never up", hint=hint)
     return ssh.SshHost.from_ssh_config(lab.ssh_config, machine)
 
 
