@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
 import time
@@ -11,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from kubeboot import errors
 from kubeboot.artifacts import replies
@@ -122,7 +122,7 @@ class Downloader:
                 idle = 0 if part.size > before else idle + 1
                 if not failure.again or idle >= self._patience.tries:
                     raise
-                self._patience.rest(failure, idle)
+                self._patience.rest(failure, max(0, idle - 1))
         raise Failure("hangs up again and again")
 
     def _once(self, url: str, wanted: Wanted, part: Part, opener: Open) -> None:
@@ -216,7 +216,6 @@ def nobody(name: str, refusals: Sequence[tuple[str, Failure]]) -> errors.Kubeboo
 
 
 def _shown(url: str) -> str:
-    """A URL without what a redirect's signature or a password would tell."""
-    with contextlib.suppress(ValueError):
-        return replies.origin(url) + "/" + url.split("?")[0].split("/", 3)[3]
-    return url
+    """A URL without what a signature or a password in it would tell."""
+    parts = urlsplit(url)
+    return f"{replies.origin(url)}{parts.path}"

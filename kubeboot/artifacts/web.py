@@ -21,7 +21,6 @@ from kubeboot.artifacts.trouble import Failure, refused
 if TYPE_CHECKING:
     import httpx2
 
-CHUNK = 1 << 18
 REDIRECTS = 6
 CONNECTIONS = 16
 _SAFE = ("GET", "HEAD")
@@ -144,7 +143,7 @@ def _context(authority: str | None) -> ssl.SSLContext:
 
 def _chunks(url: str, answer: httpx2.Response) -> Iterator[bytes]:
     with _told(url):
-        yield from answer.iter_raw(CHUNK)
+        yield from answer.iter_raw()  # as they come: what a larger chunk still waited for would be lost
 
 
 @contextlib.contextmanager

@@ -77,7 +77,7 @@ class Server:
         handler = type("Handler", (_Handler,), {"owner": self})
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.daemon_threads = True
-        self._tls = _context(certificate, clients)
+        self._tls = context(certificate, clients)
         self._http.socket = self._tls.wrap_socket(
             self._http.socket, server_side=True, do_handshake_on_connect=False
         )
@@ -158,7 +158,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Tests are quiet."""
 
 
-def _context(certificate: build.Pair, clients: bytes | None) -> ssl.SSLContext:
+def context(certificate: build.Pair, clients: bytes | None = None) -> ssl.SSLContext:
+    """A server's side of TLS; `clients` is the authority that client certificates must be of."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "server.pem"
