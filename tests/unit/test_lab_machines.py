@@ -195,8 +195,13 @@ def test_another_checkouts_lab_is_left_alone(tmp_path: Path) -> None:
     machine_state.save(lab("orphan", checkout=str(tmp_path / "gone")))
     assert machine_labs._load_own("mine") == lab("mine")
     assert machine_labs._load_own("orphan") is not None
-    with pytest.raises(errors.Occupied, match=re.escape(str(tmp_path))):
-        machine_labs._load_own("theirs")
+    for refused in (
+        lambda: machine_labs.down("theirs"),
+        lambda: machine_labs.up("theirs", 1, 0, "docker", None),
+    ):
+        with pytest.raises(errors.Occupied, match=re.escape(str(tmp_path))):
+            refused()
+    assert machine_state.names() == ["mine", "orphan", "theirs"]
 
 
 # ---- the Docker daemon

@@ -44,11 +44,11 @@ def up(name: str, control_planes: int, workers: int, provider: str, bundle: Path
     return lab
 
 
-def down(name: str) -> bool:
+def down(name: str, *, anybodys: bool = False) -> bool:
     """Remove a lab with everything that it has; False if there was nothing."""
     machine_state.check_name(name)
     with machine_state.locked(name, wait=True):
-        lab = machine_state.load(name)
+        lab = machine_state.load(name) if anybodys else _load_own(name)
         docker = machine_host.docker_answers()
         traces = machine_docker.labels() if docker else set()
         if lab is None and name not in traces and not machine_state.directory(name).exists():
@@ -94,12 +94,12 @@ def _refresh(lab: Lab, bundle: Path | None) -> None:
 
 
 def _load_own(name: str) -> Lab | None:
-    """The lab, unless another checkout's: that one's code would be replaced under its feet."""
+    """The lab, unless it is another checkout's: that would lose it, or get this one's code."""
     lab = machine_state.load(name)
     if lab is not None and lab.checkout != str(CHECKOUT) and Path(lab.checkout).is_dir():
         raise errors.Occupied(
             f"the lab `{name}` belongs to {lab.checkout}",
-            hint=f"choose another --name, or `vagrant/lab down --name {name}`",
+            hint=f"choose another --name, or remove it there: {lab.checkout}/vagrant/lab down --name {name}",
         )
     return lab
 

@@ -44,7 +44,7 @@ def script() -> str:
         '  [ -e "$tree" ] && set -- "$@" "$tree"',
         "done",
     ]
-    lines += ['tar -c --warning=no-file-changed -C "$work" . "$@" >&3 2>/dev/null', "true"]
+    lines += ['tar -ch --warning=no-file-changed -C "$work" . "$@" >&3 2>/dev/null', "true"]
     return "\n".join(lines)
 
 

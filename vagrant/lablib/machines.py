@@ -118,14 +118,14 @@ def logs(name: str, directory: Path | None) -> None:
 
 @click.command()
 @_NAME
-@click.option("--all", "everything", is_flag=True, help="Every lab of this computer.")
+@click.option("--all", "everything", is_flag=True, help="Every lab of this computer, other checkouts' too.")
 @click.option(
     "--docker", is_flag=True, help="Also end a Docker daemon that a lab started, if nobody uses it."
 )
 def down(name: str, everything: bool, docker: bool) -> None:
     """Remove a lab: machines, their disks, its network, its state."""
     for each in machine_labs.all_names() if everything else [name]:
-        if not machine_labs.down(each):
+        if not machine_labs.down(each, anybodys=everything):
             machine_host.say(f"there is no lab `{each}`")
     if docker:
         machine_host.stop_docker()
@@ -138,7 +138,7 @@ def list_labs() -> None:
     for name in machine_labs.all_names():
         lab = machine_state.load(name)
         if lab is None:
-            click.echo(f"{name}\tleft over: remove it with `lab down --name {name}`")
+            click.echo(f"{name}\tleft over: remove it with `vagrant/lab down --name {name}`")
             continue
         up = len(machine_docker.running(name)) if lab.provider == "docker" and answers else "?"
         click.echo(f"{name}\t{lab.provider}\t{lab.subnet}\t{up}/{len(lab.machines)} running\t{lab.checkout}")
