@@ -10,6 +10,7 @@ from typing import Protocol
 
 from kubeboot import errors
 from kubeboot.engine.events import Event, StepWaiting
+from kubeboot.engine.failpoints import UNWATCHED, Watch
 from kubeboot.engine.step import Blocked, Condition, Drift, Later, Ok, Step, Target
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
@@ -32,6 +33,7 @@ class Context:
     emit: Callable[[Event], None]
     stop: threading.Event
     timeout_scale: float = 1.0
+    watch: Watch = UNWATCHED
 
 
 def execute(step: Step, do: Target, journal: Intents, run: Context) -> Drift | None:
@@ -39,12 +41,14 @@ def execute(step: Step, do: Target, journal: Intents, run: Context) -> Drift | N
     found = step.check(do.see, run.vals)
     if isinstance(found, Drift):
         journal.intend(step.id, tuple(step.undo(do.see)))
-        _apply(step, do, run)
+        run.watch.reached(step.id, "journal")
+        _apply(step, run.watch.target(step.id, do), run)
     elif not isinstance(found, Ok):
         raise _refusal(step, found)
     elif claimed := tuple(step.claim(do.see)):
         journal.intend(step.id, claimed)
     if step.settle is not None:
+        run.watch.reached(step.id, "settle")
         settle(step, step.settle, do, run)
     if isinstance(found, Drift):
         _confirm(step, do, run)

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from kubeboot import errors
 from kubeboot.engine.events import Event, RunFinished, RunStarted, State, StepFinished, StepStarted
 from kubeboot.engine.execute import Context, Intents, execute
+from kubeboot.engine.failpoints import UNWATCHED, Watch
 from kubeboot.engine.plan import Node, Plan, edges, node, remaining, requirements
 from kubeboot.engine.step import CLUSTER, Drift, Slot, Step, Target
 from kubeboot.engine.values import Values
@@ -68,13 +69,14 @@ def run(
     stop: threading.Event | None = None,
     values: Values | None = None,
     timeout_scale: float = 1.0,
+    watch: Watch = UNWATCHED,
 ) -> Outcome:
     """Run every step of the plan; `sites` has each host by name, and `@cluster`.
 
     A failed step takes its followers with it and nothing else. An error that is not a KubebootError is a
     bug and is raised once the steps that run have ended.
     """
-    context = Context(values or Values(), emit, stop or threading.Event(), timeout_scale)
+    context = Context(values or Values(), emit, stop or threading.Event(), timeout_scale, watch)
     emit(RunStarted(plan.command, plan.title, len(plan.steps), tuple(h for h in sites if h != CLUSTER)))
     return _Run(plan, sites, context).go()
 

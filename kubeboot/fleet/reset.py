@@ -26,7 +26,8 @@ class Done:
 def reset(emit: Emit, *, dry: bool = False, timeout_scale: float = 1.0) -> Done:
     """Take kubeboot off this machine; twice is as good as once."""
     see = LocalView()
-    plan = planning.plan(see.name, journal.undo_list(see))
+    touched = any(see.stat(path) for path in (journal.HOME, journal.LOCK))
+    plan = planning.plan(see.name, journal.undo_list(see), touched)
     if dry:
         dry_run(plan, see.name, see, NoApi(), emit)
         return Done(0, 0, 0.0)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from kubeboot.engine import failpoints, journal
 from kubeboot.engine import inspect as looking
-from kubeboot.engine import journal
 from kubeboot.engine.events import Event, Notice
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Outcome, Site, run
@@ -44,11 +44,14 @@ def attempt(
     """Run the plan here and tell how it went, failures included. Raises Occupied."""
     if not plan.steps:
         return run(plan, {}, emit)
+    watch = failpoints.watch(os.environ, {step.id for step in plan.steps})
     with host.lock(journal.LOCK, holder(plan.command)), _stoppable(emit) as stop:
         book = journal.Journal(host)
         book.begin(plan.command)
         site = Site(Target(host, api), book)
-        return run(plan, {name: site, CLUSTER: site}, emit, stop=stop, timeout_scale=timeout_scale)
+        return run(
+            plan, {name: site, CLUSTER: site}, emit, stop=stop, timeout_scale=timeout_scale, watch=watch
+        )
 
 
 def holder(command: str) -> str:

@@ -8,6 +8,7 @@ question raises CommandFailed; a machine that does not answer raises errors.Unre
 from __future__ import annotations
 
 import dataclasses
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -21,6 +22,20 @@ class CommandFailed(errors.KubebootError):
     """A command on a machine ended with an exit status that its caller cannot use."""
 
     reason = "KB_COMMAND"
+
+
+_TEMPORARY = re.compile(r"\.(.+)\.kubeboot-\w{8}")
+
+
+def temporary(name: str, random: str) -> str:
+    """What a file is called before it is renamed: hidden, so that the kubelet takes it for no manifest."""
+    return f".{name}.kubeboot-{random}"
+
+
+def temporary_of(name: str) -> str | None:
+    """The file whose write was killed before its rename, if that is what `name` is left from."""
+    found = _TEMPORARY.fullmatch(name)
+    return found[1] if found else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +162,7 @@ class HostTarget(HostView, Protocol):
     """Adds the writes. Each is atomic, and safe to repeat: "ensure", never "toggle".
 
     Missing directories above a path are made, 0755. A link at the path itself is replaced, not followed.
+    A write that is killed leaves a `temporary` file at most, which the next run sweeps.
     An owner is `user:group` in names or numbers. Removing what is not there is no error.
     """
 

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from kubeboot.host.api import CommandFailed, Stat
+from kubeboot.host.api import CommandFailed, Stat, temporary
 
 _CHUNK = 1 << 20
 _ABSENT = (FileNotFoundError, NotADirectoryError)
@@ -227,9 +227,8 @@ def _beside(path: str) -> Iterator[tuple[str, int]]:
 
 
 def _temporary(path: str) -> str:
-    """Hidden, so that the kubelet does not take it for a manifest."""
     folder, name = os.path.split(path)
-    return os.path.join(folder, f".{name}.kubeboot-{secrets.token_hex(4)}")
+    return os.path.join(folder, temporary(name, secrets.token_hex(4)))
 
 
 def _rename(temporary: str, path: str) -> None:

@@ -8,15 +8,16 @@ from kubeboot.engine.undo import Undo
 from kubeboot.steps import sweep, undoing
 
 
-def plan(host: str, undo_list: tuple[tuple[str, Undo], ...]) -> Plan:
+def plan(host: str, undo_list: tuple[tuple[str, Undo], ...], touched: bool = False) -> Plan:
     """Stop and sweep what runs, take back every journalled change, newest first, then forget the journal.
 
     On a machine that kubeboot never touched nothing is swept: what runs there is somebody else's.
+    `touched`: a reset was killed while it forgot, and what is left is kubeboot's own.
     """
-    if not undo_list:
+    if not undo_list and not touched:
         return Plan("reset", f"{host}: take kubeboot off this machine", (), {host: "worker"})
-    swept = sweep.steps(host)
-    undone = undoing.steps(host, undo_list, frozenset({swept[-1].id}))
+    swept = sweep.steps(host) if undo_list else ()
+    undone = undoing.steps(host, undo_list, frozenset({step.id for step in swept[-1:]}))
     home = sweep.Gone(
         id="reset/journal",
         title="Forget the journal",
