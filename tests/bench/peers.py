@@ -1,0 +1,213 @@
+"""Those who are measured: kubeboot, kubeadm as its documentation says, and kubeadm by one who knows it well."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kubeboot import render
+from kubeboot.artifacts.api import Catalog
+from kubeboot.artifacts.bundle import Bundle
+from tests.bench import machines, observe
+from tests.bench.machines import HERE, Machine
+
+WITHIN = 240.0
+KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+INIT = "kubeadm init --config /etc/bench/kubeadm.yaml --ignore-preflight-errors=all"
+APPLY = f"{KUBECTL} apply -f /etc/bench/kube-proxy.yaml -f /etc/bench/flannel.yaml"
+DOCUMENTED = f"set -e; {INIT}; {APPLY}"
+TUNED = f"""
+(until curl --silent --insecure --fail --max-time 1 https://127.0.0.1:6443/readyz >/dev/null; do sleep 0.1; done
+ until {APPLY}; do sleep 0.2; done) &
+{INIT} && wait
+"""
+UNPACK = """set -e
+tar -xf /etc/bench/peer.tar -C /
+systemctl daemon-reload
+printf 'overlay\\nbr_netfilter\\n' >/etc/modules-load.d/k8s.conf
+modprobe overlay; modprobe br_netfilter
+sysctl -q -w net.ipv4.ip_forward=1
+systemctl enable --quiet --now containerd.service
+for image in /opt/images/*.tar; do ctr --namespace k8s.io images import "$image" >/dev/null; done
+"""
+
+
+@dataclasses.dataclass
+class Sample:
+    """One measured run; `seconds` is to the answer, `parts` what else is known of it."""
+
+    peer: str
+    seconds: float
+    command: float
+    load: float
+    restarts: int = 0
+    parts: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def place_kubeadm(machine: Machine, catalog: Catalog, *, tuned: bool, address: str = "") -> None:
+    """kubeadm, its kubelet's unit and what is applied with kubectl."""
+    server = address or machine.address
+    subprocess.run(
+        (
+            "docker",
+            "cp",
+            "-q",
+            str(machines.cached("kubeadm")),
+            f"{machine.container}:/usr/local/bin/kubeadm",
+        ),
+        check=True,
+    )
+    values = {
+        "ADDRESS": machine.address,
+        "KUBERNETES": catalog.kubernetes_version,
+        "KEYS": "ECDSA-P256" if tuned else "RSA-2048",
+        "ETCD": catalog.image("etcd").name.rpartition(":")[2],
+        "COREDNS": catalog.image("coredns").name.rpartition(":")[2],
+        "FLANNEL": catalog.image("flannel").name,
+    }
+    drop_in = "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
+    machine.write("/etc/systemd/system/kubelet.service", (HERE / "peer/kubelet.service").read_bytes())
+    machine.write(drop_in, (HERE / "peer/10-kubeadm.conf").read_bytes())
+    machine.write("/etc/bench-resolv.conf", f"nameserver {machine.address}\n".encode())
+    for name in ("kubeadm.yaml", "flannel.yaml"):
+        text = (HERE / "peer" / name).read_text()
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", value)
+        machine.write(f"/etc/bench/{name}", text.encode())
+    machine.write("/etc/bench/kube-proxy.yaml", kube_proxy(catalog, server).encode())
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "enable", "-q", "kubelet.service")
+
+
+def kube_proxy(catalog: Catalog, server: str) -> str:
+    """kubeboot's own unprivileged kube-proxy, by the API server's address instead of a load balancer."""
+    values = {"api_port": 6443, "pod_subnet": "10.244.0.0/16", "ipv6": False}
+    files = tuple(
+        (name, render.template(f"kube-proxy/{name}.j2", **values).replace("127.0.0.1:6443", f"{server}:6443"))
+        for name in ("config.conf", "kubeconfig.conf")
+    )
+    image = catalog.image("kube-proxy").name
+    return render.template("kube-proxy/objects.yaml.j2", image=image, files=files, inputs="")
+
+
+def _sample(peer: str, machine: Machine, act: Callable[[], dict[str, Any]]) -> Sample:
+    load, began = machines.load(), time.monotonic()
+    watch = observe.Watch(machine, machine, "probe", observe.ASK)
+    ended: list[float] = []
+    parts: dict[str, Any] = {}
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            parts.update(act())
+        except BaseException as error:
+            errors.append(error)
+        ended.append(time.monotonic())
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        seen = watch.answered(WITHIN)
+    finally:
+        if errors:
+            raise errors[0]
+    thread.join(WITHIN)
+    if errors:
+        raise errors[0]
+    return Sample(peer, seen - began, ended[0] - began, load, observe.restarts(machine), parts)
+
+
+def kubeboot(machine: Machine) -> Sample:
+    """`kubeboot init`, with the times of its steps."""
+
+    def act() -> dict[str, Any]:
+        return steps(machine.run("kubeboot", "init", "-o", "json"))
+
+    return _sample("kubeboot", machine, act)
+
+
+def steps(output: str) -> dict[str, Any]:
+    """When each step of a run ended and how long it took, from its events."""
+    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    done = [e for e in events if e["kind"] == "StepEvent" and "at" in e]
+    return {
+        "steps": {e["step"]: {"at": e["at"], "seconds": e["seconds"], "state": e["state"]} for e in done},
+        "run": next((e["seconds"] for e in events if e["kind"] == "RunFinished"), None),
+    }
+
+
+def documented(machine: Machine) -> Sample:
+    """kubeadm init; then kubectl apply; then waiting."""
+    return _sample("kubeadm", machine, lambda: {"said": machine.run("sh", "-c", DOCUMENTED)[-200:]})
+
+
+def tuned(machine: Machine) -> Sample:
+    """The same with ECDSA keys, and everything applied the moment readyz answers."""
+    return _sample("kubeadm-tuned", machine, lambda: {"said": machine.run("sh", "-c", TUNED)[-200:]})
+
+
+def scripted(machine: Machine) -> Sample:
+    """From an empty machine: unpack, ctr import, kubeadm, kubectl apply."""
+    script = f"{UNPACK}{INIT}\n{APPLY}\n"
+    return _sample("scripted", machine, lambda: {"said": machine.run("sh", "-c", script)[-200:]})
+
+
+def empty(machine: Machine) -> Sample:
+    """`kubeboot init` on an empty machine, from the bundle."""
+    return dataclasses.replace(kubeboot(machine), peer="kubeboot-empty")
+
+
+def join(peer: str, control_plane: Machine, worker: Machine) -> Sample:
+    """A worker joins: until a pod that waited for it runs there."""
+    load = machines.load()
+    command = {
+        "kubeboot": ("kubeboot", "token", "create", "--print-join-command"),
+        "kubeadm": ("kubeadm", "token", "create", "--print-join-command",
+                    "--kubeconfig", "/etc/kubernetes/admin.conf"),
+    }[peer]  # fmt: skip
+    argv = control_plane.run(*command).split()
+    if peer == "kubeadm":
+        text = JOIN.format(**_join(argv), node=worker.address)
+        worker.write("/etc/bench/join.yaml", text.encode())
+        argv = ["kubeadm", "join", "--config", "/etc/bench/join.yaml", "--ignore-preflight-errors=all"]
+    else:
+        argv += ["-o", "json"]
+    watch = observe.Watch(control_plane, worker, "joined", observe.RUNS)
+    time.sleep(1.0)  # until the pod is there and waits
+    began = time.monotonic()
+    out = worker.run(*argv)
+    ended = time.monotonic()
+    seen = watch.answered(WITHIN)
+    parts = steps(out) if peer == "kubeboot" else {}
+    return Sample(f"{peer}-join", seen - began, ended - began, load, observe.restarts(control_plane), parts)
+
+
+JOIN = """apiVersion: kubeadm.k8s.io/v1beta4
+kind: JoinConfiguration
+discovery:
+  bootstrapToken: {{apiServerEndpoint: "{endpoint}", token: "{token}", caCertHashes: ["{pin}"]}}
+nodeRegistration:
+  kubeletExtraArgs:
+    - {{name: node-ip, value: "{node}"}}
+"""
+
+
+def _join(argv: list[str]) -> Mapping[str, str]:
+    after = {flag: value for flag, value in zip(argv, argv[1:], strict=False)}
+    return {
+        "endpoint": argv[2],
+        "token": after["--token"],
+        "pin": after["--discovery-token-ca-cert-hash"],
+    }
+
+
+def bundle(path: str) -> Bundle:
+    """The bundle that the machines were given."""
+    from pathlib import Path
+
+    return Bundle(Path(path))
