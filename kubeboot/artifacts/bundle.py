@@ -63,6 +63,20 @@ class Bundle:
             sized = [(digest, self._member(oci.blob_name(digest))[1]) for digest in needed]
             yield from oci.layout(entry, sized, functools.partial(self._blob, file))
 
+    def manifests(self) -> tuple[oci.Descriptor, ...]:
+        """Every image's, and the one that lists the binaries."""
+        return self._entries
+
+    def parts(self, entry: oci.Descriptor) -> tuple[oci.Descriptor, ...]:
+        """Config and layers of a manifest."""
+        with self._open() as file:
+            return self._contents(file, entry)
+
+    def blob(self, digest: str) -> Iterator[bytes]:
+        """The bytes of one blob."""
+        with self._open() as file:
+            yield from self._blob(file, digest)
+
     def identity(self) -> str:
         """Path, size and time of the file."""
         try:

@@ -203,7 +203,9 @@ def _plausible(reply: Reply, wanted: Wanted, part: Part) -> None:
         raise Failure(f"offers {part.size + reply.length} bytes for a file of {wanted.size}")
 
 
-def nobody(name: str, refusals: Sequence[tuple[str, Failure]]) -> errors.KubebootError:
+def nobody(
+    name: str, refusals: Sequence[tuple[str, Failure]], done: str = "downloaded"
+) -> errors.KubebootError:
     """What became of everybody who was asked for something."""
     lines = [f"{_shown(url)} {failure.why}" for url, failure in refusals]
     hint = "check the network, the proxy in the environment, and artifacts.mirrors in the configuration"
@@ -212,7 +214,7 @@ def nobody(name: str, refusals: Sequence[tuple[str, Failure]]) -> errors.Kubeboo
     if any("other bytes" in failure.why for _, failure in refusals):
         hint = "compare the sum with upstream's; a mirror that changes files is not to be used"
         return refused(f"{name} is not what it must be: {'; '.join(lines)}", hint)
-    return unreachable(f"{name} cannot be downloaded: {'; '.join(lines)}", hint)
+    return unreachable(f"{name} cannot be {done}: {'; '.join(lines)}", hint)
 
 
 def _shown(url: str) -> str:

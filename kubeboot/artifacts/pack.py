@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from kubeboot import errors
-from kubeboot.artifacts import bundle, oci
+from kubeboot.artifacts import api, bundle, oci
+from kubeboot.artifacts.stock import Stock
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,34 @@ class Contents:
     arch: str
     images: tuple[Image, ...]
     binaries: tuple[Binary, ...]
+
+
+@contextlib.contextmanager
+def contents(stock: Stock) -> Iterator[Contents]:
+    """What a verified stock has, to be packed while the context lasts."""
+    catalog = stock.catalog()
+    with tempfile.TemporaryDirectory(prefix="kubeboot-") as directory:
+        binaries = tuple(_unpacked(stock, each, Path(directory)) for each in catalog.binaries)
+        images = tuple(_taken(stock, each) for each in catalog.images)
+        yield Contents(catalog.kubernetes_version, catalog.arch, images, binaries)
+
+
+def _unpacked(stock: Stock, binary: api.Binary, directory: Path) -> Binary:
+    path = directory / binary.name
+    with path.open("wb") as file:
+        for chunk in stock.binary(binary):
+            file.write(chunk)
+    return Binary(binary.name, binary.version, binary.path, Blob.of(path))
+
+
+def _taken(stock: Stock, image: api.Image) -> Image:
+    manifest = stock.manifest(image.name)
+    config, *layers = (
+        Blob(each.digest, each.size, stock.depot.blob(image.name, each))
+        for each in (manifest.config, *manifest.layers)
+    )
+    data = Blob.of(manifest.data)
+    return Image(image.component, image.name, config, tuple(layers), data, manifest.media_type)
 
 
 def write(path: Path, contents: Contents) -> str:

@@ -124,6 +124,16 @@ class Registries:
                 return self._by_digest(base, _platform(_object(data), arch))
             return parse_manifest(data, kind)
 
+    def listed(self, base: str, tag: str) -> Mapping[str, Any]:
+        """What a tag of a repository names, as it is; empty when there is no such tag."""
+        with self.open(f"{base}/manifests/{tag}", {"Accept": ACCEPT}) as reply:
+            if reply.status == 404:
+                return {}
+            if failure := replies.problem(reply):
+                raise failure
+            with _damaged():
+                return _object(reply.read(LARGEST))
+
     def _by_digest(self, base: str, digest: str) -> Manifest:
         data, kind = self._document(base, digest)
         with _damaged():

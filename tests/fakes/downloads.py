@@ -55,6 +55,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     site: Site
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     timeout = 5
 
     def do_GET(self) -> None:

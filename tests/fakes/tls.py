@@ -119,6 +119,7 @@ def serving(
 class _Handler(http.server.BaseHTTPRequestHandler):
     owner: Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     timeout = 5
 
     def handle(self) -> None:
