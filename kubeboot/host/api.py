@@ -130,6 +130,16 @@ class Process:
     cmdline: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """A file system's size and room in bytes, and in inodes (0: it does not count them)."""
+
+    size: int
+    free: int
+    inodes: int = 0
+    free_inodes: int = 0
+
+
 class HostView(Protocol):
     """Read-only: everything a check, a dry run or a diagnosis may do to a machine."""
 
@@ -153,6 +163,24 @@ class HostView(Protocol):
     def journal_tail(self, unit: str, lines: int = 20) -> str: ...
     def route_source(self, address: str) -> str | None: ...
     def free_bytes(self, path: str) -> int: ...
+    def space(self, path: str) -> Space: ...
+    def active_units(self) -> frozenset[str]: ...
+    def versions(self) -> Mapping[str, str]:
+        """Of those of containerd, runc and iptables that are installed."""
+        ...
+
+    def runtime_config(self) -> str:
+        """containerd's effective configuration, TOML; empty where there is no containerd."""
+        ...
+
+    def nft_chains(self) -> tuple[tuple[str, str, str], ...]: ...
+    def sync_seconds(self, path: str) -> float | None:
+        """The mean time of a small synced write where `path` is or will be, by a file that has no name.
+
+        None where it cannot be measured so. Bounded: about half a second.
+        """
+        ...
+
     def dial(self, address: str, port: int, timeout: float = 5.0) -> socket.socket:
         """A TCP connection made from the machine; OSError as from socket.create_connection."""
         ...

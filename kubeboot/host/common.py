@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from kubeboot.host import commands
-from kubeboot.host.api import Container, Image, Link
+from kubeboot.host import commands, health
+from kubeboot.host.api import Container, Image, Link, Space
 from kubeboot.host.facts import Facts
 from kubeboot.host.runner import Ask, Runner, Tell
 
@@ -55,6 +55,30 @@ class CommandView:
     def route_source(self, address: str) -> str | None:
         """The source address towards `address`; None where there is no route."""
         return self._ask(commands.route_source(address))
+
+    def space(self, path: str) -> Space:
+        """The file system that `path` is or will be on."""
+        return self._ask(health.space(path))
+
+    def active_units(self) -> frozenset[str]:
+        """The units that run."""
+        return self._ask(health.active_units())
+
+    def versions(self) -> Mapping[str, str]:
+        """Of the tools that a node may have already."""
+        return self._ask(health.versions())
+
+    def runtime_config(self) -> str:
+        """containerd's effective configuration."""
+        return self._ask(health.runtime_config())
+
+    def nft_chains(self) -> tuple[tuple[str, str, str], ...]:
+        """nftables' chains as (family, table, name)."""
+        return self._ask(health.nft_chains())
+
+    def sync_seconds(self, path: str) -> float | None:
+        """The mean time of a small synced write."""
+        return self._ask(health.sync_seconds(path))
 
     def module(self, name: str) -> bool:
         """Whether the kernel has the module, loaded or built in."""

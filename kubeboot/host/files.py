@@ -75,11 +75,16 @@ def listdir(path: str) -> tuple[str, ...]:
         return ()
 
 
-def free_bytes(path: str) -> int:
-    """Room for an ordinary user on the file system of the nearest directory that exists."""
+def nearest(path: str) -> str:
+    """The path, or the first directory above it that exists."""
     while not os.path.exists(path):
         path = os.path.dirname(path)
-    found = os.statvfs(path)
+    return path
+
+
+def free_bytes(path: str) -> int:
+    """Room for an ordinary user on the file system of the nearest directory that exists."""
+    found = os.statvfs(nearest(path))
     return found.f_bavail * found.f_frsize
 
 

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kubeboot.host import commands, files, locks, parse, proc
+from kubeboot.host import commands, files, health, locks, parse, proc
 from kubeboot.host.api import CommandFailed, Listener, Mount, Process, Stat, Unit
 from kubeboot.host.common import CommandTarget, CommandView
 from kubeboot.host.process import run
@@ -82,6 +82,10 @@ class LocalView(CommandView):
         """What a user may still write where `path` is or will be."""
         with files.naming(path):
             return files.free_bytes(path)
+
+    def sync_seconds(self, path: str) -> float | None:
+        """The mean time of a small synced write, where the file system has files without names."""
+        return health.sync_here(path)
 
     def dial(self, address: str, port: int, timeout: float = 5.0) -> socket.socket:
         """A TCP connection; OSError where there is none."""

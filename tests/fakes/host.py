@@ -27,6 +27,7 @@ from kubeboot.host.api import (
     Listener,
     Mount,
     Process,
+    Space,
     Stat,
     Unit,
 )
@@ -147,6 +148,12 @@ class FakeHost:
         self.journals: dict[str, list[str]] = {}
         self.routes: dict[str, str] = {}
         self.free = 100 << 30
+        self.size = 200 << 30
+        self.free_inodes = 1_000_000
+        self.tool_versions: dict[str, str] = {}
+        self.containerd_config = ""
+        self.chains: list[tuple[str, str, str]] = []
+        self.sync: float | None = 0.001
         self.dialers: dict[tuple[str, int], Callable[[], socket.socket]] = {}
         self.locks: dict[str, str] = {}
         self.on_start: dict[str, Callable[[FakeHost], None]] = {}
@@ -316,6 +323,30 @@ class FakeHost:
     def free_bytes(self, path: str) -> int:
         self._reach()
         return self.free
+
+    def space(self, path: str) -> Space:
+        self._reach()
+        return Space(self.size, self.free, 1_000_000, self.free_inodes)
+
+    def active_units(self) -> frozenset[str]:
+        self._reach()
+        return frozenset(u.name for u in self.systemd.units.values() if u.active in ("active", "activating"))
+
+    def versions(self) -> dict[str, str]:
+        self._reach()
+        return dict(self.tool_versions)
+
+    def runtime_config(self) -> str:
+        self._reach()
+        return self.containerd_config
+
+    def nft_chains(self) -> tuple[tuple[str, str, str], ...]:
+        self._reach()
+        return tuple(self.chains)
+
+    def sync_seconds(self, path: str) -> float | None:
+        self._reach()
+        return self.sync
 
     def dial(self, address: str, port: int, timeout: float = 5.0) -> socket.socket:
         self._reach()
