@@ -32,6 +32,9 @@ class Directory:
         self.root = root
         self._others = others
 
+    def close(self) -> None:
+        """Nothing stays open."""
+
     def label(self) -> str:
         return f"directory {self.root.absolute()}"
 

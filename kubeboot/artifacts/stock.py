@@ -41,6 +41,10 @@ class Depot(Protocol):
         """Have everything, and check it."""
         ...
 
+    def close(self) -> None:
+        """Whatever is open."""
+        ...
+
 
 class Stock:
     """What a depot has of one release. Sums that are not known are empty: they match nothing."""
@@ -48,6 +52,12 @@ class Stock:
     def __init__(self, release: Release, depot: Depot) -> None:
         self.release = release
         self.depot = depot
+
+    def __enter__(self) -> Stock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.depot.close()
 
     @functools.cached_property
     def known(self) -> Known:

@@ -54,6 +54,9 @@ class Upstream:
             ways.cache, lambda url, headers: ways.web.open(url, headers), ways.watch, ways.patience
         )
 
+    def close(self) -> None:
+        self._ways.web.close()
+
     def label(self) -> str:
         return f"upstream, kept in {self._ways.cache.root}"
 

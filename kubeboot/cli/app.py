@@ -23,6 +23,8 @@ COMMANDS = {
     "token": (f"{_HERE}.token:token", "create, list and delete the tokens that machines join with"),
     "kubeconfig": (f"{_HERE}.kubeconfig:kubeconfig", "print the administrator's kubeconfig"),
     "config": (f"{_HERE}.config:config", "print, validate and describe the configuration"),
+    "artifacts": (f"{_HERE}.artifacts:artifacts", "list, lock and download what a cluster is made of"),
+    "bundle": (f"{_HERE}.bundle:bundle", "make, check and push bundles for offline sites"),
     "completion": (f"{_HERE}.completion:completion", "print a completion script for your shell"),
     "version": (f"{_HERE}.version:version", "print the version"),
 }

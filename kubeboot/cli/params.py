@@ -26,9 +26,12 @@ SPEC_FLAGS: dict[str, tuple[str | int, ...]] = {
     "apiserver_bind_port": ("apiServer", "bindPort"),
     "apiserver_cert_extra_sans": ("apiServer", "certSANs"),
     "bundle": ("artifacts", "bundle"),
+    "cache_dir": ("artifacts", "cacheDir"),
     "control_plane_endpoint": ("controlPlaneEndpoint",),
     "image_repository": ("artifacts", "imageRepository"),
     "kubernetes_version": ("kubernetesVersion",),
+    "lock": ("artifacts", "lockFile"),
+    "locked": ("artifacts", "locked"),
     "node_name": ("node", "name"),
     "pod_network_cidr": ("networking", "podSubnet"),
     "service_cidr": ("networking", "serviceSubnet"),
@@ -36,6 +39,9 @@ SPEC_FLAGS: dict[str, tuple[str | int, ...]] = {
     "single": ("single",),
 }
 """Where each flag's value goes in the description of the cluster."""
+
+PATHS = (("artifacts", "bundle"), ("artifacts", "cacheDir"), ("artifacts", "lockFile"))
+"""What is meant from where the command is run, and kept as an absolute path."""
 
 MAX_TOKEN_BYTES = 4096
 
@@ -173,7 +179,7 @@ def _setting(path: tuple[str | int, ...], value: object, said: str) -> Setting:
     from kubeboot.config.layers import Setting
     from kubeboot.config.problems import Origin
 
-    if path == ("artifacts", "bundle"):
+    if path in PATHS:
         value = str(Path(str(value)).absolute())
     return Setting(path, value, Origin(said, field=said, command_line=True))
 

@@ -1,0 +1,136 @@
+"""What the commands about artifacts share: options, progress, tables."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeboot.cli import runtime, screens
+
+if TYPE_CHECKING:
+    from kubeboot.artifacts.api import Catalog
+    from kubeboot.artifacts.download import Watch
+
+ARCHITECTURES = ("amd64", "arm64")
+EVERY = 5.0
+"""Seconds between two lines about a download."""
+_MIB = 1 << 20
+
+version_option = click.option(
+    "--kubernetes-version", metavar="VERSION", help="which Kubernetes; default v1.37.1"
+)
+arch_option = click.option(
+    "--arch", type=click.Choice(ARCHITECTURES), help="for which machines; default: for such as this one"
+)
+archs_option = click.option(
+    "--arch",
+    type=click.Choice(ARCHITECTURES),
+    multiple=True,
+    help="for which machines; repeatable; default: for such as this one",
+)
+lock_option = click.option(
+    "--lock", metavar="FILE", help="your own lock; default /etc/kubeboot/lock.yaml, or in ~/.config/kubeboot"
+)
+locked_option = click.option("--locked", is_flag=True, help="believe nothing that is in no lock")
+cache_option = click.option(
+    "--cache-dir", metavar="DIR", help="where downloads are kept; default /var/cache/kubeboot, or in ~/.cache"
+)
+repository_option = click.option(
+    "--image-repository", metavar="PREFIX", help="where images come from; default registry.k8s.io"
+)
+
+
+def watch(now: runtime.Runtime) -> Watch:
+    """Tell a person what is found out, and now and then how far the downloads are."""
+    from kubeboot.artifacts.download import Watch
+
+    return Watch(said=now.say, moved=Meter(now).moved)
+
+
+class Meter:
+    """One line every few seconds about all downloads together."""
+
+    def __init__(self, now: runtime.Runtime) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._done: dict[str, int] = {}
+        self._total: dict[str, int] = {}
+        self._told = time.monotonic()
+
+    def moved(self, name: str, done: int, total: int) -> None:
+        """For Watch; from any thread."""
+        with self._lock:
+            self._done[name], self._total[name] = done, total
+            if time.monotonic() - self._told >= EVERY:
+                self._told = time.monotonic()
+                self._now.say(self._line())
+
+    def _line(self) -> str:
+        under_way = [name for name, total in self._total.items() if self._done[name] < total or not total]
+        whole = sum(self._total[name] for name in under_way)
+        there = sum(self._done[name] for name in under_way)
+        of = f" of {whole // _MIB}" if whole else ""
+        first = f", {under_way[0]}" if under_way else ""
+        return f"downloading: {there // _MIB}{of} MiB{first}"
+
+
+def arch(given: str | None) -> str:
+    """The architecture that is meant."""
+    from kubeboot.artifacts import verbs
+
+    return given or verbs.this_arch()
+
+
+def archs(given: tuple[str, ...]) -> tuple[str, ...]:
+    """The architectures that are meant, each once."""
+    return tuple(dict.fromkeys(given)) or (arch(None),)
+
+
+def table(catalog: Catalog, places: Mapping[str, str]) -> str:
+    """A catalog for people."""
+    rows = [
+        (each.name, each.version, _sum(each.sha256), places.get(each.name, "")) for each in catalog.binaries
+    ]
+    rows += [
+        (each.component, each.name.rpartition(":")[2], _sum(each.digest), each.name)
+        for each in catalog.images
+    ]
+    return screens.table(("NAME", "VERSION", "SHA256", "FROM"), rows)
+
+
+def _sum(text: str) -> str:
+    return text.removeprefix("sha256:")[:16] or "not known yet"
+
+
+def data(catalog: Catalog, places: Mapping[str, str]) -> dict[str, Any]:
+    """A catalog for machines; what is not known is null."""
+    binaries = [
+        {
+            "name": each.name,
+            "version": each.version,
+            "sha256": each.sha256 or None,
+            "size": each.size or None,
+            "path": each.path,
+            "from": places.get(each.name),
+        }
+        for each in catalog.binaries
+    ]
+    images = [
+        {
+            "component": each.component,
+            "name": each.name,
+            "digest": each.digest or None,
+            "size": each.size or None,
+        }
+        for each in catalog.images
+    ]
+    return {
+        "kubernetesVersion": catalog.kubernetes_version,
+        "arch": catalog.arch,
+        "binaries": binaries,
+        "images": images,
+    }
