@@ -12,11 +12,11 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from kubeboot.config import document, kubeadm, layers, versions
+from kubeboot.config import document, kubeadm, layers, named_files, rules, versions
 from kubeboot.config.describe import KIND
 from kubeboot.config.document import Document
 from kubeboot.config.layers import Layer, Setting
-from kubeboot.config.problems import InvalidConfig, Origin, Problem, meant
+from kubeboot.config.problems import InvalidConfig, Origin, Problem, located, meant
 from kubeboot.config.run import RunSettings
 from kubeboot.config.spec import API_VERSION, ClusterSpec
 from kubeboot.config.validate import show, validate
@@ -55,10 +55,12 @@ def load(
     default: pathlib.Path | None = None,
     stdin: BinaryIO | None = None,
     unwanted: frozenset[str] = frozenset(),
+    read_files: bool = True,
 ) -> Loaded:
     """Load, merge and validate; InvalidConfig names every problem. `default` need not exist.
 
     `unwanted` are kinds of kubeadm's that are for other commands than the present one: warned of, not read.
+    `read_files`: the files that the description names are read into it.
     """
     base = _files([str(default)], None, unwanted) if default is not None and default.exists() else _Read()
     given = _files(sources, stdin, unwanted)
@@ -66,10 +68,16 @@ def load(
     merged = functools.reduce(layers.over, stack)
     spec, problems = validate(_canonical(merged.data), merged.origins)
     problems = [*base.problems, *given.problems, *problems]
+    warnings = [*base.warnings, *given.warnings]
+    if spec is not None and read_files and not problems:
+        spec, more, notes = named_files.read(spec)
+        problems = located(
+            [*more, *map(named_files.moved, rules.check(spec) if not more else ())], merged.origins
+        )
+        warnings += notes
     if problems or spec is None:
         raise InvalidConfig(problems)
-    run = given.run.over(base.run)
-    return Loaded(spec, run, (*base.warnings, *given.warnings), (*base.sources, *given.sources))
+    return Loaded(spec, given.run.over(base.run), tuple(warnings), (*base.sources, *given.sources))
 
 
 def _canonical(data: Any) -> dict[str, Any]:  # noqa: ANN401 - not validated yet

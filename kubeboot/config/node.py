@@ -24,3 +24,6 @@ class NodeSettings:
     labels: tuple[tuple[str, str], ...] = ()
     taints: tuple[tuple[str, str, str], ...] = ()
     """(key, value, effect)."""
+    kubelet_arguments: tuple[tuple[str, str], ...] = ()
+    proxy_variables: tuple[tuple[str, str], ...] = ()
+    """containerd's environment."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from kubeboot.config import names, versions
 from kubeboot.config.problems import Path, Problem
 from kubeboot.config.rules_artifacts import ARTIFACT_RULES
+from kubeboot.config.rules_components import COMPONENT_RULES
+from kubeboot.config.rules_extras import EXTRA_RULES
 from kubeboot.config.rules_node import NODE_RULES
 from kubeboot.config.rules_parts import PART_RULES
 from kubeboot.config.spec import ClusterSpec
@@ -38,7 +40,11 @@ _SERVICE: Path = ("networking", "serviceSubnet")
 
 def check(spec: ClusterSpec) -> list[Problem]:
     """Everything that is wrong with a spec whose fields have the right types."""
-    return [problem for rule in (*RULES, *PART_RULES, *ARTIFACT_RULES, *NODE_RULES) for problem in rule(spec)]
+    return [problem for rule in _all() for problem in rule(spec)]
+
+
+def _all() -> tuple[Rule, ...]:
+    return (*RULES, *PART_RULES, *ARTIFACT_RULES, *NODE_RULES, *COMPONENT_RULES, *EXTRA_RULES)
 
 
 def _cluster_name(spec: ClusterSpec) -> Iterator[Problem]:

@@ -5,9 +5,9 @@ Field names follow kubeadm's v1beta4 where they mean the same. Unknown fields ar
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 API_VERSION = "kubeboot.io/v1alpha1"
@@ -20,6 +20,18 @@ class Model(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True
     )
+
+
+def listed(value: Any) -> Any:  # noqa: ANN401 - a mapping that is another program's
+    """Tuples as lists, as JSON has them."""
+    if isinstance(value, dict):
+        return {key: listed(inner) for key, inner in value.items()}
+    return [listed(inner) for inner in value] if isinstance(value, tuple | list) else value
+
+
+Fields = Annotated[dict[str, Any], BeforeValidator(listed)]
+"""A document of another program's: kubeboot looks at its first level only."""
+Gates = dict[str, bool]
 
 
 class Argument(Model):
@@ -52,6 +64,7 @@ class Component(Model):
     extra_args: tuple[Argument, ...] = ()
     extra_envs: tuple[Variable, ...] = ()
     extra_volumes: tuple[HostPathMount, ...] = ()
+    feature_gates: Gates = {}
 
 
 class ApiServer(Component):
@@ -81,6 +94,68 @@ class LoadBalancer(Model):
     """haproxy: `port` on control planes (all addresses) and on workers (127.0.0.1)."""
 
     port: int = 8443
+
+
+class AuditLog(Model):
+    """Where the API server writes what it audits (`-`: its standard output), and when a file is ended."""
+
+    path: str = "/var/log/kubernetes/audit/audit.log"
+    format: Literal["json", "legacy"] = "json"
+    max_age_days: Annotated[int, Field(ge=0)] = 30
+    max_backups: Annotated[int, Field(ge=0)] = 10
+    max_size_megabytes: Annotated[int, Field(ge=1)] = 100
+
+
+class Audit(Model):
+    """An audit policy (`audit.k8s.io/v1`), written here or in a file, and its log."""
+
+    policy: Fields = {}
+    policy_file: str | None = None
+    log: AuditLog = AuditLog()
+
+
+class Admission(Model):
+    """An AdmissionConfiguration (`apiserver.config.k8s.io/v1`), written here or in a file."""
+
+    config: Fields = {}
+    config_file: str | None = None
+
+
+class Dns(Model):
+    """CoreDNS. `upstream`: who is asked for names outside of the cluster, instead of the machine's own.
+
+    `extra_corefile` is added to the Corefile: more server blocks.
+    """
+
+    replicas: Annotated[int, Field(ge=1, le=100)] = 2
+    upstream: tuple[str, ...] = ()
+    extra_corefile: str = ""
+
+
+class Containerd(Model):
+    """By which proxies containerd gets images. The cluster's own addresses are excepted always."""
+
+    http_proxy: str | None = None
+    https_proxy: str | None = None
+    no_proxy: tuple[str, ...] = ()
+
+
+class Patch(Model):
+    """A change to what kubeboot writes, as kubeadm's patches. `patch` is YAML or JSON text."""
+
+    target: Literal[
+        "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
+        "kubeletconfiguration", "corednsdeployment",
+    ]  # fmt: skip
+    type: Literal["strategic", "merge", "json"] = "strategic"
+    patch: str
+
+
+class Patches(Model):
+    """Those of `directory` come first: files named target[suffix][+type].yaml or .json."""
+
+    directory: str | None = None
+    inline: tuple[Patch, ...] = ()
 
 
 class Artifacts(Model):
@@ -129,6 +204,7 @@ class NodeOptions(Model):
     advertise_address: str | None = None
     labels: dict[str, str] = {}
     taints: tuple[Taint, ...] | None = None
+    kubelet_extra_args: tuple[Argument, ...] = ()
 
 
 class Certificates(Model):
@@ -156,4 +232,12 @@ class ClusterSpec(Model):
     artifacts: Artifacts = Artifacts()
     registries: tuple[Registry, ...] = ()
     registry_credentials_file: str | None = None
+    feature_gates: Gates = {}
+    kubelet: Fields = {}
+    kube_proxy: Fields = {}
+    dns: Dns = Dns()
+    audit: Audit = Audit()
+    admission: Admission = Admission()
+    containerd: Containerd = Containerd()
+    patches: Patches = Patches()
     node: NodeOptions = NodeOptions()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubeboot import render
-from kubeboot.config import tuning
+from kubeboot.config import effective, tuning
 from kubeboot.config.spec import API_VERSION, Artifacts, ClusterSpec, Component
 from kubeboot.kube.api import Object
 from kubeboot.kube.rbac import PUBLIC, SYSTEM
@@ -39,16 +39,17 @@ def kubeadm_config(spec: ClusterSpec, control_plane: str) -> Object:
 
 def cluster_configuration(spec: ClusterSpec, control_plane: str) -> dict[str, Any]:
     """kubeadm.k8s.io/v1beta4 ClusterConfiguration. `control_plane` is the endpoint as "host:port"."""
-    days = spec.certificates
+    days, server = spec.certificates, effective.api_server(spec)
+    controllers = effective.controller_manager(spec)
     return {
-        "apiServer": _filled({**_component(spec.api_server), "certSANs": list(spec.api_server.cert_sans)}),
+        "apiServer": _filled({**_component(server), "certSANs": list(server.cert_sans)}),
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "caCertificateValidityPeriod": f"{days.ca_validity_days * 24}h0m0s",
         "certificateValidityPeriod": f"{days.validity_days * 24}h0m0s",
         "certificatesDir": "/etc/kubernetes/pki",
         "clusterName": spec.cluster_name,
         "controlPlaneEndpoint": control_plane,
-        "controllerManager": _filled(_component(spec.controller_manager, tuning.CONTROLLER_MANAGER)),
+        "controllerManager": _filled(_component(controllers, tuning.CONTROLLER_MANAGER)),
         "dns": {"disabled": True},
         "encryptionAlgorithm": days.algorithm,
         "etcd": {"local": _filled(_etcd(spec))},
@@ -57,7 +58,7 @@ def cluster_configuration(spec: ClusterSpec, control_plane: str) -> dict[str, An
         "kubernetesVersion": spec.kubernetes_version,
         "networking": spec.networking.model_dump(by_alias=True),
         "proxy": {"disabled": True},
-        "scheduler": _filled(_component(spec.scheduler)),
+        "scheduler": _filled(_component(effective.scheduler(spec))),
     }
 
 
@@ -98,7 +99,7 @@ def _component(component: Component, ours: Iterable[tuple[str, str]] = ()) -> di
 
 
 def _etcd(spec: ClusterSpec) -> dict[str, Any]:
-    made = _component(spec.etcd)
+    made = _component(effective.etcd(spec))
     return {
         "dataDir": spec.etcd.data_dir,
         "extraArgs": made["extraArgs"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubeboot import render
 from kubeboot.artifacts.api import Source
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
@@ -40,6 +41,7 @@ def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, token
     """Everything from an empty machine to a DNS answer. `token` are the steps of steps.tokens."""
     catalog = source.catalog()
     where = control_plane_endpoint(spec, node)
+    shared = kubelet_config.kubelet_config(spec)
     backends = ((node.name, node.address, spec.api_server.bind_port),)
     host: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
@@ -48,11 +50,11 @@ def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, token
         *etcd.steps(spec, node, catalog),
         *control_plane.steps(spec, node, catalog),
         *load_balancer.steps(spec, node, backends, catalog),
-        *kubelet.steps(spec, node, catalog, source, after=MANIFESTS),
+        *kubelet.steps(spec, node, catalog, source, render.dump(shared), after=MANIFESTS),
         *dns.steps(spec, node, catalog, after=IN_KUBE_SYSTEM),
         *proxy.steps(spec, catalog, after=IN_KUBE_SYSTEM),
         *network.steps(spec, node, catalog),
-        *cluster.steps(spec, where, kubelet_config.kubelet_config(spec)),
+        *cluster.steps(spec, where, shared),
         *marks.steps(spec, node),
         *token,
     )

@@ -19,7 +19,10 @@ BEFORE_KUBELET = frozenset({"load-balancer/manifest", "images/"})
 
 def cluster_spec(here: ClusterSpec, cluster: ClusterFacts) -> ClusterSpec:
     """What the cluster says it is, with what is particular to this machine."""
-    return cluster.spec.model_copy(update={"artifacts": here.artifacts, "node": here.node})
+    own = {"artifacts": here.artifacts, "node": here.node}
+    said = {name: getattr(here, name) for name in ("patches", "containerd")}
+    given = {name: value for name, value in said.items() if value != type(value)()}
+    return cluster.spec.model_copy(update={**own, **given})
 
 
 def backends(cluster: ClusterFacts) -> tuple[Backend, ...]:
@@ -36,7 +39,7 @@ def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, clust
         *kubelet_csr.worker_steps(spec, node, cluster.authority),
         *kubeconfigs.worker_steps(spec, node, cluster.authority),
         *load_balancer.steps(spec, node, backends(cluster), catalog),
-        *kubelet.steps(spec, node, catalog, source, after=BEFORE_KUBELET),
+        *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, after=BEFORE_KUBELET),
         *marks.worker_steps(node),
     )
     title = f"{spec.cluster_name}: worker {node.name} ({node.address}), {spec.kubernetes_version}"

@@ -6,6 +6,7 @@ import ipaddress
 import re
 
 from kubeboot import errors
+from kubeboot.config import effective
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.host.facts import Facts, Nic
@@ -38,6 +39,8 @@ def settings(spec: ClusterSpec, facts: Facts, role: Role, address: str | None = 
         may_lower_oom_score=facts.may_lower_oom_score,
         labels=tuple(sorted(spec.node.labels.items())),
         taints=_taints(spec, role),
+        proxy_variables=effective.proxy_variables(spec, chosen),
+        kubelet_arguments=tuple((a.name, a.value) for a in spec.node.kubelet_extra_args),
     )
 
 

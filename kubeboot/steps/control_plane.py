@@ -6,13 +6,14 @@ import dataclasses
 
 from kubeboot import render
 from kubeboot.artifacts.api import Catalog
+from kubeboot.config import effective
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, Component
 from kubeboot.engine.step import Impact, Ref, Step, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
 from kubeboot.pki import endpoint
-from kubeboot.steps import basic, pod_logs, static_pod
+from kubeboot.steps import api_server_files, basic, pod_logs, static_pod
 from kubeboot.steps import component_flags as flags
 from kubeboot.steps.static_pod import INPUTS, PKI, EnsureStaticPod, Probe, StaticPod, Volume
 
@@ -67,13 +68,16 @@ class ApiServerReady:
 
 def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
     """The API server's manifest goes before the kubelet; the others wait for it, so that none crash-loops."""
-    first = apiserver(spec, node, catalog.image("kube-apiserver").name)
-    others = (
+    pods = (
+        apiserver(spec, node, catalog.image("kube-apiserver").name),
         controller_manager(spec, catalog.image("kube-controller-manager").name),
         scheduler(spec, catalog.image("kube-scheduler").name),
     )
+    first, *others = (static_pod.patched(pod, spec) for pod in pods)
+    files = api_server_files.steps(spec, node)
     return (
-        _manifest(node, first, Impact.API_GAP, "pki/"),
+        *files,
+        _manifest(node, first, Impact.API_GAP, "pki/", *(step.id for step in files)),
         _ready(node),
         *(
             _manifest(node, pod, Impact.RESTART, READY, f"kubeconfig/{pod.name.removeprefix('kube-')}")
@@ -110,7 +114,7 @@ def apiserver(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
     pod = _pod(
         "kube-apiserver",
         image,
-        spec.api_server,
+        effective.api_server(spec),
         arguments=flags.apiserver(spec, node),
         port=port,
         probes=static_pod.probes("/livez", "/readyz", "/livez"),
@@ -131,7 +135,7 @@ def controller_manager(spec: ClusterSpec, image: str) -> StaticPod:
     return _pod(
         "kube-controller-manager",
         image,
-        spec.controller_manager,
+        effective.controller_manager(spec),
         arguments=flags.controller_manager(spec),
         port=10257,
         probes=static_pod.probes("/healthz", None, "/healthz"),
@@ -146,7 +150,7 @@ def scheduler(spec: ClusterSpec, image: str) -> StaticPod:
     return _pod(
         "kube-scheduler",
         image,
-        spec.scheduler,
+        effective.scheduler(spec),
         arguments=flags.scheduler(),
         port=10259,
         probes=static_pod.probes("/livez", "/readyz", "/livez"),

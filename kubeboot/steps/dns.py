@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from kubeboot import errors, render
 from kubeboot.artifacts.api import Catalog
+from kubeboot.config import patching
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Ref, Step, View
@@ -97,8 +98,24 @@ def service_address(spec: ClusterSpec) -> str:
 
 
 def load(spec: ClusterSpec, image: str) -> tuple[Object, ...]:
-    """CoreDNS's objects."""
-    corefile = render.template("coredns/Corefile.j2", domain=spec.networking.dns_domain)
-    return manifests.load(
-        "coredns/objects.yaml.j2", image=image, corefile=corefile, address=service_address(spec)
+    """CoreDNS's objects, with the patches of its Deployment."""
+    made = manifests.load(
+        "coredns/objects.yaml.j2",
+        image=image,
+        corefile=corefile(spec),
+        address=service_address(spec),
+        replicas=spec.dns.replicas,
     )
+    patches = patching.of(spec, patching.COREDNS)
+    return tuple(patching.apply(obj, patches) if obj["kind"] == "Deployment" else obj for obj in made)
+
+
+def corefile(spec: ClusterSpec) -> str:
+    """CoreDNS's own config."""
+    text = render.template(
+        "coredns/Corefile.j2",
+        domain=spec.networking.dns_domain,
+        upstream=" ".join(spec.dns.upstream) or "/etc/resolv.conf",
+    )
+    more = spec.dns.extra_corefile.strip("\n")
+    return f"{text}{more}\n" if more else text

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from kubeboot import render
 from kubeboot.artifacts.api import Catalog, Source
+from kubeboot.config import patching
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import ClusterSpec
+from kubeboot.config.spec import ClusterSpec, Patch
 from kubeboot.engine.step import Ref, Step
 from kubeboot.steps import artifacts, basic
-from kubeboot.steps.kubelet_config import RUNTIME_ENDPOINT, flags, kubelet_config, node_config
+from kubeboot.steps.kubelet_config import RUNTIME_ENDPOINT, flags, node_config
 
 HOME = "/var/lib/kubelet"
 CONFIG = f"{HOME}/config.yaml"
@@ -37,14 +38,24 @@ def unit_kubeadm(catalog: Catalog) -> str:
     return render.template("kubelet/10-kubeadm.conf.j2", kubelet=path, config_dir=CONFIG_DIR)
 
 
-def inputs(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> str:
+def config(shared: str, patches: tuple[Patch, ...]) -> str:
+    """This machine's config.yaml: the cluster's shared settings, with the patches for kubelets."""
+    return render.dump(patching.apply(render.load(shared), patches)) if patches else shared
+
+
+def own_config(node: NodeSettings, config_text: str) -> str:
+    """The drop-in with what only this machine has."""
+    return render.dump(node_config(node, render.load(config_text)))
+
+
+def inputs(config_text: str, node: NodeSettings, catalog: Catalog) -> str:
     """What a running kubelet is started from."""
     return basic.digest(
         catalog.binary("kubelet").sha256,
         unit(catalog),
         unit_kubeadm(catalog),
-        render.dump(kubelet_config(spec)),
-        render.dump(node_config(node)),
+        config_text,
+        own_config(node, config_text),
         flags(node),
     )
 
@@ -59,10 +70,15 @@ def steps(
     node: NodeSettings,
     catalog: Catalog,
     source: Source,
+    shared: str,
     after: frozenset[Ref] = frozenset(),
 ) -> tuple[Step, ...]:
-    """Binaries, files, service. `after`: what else must be there before it starts (static pods)."""
-    files = (*_units(spec, node, catalog), *_files(spec, node))
+    """Binaries, files, service. `shared` is the YAML of the settings that all kubelets of the cluster have.
+
+    `after`: what else must be there before it starts (static pods).
+    """
+    text = config(shared, patching.of(spec, patching.KUBELET))
+    files = (*_units(text, node, catalog), *_files(text, node))
     needed = {"kubelet/binary", "kubelet/client-certificate", "kubeconfig/kubelet", "images/pause"}
     return (
         artifacts.binary("kubelet/binary", node, catalog, source, "kubelet"),
@@ -74,12 +90,12 @@ def steps(
             on=node.name,
             after=frozenset({*needed, "kernel/", "runtime/", *(step.id for step in files), *after}),
             unit=UNIT,
-            digest=inputs(spec, node, catalog),
+            digest=inputs(text, node, catalog),
         ),
     )
 
 
-def _units(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
+def _units(text: str, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
     after_unit = frozenset({"kubelet/unit"})
     return (
         basic.EnsureUnitFile(
@@ -94,20 +110,20 @@ def _units(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Ste
         ),
         _file(node, "kubelet/unit-kubeadm", "Write how the kubelet is started", KUBEADM_FILE,
               unit_kubeadm(catalog), after_unit),
-        artifacts.inputs("kubelet/inputs", node, UNIT, inputs(spec, node, catalog), after_unit),
+        artifacts.inputs("kubelet/inputs", node, UNIT, inputs(text, node, catalog), after_unit),
     )  # fmt: skip
 
 
-def _files(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
+def _files(text: str, node: NodeSettings) -> tuple[Step, ...]:
     # instance-config.yaml is not read by the kubelet: `kubeadm upgrade node` merges it into config.yaml
     instance = render.dump({"containerRuntimeEndpoint": RUNTIME_ENDPOINT})
     table = (
-        ("kubelet/config", "Write the kubelet's shared config", CONFIG, render.dump(kubelet_config(spec))),
+        ("kubelet/config", "Write the kubelet's shared config", CONFIG, text),
         (
             "kubelet/node-config",
             "Write the kubelet's own config",
             NODE_CONFIG,
-            render.dump(node_config(node)),
+            own_config(node, text),
         ),
         ("kubelet/instance-config", "Write kubeadm's instance config", INSTANCE_CONFIG, instance),
         ("kubelet/flags", "Write the kubelet's flags", FLAGS, flags(node)),

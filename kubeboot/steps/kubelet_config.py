@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from kubeboot.config import effective
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.steps import dns
@@ -27,7 +29,11 @@ _OWN_LABELS = frozenset(
 
 
 def kubelet_config(spec: ClusterSpec) -> dict[str, Any]:
-    """The KubeletConfiguration that all nodes share, as kubeadm writes it."""
+    """The KubeletConfiguration that all nodes share: as kubeadm writes it, and what the user changes."""
+    return effective.kubelet(spec, _ours(spec))
+
+
+def _ours(spec: ClusterSpec) -> dict[str, Any]:
     zero = "0s"
     return {
         **_KIND,
@@ -78,14 +84,15 @@ def kubelet_config(spec: ClusterSpec) -> dict[str, Any]:
     }
 
 
-def node_config(node: NodeSettings) -> dict[str, Any]:
-    """What only this machine's kubelet has: it is merged over the shared config."""
+def node_config(node: NodeSettings, shared: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What only this machine's kubelet has: it is merged over the shared config, less what that decides."""
+    named = shared or {}
     taints = [{"key": k, **({"value": v} if v else {}), "effect": e} for k, v, e in node.taints]
     return {
         **_KIND,
         "containerRuntimeEndpoint": RUNTIME_ENDPOINT,
-        "resolvConf": node.resolv_conf,
-        **({} if node.cgroup_v2 else {"failCgroupV1": False}),
+        **({} if "resolvConf" in named else {"resolvConf": node.resolv_conf}),
+        **({} if node.cgroup_v2 or "failCgroupV1" in named else {"failCgroupV1": False}),
         **({"registerWithTaints": taints} if taints else {}),
     }
 
@@ -94,7 +101,7 @@ def flags(node: NodeSettings) -> str:
     """kubeadm-flags.env. The name is always given: a machine that is renamed stays the node that it was."""
     labels = ",".join(f"{key}={value}" for key, value in own_labels(node))
     given = {"hostname-override": node.name, "node-ip": node.address, "node-labels": labels}
-    line = " ".join(f"--{name}={value}" for name, value in given.items())
+    line = " ".join(f"--{name}={value}" for name, value in (*given.items(), *node.kubelet_arguments))
     return f'KUBELET_KUBEADM_ARGS="{line}"\n'
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from kubeboot import render
 from kubeboot.artifacts.api import Catalog
+from kubeboot.config import effective
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Ref, Step
 from kubeboot.kube.api import Object
@@ -33,10 +34,16 @@ def load(spec: ClusterSpec, image: str) -> tuple[Object, ...]:
         "pod_subnet": subnet,
         "ipv6": ":" in subnet.split(",")[0],
     }
-    files = tuple(
-        (name, render.template(f"kube-proxy/{name}.j2", **values))
-        for name in ("config.conf", "kubeconfig.conf")
+    files = (
+        ("config.conf", _config(spec, render.template("kube-proxy/config.conf.j2", **values))),
+        ("kubeconfig.conf", render.template("kube-proxy/kubeconfig.conf.j2", **values)),
     )
     return manifests.load(
         "kube-proxy/objects.yaml.j2", image=image, files=files, inputs=manifests.inputs(files)
     )
+
+
+def _config(spec: ClusterSpec, text: str) -> str:
+    ours = render.load(text)
+    wanted = effective.kube_proxy(spec, ours)
+    return text if wanted == ours else render.dump(wanted)

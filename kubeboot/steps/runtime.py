@@ -31,6 +31,7 @@ def unit(node: NodeSettings, catalog: Catalog) -> str:
     return render.template(
         "systemd/containerd.service.j2",
         containerd=catalog.binary("containerd").path,
+        variables=node.proxy_variables,
         may_lower_oom_score=node.may_lower_oom_score,
     )
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from kubeboot import render
-from kubeboot.config.spec import Argument, Component, HostPathMount
+from kubeboot.config import patching
+from kubeboot.config.spec import Argument, ClusterSpec, Component, HostPathMount, Patch
 from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
@@ -68,6 +69,7 @@ class StaticPod:
     tier: str = "control-plane"
     user: int | None = None
     grace: int | None = None
+    patches: tuple[Patch, ...] = ()
 
     @property
     def path(self) -> str:
@@ -78,7 +80,8 @@ class StaticPod:
         """The manifest; `present` are the optional volumes' paths that the machine has."""
         there = frozenset(present)
         volumes = tuple(v for v in self.volumes if not v.optional or v.path in there)
-        return render.template("static-pods/pod.yaml.j2", pod=self, volumes=volumes, inputs=inputs)
+        text = render.template("static-pods/pod.yaml.j2", pod=self, volumes=volumes, inputs=inputs)
+        return render.dump(patching.apply(render.load(text), self.patches)) if self.patches else text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,6 +121,13 @@ class EnsureStaticPod(Step):
         if len(known) != len(sums):
             return UNKNOWN
         return basic.digest(self.pod.render("", present), *known)[:32]
+
+
+def patched(pod: StaticPod, spec: ClusterSpec) -> StaticPod:
+    """The pod with its patches; ConfigInvalid when one does not fit, before anything is changed."""
+    found = dataclasses.replace(pod, patches=patching.of(spec, pod.name))
+    found.render("", tuple(volume.path for volume in pod.volumes))
+    return found
 
 
 def command(name: str, defaults: Iterable[tuple[str, str]], extra: Sequence[Argument]) -> tuple[str, ...]:

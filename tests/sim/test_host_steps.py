@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from kubeboot import errors
+from kubeboot import errors, render
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, NodeOptions
 from kubeboot.engine import journal as journals
@@ -20,7 +20,7 @@ from kubeboot.engine.step import Step, Target
 from kubeboot.host.api import Mount
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset
-from kubeboot.steps import artifacts, basic, images, kernel, kubelet, runtime, trees
+from kubeboot.steps import artifacts, basic, images, kernel, kubelet, kubelet_config, runtime, trees
 from tests.fakes.host import Dir, FakeHost, File
 from tests.fakes.source import FakeSource
 
@@ -43,8 +43,12 @@ def steps(source: FakeSource, node: NodeSettings = NODE, spec: ClusterSpec = SPE
             stand_in(step_id)
             for step_id in ("kubeconfig/kubelet", "kubelet/client-certificate", "etcd/manifest")
         ),
-        *kubelet.steps(spec, node, catalog, source, frozenset({"etcd/manifest"})),
+        *kubelet.steps(spec, node, catalog, source, shared(spec), frozenset({"etcd/manifest"})),
     )
+
+
+def shared(spec: ClusterSpec) -> str:
+    return render.dump(kubelet_config.kubelet_config(spec))
 
 
 def stand_in(step_id: str) -> Step:

@@ -204,6 +204,8 @@ DIGESTED = (
 
 
 def test_whatever_the_kubelet_reads_is_in_its_digest() -> None:
-    digests = {kubelet.inputs(SPEC, node, CATALOG) for node in (PLAIN, *DIGESTED)}
+    shared = render.dump(kubelet_config.kubelet_config(SPEC))
+    digests = {kubelet.inputs(shared, node, CATALOG) for node in (PLAIN, *DIGESTED)}
     assert len(digests) == 1 + len(DIGESTED)
-    assert kubelet.inputs(SPEC, PLAIN, FakeSource("newer").catalog()) not in digests
+    assert kubelet.inputs(shared, PLAIN, FakeSource("newer").catalog()) not in digests
+    assert kubelet.inputs(f"{shared}maxPods: 7\n", PLAIN, CATALOG) not in digests
