@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+
 from kubeboot import render
 from kubeboot.artifacts.api import Source
 from kubeboot.config.node import NodeSettings
@@ -31,6 +34,13 @@ IN_KUBE_SYSTEM = ("control-plane/ready", "cluster/namespace-kube-system")
 """An API server says that it is ready before it has made its namespaces."""
 
 
+def _behind_api(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """A static pod that is there before the API gets its mirror pod at the kubelet's next resync only."""
+    for step in steps:
+        late = frozenset({control_plane.READY} if step.id == "load-balancer/manifest" else ())
+        yield dataclasses.replace(step, after=step.after | late)
+
+
 def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings) -> str:
     """What the user gave, with haproxy's port where none was given; else this machine's haproxy."""
     host, port = endpoint.split(spec.control_plane_endpoint or node.address, spec.load_balancer.port)
@@ -49,7 +59,7 @@ def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, token
         *kubeconfigs.init_steps(spec, node, where),
         *etcd.steps(spec, node, catalog),
         *control_plane.steps(spec, node, catalog),
-        *load_balancer.steps(spec, node, backends, catalog),
+        *_behind_api(load_balancer.steps(spec, node, backends, catalog)),
         *kubelet.steps(spec, node, catalog, source, render.dump(shared), after=MANIFESTS),
         *dns.steps(spec, node, catalog, after=IN_KUBE_SYSTEM),
         *proxy.steps(spec, catalog, after=IN_KUBE_SYSTEM),

@@ -14,6 +14,9 @@ RUNTIME_ENDPOINT = "unix:///run/containerd/containerd.sock"
 LOCAL_LB = ("kubeboot.io/local-lb", "static")
 """Says that this node has its own haproxy; a DaemonSet covers nodes without it."""
 
+RESYNC = "10s"
+"""etcd runs before the API can show it: its mirror pod is made at a resync, by default a minute later."""
+
 _KIND = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
 _OWN_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 _OWN_LABELS = frozenset(
@@ -93,6 +96,9 @@ def node_config(node: NodeSettings, shared: Mapping[str, Any] | None = None) -> 
         "containerRuntimeEndpoint": RUNTIME_ENDPOINT,
         **({} if "resolvConf" in named else {"resolvConf": node.resolv_conf}),
         **({} if node.cgroup_v2 or "failCgroupV1" in named else {"failCgroupV1": False}),
+        **(
+            {"syncFrequency": RESYNC} if node.role == "control_plane" and "syncFrequency" not in named else {}
+        ),
         **({"registerWithTaints": taints} if taints else {}),
     }
 
