@@ -13,6 +13,8 @@ from kubeboot import errors
 
 DOCKER_HUB = ("https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io")
 
+UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, binascii.Error)
+
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
@@ -32,17 +34,18 @@ def read(path: str) -> Credentials:
     try:
         if file.stat().st_mode & 0o007:
             raise _refused(path, "can be read by everybody", f"chmod 600 {path}")
-        return _parse(json.loads(file.read_bytes()))
+        return parse(file.read_bytes())
     except OSError as error:
         raise _refused(path, f"cannot be read: {(error.strerror or '').lower()}") from None
-    except (ValueError, TypeError, AttributeError, KeyError, binascii.Error):
+    except UNREADABLE:
         hint = "write it with `docker login` or `podman login --authfile`"
         raise _refused(path, "is not a file of registry credentials", hint) from None
 
 
-def _parse(data: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Credentials:
+def parse(data: bytes) -> Credentials:
+    """From the file's bytes; UNREADABLE when they are none."""
     table: dict[str, str] = {}
-    for name, entry in data["auths"].items():
+    for name, entry in json.loads(data)["auths"].items():
         text = base64.b64decode(entry["auth"], validate=True).decode() if "auth" in entry else None
         if text is None and "username" in entry:
             text = f"{entry['username']}:{entry['password']}"

@@ -47,7 +47,7 @@ class Mirrors:
     def repositories(self, reference: Reference) -> tuple[str, ...]:
         """The API's addresses of an image's repository: `https://registry.k8s.io/v2/pause`."""
         url = f"https://{reference.host}/{reference.repository}"
-        return tuple(map(_api, self.urls(url)))
+        return tuple(map(api, self.urls(url)))
 
     def _prefix(self, url: str) -> str | None:
         """The longest entry that the URL begins with, at the end of a part of its path."""
@@ -55,8 +55,10 @@ class Mirrors:
         return max(found, key=len, default=None)
 
 
-def _api(url: str) -> str:
+def api(url: str) -> str:
+    """The registry API's address of a repository or a prefix: `https://r.io/pause` → `https://r.io/v2/pause`."""
     scheme, _, rest = url.partition("://")
     host, _, path = rest.partition("/")
-    api = DOCKER_API if host == DOCKER else host
-    return f"{scheme}://{api}/{path}" if path.startswith("v2/") else f"{scheme}://{api}/v2/{path}"
+    server = DOCKER_API if host == DOCKER else host
+    inside = path if f"{path}/".startswith("v2/") else f"v2/{path}"
+    return f"{scheme}://{server}/{inside}"

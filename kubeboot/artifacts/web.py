@@ -53,7 +53,7 @@ class Web:
         self._environ = environ
         self._lock = threading.Lock()
         self._clients: dict[str | None, httpx2.Client] = {}
-        self._silent: dict[str, int] = {}
+        self._silent: dict[str, tuple[str, ...]] = {}
 
     @contextlib.contextmanager
     def open(
@@ -78,23 +78,25 @@ class Web:
         client = self._client(url)
         asked = {"User-Agent": "kubeboot", "Accept-Encoding": "identity", **headers}
         with contextlib.ExitStack() as stack:
-            with _told(url), self._reached(origin(url)):
+            with _told(url), self._reached(url):
                 answer = stack.enter_context(client.stream(method, url, headers=asked, content=body))
             yield Reply(answer.status_code, answer.headers, url, _chunks(url, answer))
 
     @contextlib.contextmanager
-    def _reached(self, server: str) -> Iterator[None]:
+    def _reached(self, url: str) -> Iterator[None]:
         """Who could not be reached a few times in a row is not waited for again."""
         import httpx2
 
-        if self._silent.get(server, 0) >= _ENOUGH:
-            raise Failure("could not be reached before")
+        server = origin(url)
+        silent = self._silent.get(server, ())
+        if len(silent) >= _ENOUGH:
+            raise Failure(f"could not be reached before: {silent[-1]}")
         try:
             yield
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError):
-            self._silent[server] = self._silent.get(server, 0) + 1
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
+            self._silent[server] = (*silent, _failure(url, error).why)
             raise
-        self._silent[server] = 0
+        self._silent[server] = ()
 
     def _client(self, url: str) -> httpx2.Client:
         import httpx2
