@@ -15,6 +15,11 @@ def document(spec: ClusterSpec) -> dict[str, Any]:
     return {**_HEAD, **spec.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
 
+def said(spec: ClusterSpec) -> dict[str, Any]:
+    """The spec as a file would say it, with no more than what somebody said."""
+    return {**_HEAD, **spec.model_dump(mode="json", by_alias=True, exclude_unset=True)}
+
+
 def schema() -> dict[str, Any]:
     """The schema that editors check a file against."""
     inner = ClusterSpec.model_json_schema(by_alias=True)

@@ -27,11 +27,6 @@ KINDS: Mapping[tuple[str, str], Table] = {
     (_KUBELET, "KubeletConfiguration"): kubeadm_fields.KUBELET,
     (_PROXY, "KubeProxyConfiguration"): kubeadm_fields.PROXY,
 }
-_OPEN = {
-    "KubeletConfiguration": kubeadm_fields.OTHER_KUBELET,
-    "KubeProxyConfiguration": kubeadm_fields.OTHER_PROXY,
-}
-"""Kinds whose every other field is warned of: their fields are the components' own, hundreds of them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,14 +64,14 @@ class _Work:
         """Do what the table says of a field, or go into it, or say that it is unknown."""
         field = dotted(path)
         action = self._table.get(field)
-        if value is None:
+        if value is None or (value == "" and self._kind in kubeadm_fields.OPEN):
             return
         if action is not None:
             self._act(action, path, value)
         elif any(known.startswith(f"{field}.") for known in self._table):
             self._enter(path, value)
-        elif self._kind in _OPEN:
-            self._note(path, _OPEN[self._kind])
+        elif self._kind in kubeadm_fields.OPEN:
+            self._move(path, (kubeadm_fields.OPEN[self._kind], *path), _said(value))
         else:
             self._problem(path, "unknown field", self._siblings(path))
 
@@ -161,21 +156,34 @@ class _Work:
         self._move(path, (path[0], "extraEnvs"), value)
 
     def take_kubelet_arguments(self, path: Path, value: object) -> None:
-        """node-ip and node-labels have a place here; every other flag is named."""
+        """node-ip, node-labels and the name have a place of their own here; the others stay flags."""
+        others: list[Any] = []
         for n, item in enumerate(value if isinstance(value, tuple) else ()):
             name = item.get("name") if isinstance(item, dict) else None
             text = item.get("value") if isinstance(item, dict) else None
             at: Path = (*path, n)
             if name == "node-ip" and isinstance(text, str):
                 self._move((*at, "value"), ("node", "advertiseAddress"), text)
+            elif name == "hostname-override" and isinstance(text, str):
+                self._move((*at, "value"), ("node", "name"), text)
             elif name == "node-labels" and isinstance(text, str):
                 pairs = dict(part.partition("=")[::2] for part in text.split(",") if part)
                 self._move((*at, "value"), ("node", "labels"), pairs)
             else:
-                self._note(at, f"the kubelet's flag `{name}` is not taken over")
+                others.append(item)
+        if others or not isinstance(value, tuple):
+            self._move(path, ("node", "kubeletExtraArgs"), tuple(others) if others else value)
 
     def take_ignored(self, path: Path, value: object) -> None:
         self._keep(ignore_preflight_errors=self._texts(path, value))
+
+    def take_certificate_key(self, path: Path, value: object) -> None:
+        self._keep(certificate_key=Hidden(self._text(path, value)))
+
+    def take_control_plane(self, path: Path, value: object) -> None:
+        self._keep(control_plane=True)
+        self._table = {**self._table, **kubeadm_fields.CONTROL_PLANE}
+        self._enter(path, value)
 
     def take_dry_run(self, path: Path, value: object) -> None:
         if isinstance(value, bool):
@@ -280,3 +288,10 @@ class _Work:
 
     def take_join_pins(self, path: Path, value: object) -> None:
         self._keep(ca_pins=self._texts(path, value))
+
+
+def _said(value: object) -> object:
+    """Less what is empty: in kubeadm's printed defaults that means that nothing was said."""
+    if isinstance(value, dict):
+        return {key: _said(inner) for key, inner in value.items() if inner is not None and inner != ""}
+    return tuple(_said(inner) for inner in value) if isinstance(value, tuple) else value

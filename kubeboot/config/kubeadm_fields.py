@@ -44,7 +44,6 @@ Table = Mapping[str, Action]
 _OWN_IMAGES = "kubeboot takes this image from its lock file or bundle"
 _WAITS = "kubeboot has its own time limits; --timeout-scale stretches them"
 _RUNTIME = "kubeboot installs containerd and pulls images itself"
-_PATCHES = "patches are not supported"
 
 
 def _component(source: str, target: str) -> dict[str, Action]:
@@ -81,9 +80,9 @@ INIT: Table = {
     "dryRun": Call("dry_run"),
     "localAPIEndpoint.advertiseAddress": Move(("node", "advertiseAddress")),
     "localAPIEndpoint.bindPort": Move(("apiServer", "bindPort")),
-    "certificateKey": Note("kubeboot does not upload certificates at init"),
+    "certificateKey": Call("certificate_key"),
     "skipPhases": Call("phases"),
-    "patches.directory": Note(_PATCHES),
+    "patches.directory": Move(("patches", "directory")),
     **_node(),
     **_TIMEOUTS,
 }
@@ -135,24 +134,26 @@ JOIN: Table = {
     "discovery.file": Refuse("discovery by file is not supported; give bootstrapToken"),
     "discovery.tlsBootstrapToken": Call("join_token"),
     "discovery.timeout": Note(_WAITS),
-    "controlPlane": Refuse("joining as a control plane is not supported"),
+    "controlPlane": Call("control_plane"),
     "skipPhases": Call("phases"),
-    "patches.directory": Note(_PATCHES),
+    "patches.directory": Move(("patches", "directory")),
     **_node(),
     **_TIMEOUTS,
 }
 
-KUBELET: Table = {
-    "staticPodPath": Refuse("kubeboot uses /etc/kubernetes/manifests", same=("/etc/kubernetes/manifests",)),
-    "clusterDomain": Move(("networking", "dnsDomain")),
-    "cgroupDriver": Refuse("kubeboot sets up containerd and the kubelet for systemd", same=("systemd",)),
-    "rotateCertificates": Note("kubelet certificates are always rotated", same=(True,)),
+CONTROL_PLANE: Table = {
+    "controlPlane.localAPIEndpoint.advertiseAddress": Move(("node", "advertiseAddress")),
+    "controlPlane.localAPIEndpoint.bindPort": Note(
+        "every API server has the port that the cluster has", (6443,)
+    ),
+    "controlPlane.certificateKey": Call("certificate_key"),
 }
+"""Below JoinConfiguration's controlPlane, whose being there says that it is to be one."""
 
+KUBELET: Table = {"clusterDomain": Move(("networking", "dnsDomain"))}
 PROXY: Table = {
     "mode": Note("kube-proxy runs in nftables mode", same=("nftables",)),
     "clusterCIDR": Move(("networking", "podSubnet")),
 }
-
-OTHER_KUBELET = "kubelet settings are not taken over"
-OTHER_PROXY = "kube-proxy settings are not taken over"
+OPEN: Mapping[str, str] = {"KubeletConfiguration": "kubelet", "KubeProxyConfiguration": "kubeProxy"}
+"""Kinds whose every other field goes into a section as it is; what is empty there means the default."""

@@ -43,11 +43,12 @@ def owned_by_kubelet(spec: ClusterSpec) -> Owned:
         "staticPodPath": ("kubeboot uses /etc/kubernetes/manifests", ("/etc/kubernetes/manifests",)),
         "staticPodURL": ("kubeboot uses /etc/kubernetes/manifests", ("",)),
         "staticPodURLHeader": ("kubeboot uses /etc/kubernetes/manifests", ({},)),
-        "clusterDNS": ("it follows from networking.serviceSubnet", ([dns_address(spec)], [])),
+        "clusterDNS": ("it follows from networking.serviceSubnet", ([dns_address(spec)],)),
         "clusterDomain": ("write it as networking.dnsDomain", (spec.networking.dns_domain,)),
         "cgroupDriver": (_NO_CONTROL_GROUP, ("systemd",)),
         "containerRuntimeEndpoint": (
-            "kubeboot brings its own containerd", ("", "unix:///run/containerd/containerd.sock"),
+            "kubeboot brings its own containerd",
+            ("", "unix:///run/containerd/containerd.sock", "unix:///var/run/containerd/containerd.sock"),
         ),
         "imageServiceEndpoint": ("kubeboot brings its own containerd", ("",)),
         "rotateCertificates": ("kubelet certificates are always rotated", (True,)),
@@ -68,17 +69,17 @@ def owned_by_proxy(spec: ClusterSpec) -> Owned:
     """What a user cannot change in KubeProxyConfiguration, and why."""
     kubeconfig = "/var/lib/kube-proxy/kubeconfig.conf"
     sysctl = "kube-proxy has no privileges to set it; set the sysctl on the machines"
-    zero = ("0s", "", 0)
+    zero = ("0s", 0)
     return {
-        "mode": ("kube-proxy runs in nftables mode, without privileges", ("nftables", "")),
-        "clusterCIDR": ("write it as networking.podSubnet", (spec.networking.pod_subnet, "")),
-        "clientConnection.kubeconfig": ("kube-proxy has its own ServiceAccount", (kubeconfig, "")),
+        "mode": ("kube-proxy runs in nftables mode, without privileges", ("nftables",)),
+        "clusterCIDR": ("write it as networking.podSubnet", (spec.networking.pod_subnet,)),
+        "clientConnection.kubeconfig": ("kube-proxy has its own ServiceAccount", (kubeconfig,)),
         "hostnameOverride": (f"{_ONE_MACHINE}, and every kube-proxy knows its node's name", ("",)),
         "conntrack.maxPerCore": (sysctl, zero),
         "conntrack.min": (sysctl, zero),
         "conntrack.tcpCloseWaitTimeout": (sysctl, zero),
         "conntrack.tcpEstablishedTimeout": (sysctl, zero),
-        "healthzBindAddress": ("probes ask there", ("0.0.0.0:10256", "")),
+        "healthzBindAddress": ("probes ask there", ("0.0.0.0:10256",)),
         "windowsRunAsService": ("the machines run Linux", (False,)),
     }
 

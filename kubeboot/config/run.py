@@ -27,6 +27,8 @@ class RunSettings:
     dry_run: bool = False
     endpoint: str | None = None
     ca_pins: tuple[str, ...] = ()
+    control_plane: bool = False
+    certificate_key: Hidden | None = None
 
     def over(self, lower: RunSettings) -> RunSettings:
         """These settings, and the lower ones where these say nothing."""
