@@ -13,6 +13,7 @@ from kubeboot.engine.values import Secret
 if TYPE_CHECKING:
     from kubeboot.config.spec import ClusterSpec
     from kubeboot.fleet.status import Status
+    from kubeboot.fleet.support import Packed
     from kubeboot.steps.preflight.model import Finding
 
 Emit = Callable[[Event], None]
@@ -27,6 +28,7 @@ class InitOptions:
     spec: ClusterSpec
     token: Secret[str] | None = None
     token_ttl: datetime.timedelta = datetime.timedelta(hours=24)
+    certificate_key: Secret[str] | None = None
     skip: frozenset[str] = frozenset()
     ignore_preflight: frozenset[str] = frozenset()
     dry_run: bool = False
@@ -43,6 +45,7 @@ class InitResult:
     kubeconfig: str = ADMIN_CONF
     endpoint: str = ""
     join_command: Secret[str] | None = None
+    control_plane_join_command: Secret[str] | None = None
     token_expires: datetime.datetime | None = None
     single: bool = False
 
@@ -56,6 +59,8 @@ class JoinOptions:
     token: Secret[str]
     ca_pins: tuple[str, ...]
     spec: ClusterSpec
+    control_plane: bool = False
+    certificate_key: Secret[str] | None = None
     skip: frozenset[str] = frozenset()
     ignore_preflight: frozenset[str] = frozenset()
     dry_run: bool = False
@@ -71,6 +76,7 @@ class JoinResult:
     seconds: float
     node: str = ""
     cluster: str = ""
+    voters: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +85,7 @@ class ResetOptions:
 
     dry_run: bool = False
     timeout_scale: float = 1.0
+    force: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +103,13 @@ class StatusOptions:
     """Which kubeconfig to ask the API with."""
 
     kubeconfig: str = ADMIN_CONF
+
+
+@dataclasses.dataclass(frozen=True)
+class SupportOptions:
+    """`to` None: a new file here, named after the machine and the time."""
+
+    to: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +138,7 @@ class TokenCreateOptions:
     usages: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     join_command: bool = False
+    certificate_key: Secret[str] | None = None
     kubeconfig: str = ADMIN_CONF
 
 
@@ -134,6 +149,34 @@ class TokenCreateResult:
     token: Secret[str]
     expires: datetime.datetime | None = None
     join_command: Secret[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class CertsUploadOptions:
+    """`key` None: make one."""
+
+    key: Secret[str] | None = None
+    kubeconfig: str = ADMIN_CONF
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRemoveOptions:
+    """`force`: although the Node is Ready."""
+
+    node: str
+    kubeconfig: str = ADMIN_CONF
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRemoveResult:
+    """How it ended. `voters`: how many members etcd has left."""
+
+    changed: int
+    ok: int
+    seconds: float
+    voters: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +229,7 @@ def init(options: InitOptions, emit: Emit) -> InitResult:
         spec=options.spec,
         token=options.token,
         token_ttl=options.token_ttl,
+        certificate_key=options.certificate_key,
         skip=options.skip,
         ignored=options.ignore_preflight,
         dry_run=options.dry_run,
@@ -198,6 +242,7 @@ def init(options: InitOptions, emit: Emit) -> InitResult:
         seconds=done.seconds,
         endpoint=done.endpoint,
         join_command=done.join,
+        control_plane_join_command=done.join_control_plane,
         token_expires=done.expires,
         single=options.spec.single,
     )
@@ -213,20 +258,22 @@ def join(options: JoinOptions, emit: Emit) -> JoinResult:
         token=options.token,
         ca_pins=options.ca_pins,
         spec=options.spec,
+        control_plane=options.control_plane,
+        certificate_key=options.certificate_key,
         skip=options.skip,
         ignored=options.ignore_preflight,
         dry_run=options.dry_run,
         timeout_scale=options.timeout_scale,
     )
     done = running.join(wanted, emit)
-    return JoinResult(done.changed, done.ok, done.seconds, done.node, done.cluster)
+    return JoinResult(done.changed, done.ok, done.seconds, done.node, done.cluster, done.voters)
 
 
 def reset(options: ResetOptions, emit: Emit) -> ResetResult:
     """Take back what kubeboot did to this machine."""
     from kubeboot.fleet import reset as running
 
-    done = running.reset(emit, dry=options.dry_run, timeout_scale=options.timeout_scale)
+    done = running.reset(emit, dry=options.dry_run, timeout_scale=options.timeout_scale, force=options.force)
     return ResetResult(changed=done.changed, ok=done.ok, seconds=done.seconds, left=done.left)
 
 
@@ -248,6 +295,17 @@ def status(options: StatusOptions) -> Status:
     return status.look(see, here.api(see, (options.kubeconfig, status.KUBELET_CONF)), now)
 
 
+def support(options: SupportOptions) -> Packed:
+    """Pack what somebody else needs to know of this machine."""
+    from kubeboot.fleet import here, status, support
+    from kubeboot.host.local import LocalView
+
+    see = LocalView()
+    now = datetime.datetime.now(datetime.UTC)
+    to = options.to or support.name_for(see.name, now)
+    return support.pack(see, here.api(see, (ADMIN_CONF, status.KUBELET_CONF)), now, to)
+
+
 def kubeconfig(options: KubeconfigOptions) -> Secret[str]:
     """The administrator's kubeconfig."""
     from kubeboot.fleet import access
@@ -267,8 +325,29 @@ def token_create(options: TokenCreateOptions) -> TokenCreateResult:
         options.usages,
         options.groups,
         join=options.join_command,
+        certificate_key=options.certificate_key,
     )
     return TokenCreateResult(made.token, made.expires, made.join)
+
+
+def certs_upload(options: CertsUploadOptions) -> Secret[str]:
+    """Put what control planes share into the cluster, sealed; the key to it."""
+    from kubeboot.fleet import access, shared
+    from kubeboot.host.local import LocalView
+    from kubeboot.pki import sealed
+
+    key = options.key or Secret(sealed.new_key())
+    shared.upload(access.administrator(options.kubeconfig), LocalView(), key.reveal())
+    return key
+
+
+def node_remove(options: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
+    """The cluster forgets a machine."""
+    from kubeboot.fleet import remove as running
+
+    wanted = running.Wanted(options.node, options.kubeconfig, options.force, options.dry_run)
+    done = running.remove(wanted, emit)
+    return NodeRemoveResult(done.changed, done.ok, done.seconds, done.voters)
 
 
 def token_list(options: TokenListOptions) -> tuple[Token, ...]:

@@ -21,10 +21,13 @@ COMMANDS = {
     "status": (f"{_HERE}.status:status", "show nodes, components, versions and certificates"),
     "preflight": (f"{_HERE}.preflight:preflight", "check whether this machine is fit, and change nothing"),
     "token": (f"{_HERE}.token:token", "create, list and delete the tokens that machines join with"),
+    "certs": (f"{_HERE}.certs:certs", "hand the certificates that control planes share to new ones"),
+    "node": (f"{_HERE}.node:node", "remove machines that are gone from the cluster"),
     "kubeconfig": (f"{_HERE}.kubeconfig:kubeconfig", "print the administrator's kubeconfig"),
     "config": (f"{_HERE}.config:config", "print, validate and describe the configuration"),
     "artifacts": (f"{_HERE}.artifacts:artifacts", "list, lock and download what a cluster is made of"),
     "bundle": (f"{_HERE}.bundle:bundle", "make, check and push bundles for offline sites"),
+    "support": (f"{_HERE}.support:support", "pack logs, versions and states into one file, without secrets"),
     "completion": (f"{_HERE}.completion:completion", "print a completion script for your shell"),
     "version": (f"{_HERE}.version:version", "print the version"),
 }

@@ -184,9 +184,9 @@ def _setting(path: tuple[str | int, ...], value: object, said: str) -> Setting:
     return Setting(path, value, Origin(said, field=said, command_line=True))
 
 
-def one_reader(token_file: str | None, config: tuple[str, ...]) -> None:
+def one_reader(token_file: str | None, config: tuple[str, ...], key_file: str | None = None) -> None:
     """Standard input can be read once."""
-    if [token_file, *config].count("-") > 1:
+    if [token_file, key_file, *config].count("-") > 1:
         raise errors.UsageProblem("standard input can be read once, and `-` is given more often")
 
 
@@ -215,7 +215,35 @@ def find_token(
     return Secret(found.text)
 
 
-def _read_token(source: str) -> str:
+certificate_key_option = click.option(
+    "--certificate-key", metavar="KEY", help="opens the uploaded certificates; KUBEBOOT_CERTIFICATE_KEY too"
+)
+certificate_key_file_option = click.option(
+    "--certificate-key-file", metavar="FILE", help="file that holds the certificate key; - for stdin"
+)
+
+
+def find_certificate_key(ctx: click.Context, key: str | None, key_file: str | None) -> Secret[str] | None:
+    """The certificate key from wherever it was given; from now on it is in no log."""
+    from kubeboot.engine.values import Secret
+    from kubeboot.pki import sealed
+
+    now = runtime.current(ctx)
+    now.environ.pop("KUBEBOOT_CERTIFICATE_KEY", None)
+    if key is not None and key_file is not None:
+        if ctx.get_parameter_source("certificate_key") is ParameterSource.COMMANDLINE:
+            raise errors.UsageProblem("give either --certificate-key or --certificate-key-file, not both")
+        key = None
+    text = _read_token(key_file, "--certificate-key-file") if key_file is not None else key
+    if text is None:
+        return None
+    now.redactor.hide(text.strip())
+    found = sealed.parse_key(text)
+    now.redactor.hide(found)
+    return Secret(found)
+
+
+def _read_token(source: str, option: str = "--token-file") -> str:
     try:
         if source == "-":
             return sys.stdin.read(MAX_TOKEN_BYTES) if sys.stdin is not None else ""
@@ -223,7 +251,7 @@ def _read_token(source: str) -> str:
             return stream.read(MAX_TOKEN_BYTES)
     except (OSError, ValueError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
-        raise errors.UsageProblem(f"--token-file {source} cannot be read: {why}") from None
+        raise errors.UsageProblem(f"{option} {source} cannot be read: {why}") from None
 
 
 def find_phases(names: tuple[str, ...], from_config: tuple[str, ...] = ()) -> frozenset[str]:

@@ -26,6 +26,9 @@ def init_done(result: actions.InitResult, terminal: Terminal, now: datetime.date
     ]
     if result.join_command is None:
         return "\n".join([*lines, "to add a machine, print a join command with", f"  {NEW_TOKEN}"])
+    if result.control_plane_join_command is not None:
+        lines += ["the second of the two lines below makes a machine one more control plane;",
+                  "its certificate key is secret too, and good for two hours", ""]  # fmt: skip
     return "\n".join(
         [*lines, "to add a machine, run this on it as root", f"(the token is secret; {expiry(result, now)}):"]
     )
@@ -53,6 +56,9 @@ def init_data(result: actions.InitResult) -> dict[str, Any]:
         "kubeconfig": result.kubeconfig,
         "endpoint": result.endpoint,
         "joinCommand": result.join_command.reveal() if result.join_command else None,
+        "controlPlaneJoinCommand": (
+            result.control_plane_join_command.reveal() if result.control_plane_join_command else None
+        ),
         "tokenExpires": stamp(result.token_expires),
     }
 
@@ -79,6 +85,7 @@ def join_data(result: actions.JoinResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "node": result.node,
         "cluster": result.cluster,
+        "etcdMembers": result.voters or None,
     }
 
 

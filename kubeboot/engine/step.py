@@ -11,6 +11,7 @@ from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Key, Values
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.kube.api import Api, ApiView
+from kubeboot.kube.etcd import Etcd, EtcdView, NoEtcd
 
 Ref = str
 """`"id"` on the same host · `"cp-1:id"` · `"control_plane:id"` every host of a role · `"@cluster:id"`."""
@@ -76,6 +77,7 @@ class View:
 
     host: HostView
     api: ApiView
+    etcd: EtcdView = dataclasses.field(default_factory=NoEtcd)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,10 +86,11 @@ class Target:
 
     host: HostTarget
     api: Api
+    etcd: Etcd = dataclasses.field(default_factory=NoEtcd)
 
     @property
     def see(self) -> View:
-        return View(self.host, self.api)
+        return View(self.host, self.api, self.etcd)
 
 
 class Condition(Protocol):

@@ -66,6 +66,7 @@ def create_token(
     groups: tuple[str, ...],
     *,
     join: bool,
+    certificate_key: Secret[str] | None = None,
 ) -> Made:
     """Put a token into the cluster; returns when machines can join with it."""
     token = tokens.parse(given.reveal()) if given else tokens.generate()
@@ -76,5 +77,6 @@ def create_token(
     bootstrap.create(api, wanted)
     if "signing" in wanted.usages:
         bootstrap.await_signed(api, token)
-    command = Secret(" ".join(bootstrap.join_command(api, token))) if join else None
+    key = certificate_key.reveal() if certificate_key else ""
+    command = Secret(" ".join(bootstrap.join_command(api, token, key))) if join else None
     return Made(Secret(token.text), expires, command)

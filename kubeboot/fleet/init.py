@@ -7,7 +7,7 @@ import datetime
 
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.values import Secret
-from kubeboot.fleet import here
+from kubeboot.fleet import here, shared
 from kubeboot.fleet.run import Emit, dry_run, on_this_machine
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.host.local import LocalHost, LocalView
@@ -30,6 +30,8 @@ class Wanted:
     spec: ClusterSpec
     token: Secret[str] | None = None
     token_ttl: datetime.timedelta = bootstrap.TTL
+    certificate_key: Secret[str] | None = None
+    """Seal the certificates with it for further control planes; None: do not upload them."""
     skip: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
     dry_run: bool = False
@@ -45,6 +47,7 @@ class Done:
     seconds: float
     endpoint: str
     join: Secret[str] | None = None
+    join_control_plane: Secret[str] | None = None
     expires: datetime.datetime | None = None
 
 
@@ -70,11 +73,20 @@ def init(wanted: Wanted, emit: Emit) -> Done:
     target: HostTarget = LocalHost(node.name)
     api = _api(see, server)
     outcome = on_this_machine(plan, node.name, target, api, emit, timeout_scale=wanted.timeout_scale)
+    if wanted.certificate_key is not None:
+        shared.upload(api, target, wanted.certificate_key.reveal())
+    done = Done(outcome.ok, outcome.changed, outcome.seconds, where)
     made = outcome.values.get(token_steps.TOKEN)
-    if made is None:
-        return Done(outcome.ok, outcome.changed, outcome.seconds, where)
-    command = Secret(" ".join(bootstrap.join_command(api, made.reveal().token)))
-    return Done(outcome.ok, outcome.changed, outcome.seconds, where, command, made.reveal().expires)
+    return done if made is None else _told(done, api, made.reveal(), wanted.certificate_key)
+
+
+def _told(done: Done, api: Api, token: bootstrap.Token, key: Secret[str] | None) -> Done:
+    """With the commands for the other machines."""
+    commands = [Secret(" ".join(bootstrap.join_command(api, token.token)))]
+    if key is not None:
+        commands.append(Secret(" ".join(bootstrap.join_command(api, token.token, key.reveal()))))
+    further = commands[1] if key is not None else None
+    return dataclasses.replace(done, join=commands[0], join_control_plane=further, expires=token.expires)
 
 
 def _checked(wanted: Wanted) -> bool:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
+from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.events import Notice
+from kubeboot.engine.plan import Plan
 from kubeboot.engine.values import Secret
-from kubeboot.fleet import here
-from kubeboot.fleet.run import Emit, dry_run, on_this_machine
+from kubeboot.fleet import here, shared
+from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube import discovery, facts
-from kubeboot.pki import endpoint, tokens
+from kubeboot.kube.api import Api
+from kubeboot.pki import endpoint, table, tokens
 from kubeboot.plan import join as planning
+from kubeboot.plan import join_control_plane as control_planes
 from kubeboot.plan import node as nodes
 from kubeboot.steps import preflight
 
@@ -25,6 +31,8 @@ class Wanted:
     token: Secret[str]
     ca_pins: tuple[str, ...]
     spec: ClusterSpec
+    control_plane: bool = False
+    certificate_key: Secret[str] | None = None
     skip: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
     dry_run: bool = False
@@ -40,10 +48,12 @@ class Done:
     seconds: float
     node: str
     cluster: str
+    voters: int = 0
+    """Of etcd, after a control plane has joined."""
 
 
 def join(wanted: Wanted, emit: Emit) -> Done:
-    """Make this machine a worker; it is not touched before the cluster is known to be the right one."""
+    """Make this machine a node; it is not touched before the cluster is known to be the right one."""
     search = discovery.Discovery(
         endpoint.join(wanted.host, wanted.port), tokens.parse(wanted.token.reveal()), wanted.ca_pins
     )
@@ -52,18 +62,65 @@ def join(wanted: Wanted, emit: Emit) -> Done:
     see = LocalView()
     machine = see.facts()
     spec = planning.cluster_spec(wanted.spec, cluster)
-    node = nodes.settings(spec, machine, "worker", see.route_source(wanted.host))
+    role: Role = "control_plane" if wanted.control_plane else "worker"
+    node = nodes.settings(spec, machine, role, see.route_source(wanted.host))
     facts.require_free_name(api, node.name, machine.machine_id)
+    scene = _Scene(wanted, spec, node, see, cluster, api)
+    given = shared.obtain(api, see, wanted.certificate_key, authority) if wanted.control_plane else {}
     checked = "preflight" not in wanted.skip
-    found = here.findings(spec, node, machine, see, wanted.ignored) if checked else ()
+    around = here.around(api, cluster) if checked else None
+    found = here.findings(spec, node, machine, see, wanted.ignored, around) if checked else ()
     here.tell(found, emit)
     if not wanted.dry_run:
         preflight.refuse(found)
     source = here.source(spec, machine.arch, emit, dry=wanted.dry_run)
-    plan = planning.plan(spec, node, source, machine.cpus, cluster).without(wanted.skip)
+    if not wanted.control_plane:
+        return _run(scene, planning.plan(spec, node, source, machine.cpus, cluster), api, Others(), emit)
+    plan = control_planes.plan(spec, node, source, machine.cpus, cluster, given)
+    own = here.api(see, (table.KUBECONFIGS + "/admin.conf",), _own_server(spec, node))
+    return _run(scene, plan, own, _others(scene, given), emit)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scene:
+    """What a join knows before its plan."""
+
+    wanted: Wanted
+    spec: ClusterSpec
+    node: NodeSettings
+    see: LocalView
+    cluster: facts.ClusterFacts
+    api: Api
+
+
+def _own_server(spec: ClusterSpec, node: NodeSettings) -> str:
+    return endpoint.url(node.address, spec.api_server.bind_port)
+
+
+def _others(scene: _Scene, given: Mapping[str, bytes]) -> Others:
+    """The API by the address that discovery went to, and etcd on the control planes that there are."""
+    admin = shared.administrator(given, f"https://{endpoint.join(scene.wanted.host, scene.wanted.port)}")
+    addresses = [address for address, _ in scene.cluster.control_planes]
+    return Others(admin, shared.members(given, addresses, admin, scene.node.name))
+
+
+def _run(scene: _Scene, whole: Plan, api: Api, others: Others, emit: Emit) -> Done:
+    wanted, name = scene.wanted, scene.node.name
+    plan = whole.without(wanted.skip)
     if wanted.dry_run:
-        dry_run(plan, node.name, see, api, emit)
-        return Done(0, 0, 0.0, node.name, spec.cluster_name)
-    target = LocalHost(node.name)
-    outcome = on_this_machine(plan, node.name, target, api, emit, timeout_scale=wanted.timeout_scale)
-    return Done(outcome.ok, outcome.changed, outcome.seconds, node.name, spec.cluster_name)
+        dry_run(plan, name, scene.see, api, emit, others=others)
+        return Done(0, 0, 0.0, name, scene.spec.cluster_name)
+    outcome = on_this_machine(
+        plan, name, LocalHost(name), api, emit, timeout_scale=wanted.timeout_scale, others=others
+    )
+    voters = _voters(others, emit) if wanted.control_plane else 0
+    return Done(outcome.ok, outcome.changed, outcome.seconds, name, scene.spec.cluster_name, voters)
+
+
+def _voters(others: Others, emit: Emit) -> int:
+    """An even number bears no more than the odd one below it."""
+    count = sum(not member.learner for member in others.etcd.members())
+    if count % 2 == 0:
+        bears = (count - 1) // 2
+        emit(Notice("warning", f"etcd has {count} members and bears the loss of {bears}: join one more"))
+    return count

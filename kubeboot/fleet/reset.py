@@ -7,6 +7,7 @@ import dataclasses
 from kubeboot import errors
 from kubeboot.engine import journal
 from kubeboot.engine.run import Outcome
+from kubeboot.fleet import leaving
 from kubeboot.fleet.run import Emit, attempt, dry_run
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import NoApi
@@ -23,17 +24,26 @@ class Done:
     left: tuple[str, ...] = ()
 
 
-def reset(emit: Emit, *, dry: bool = False, timeout_scale: float = 1.0) -> Done:
-    """Take kubeboot off this machine; twice is as good as once."""
+def reset(emit: Emit, *, dry: bool = False, timeout_scale: float = 1.0, force: bool = False) -> Done:
+    """Take kubeboot off this machine; twice is as good as once.
+
+    A control plane leaves etcd first, and stays as it is where etcd needs it, but by `force`.
+    """
     see = LocalView()
     touched = any(see.stat(path) for path in (journal.HOME, journal.LOCK))
-    plan = planning.plan(see.name, journal.undo_list(see), touched)
+    undo_list = journal.undo_list(see)
+    left = leaving.find(see) if undo_list else leaving.Leaving()
+    plan = planning.plan(see.name, undo_list, touched, left.steps, force)
     if dry:
-        dry_run(plan, see.name, see, NoApi(), emit)
+        dry_run(plan, see.name, see, NoApi(), emit, others=left.others)
         return Done(0, 0, 0.0)
     if see.facts().uid != 0:
         raise errors.PreflightFailed("reset needs root", hint="run `sudo kubeboot reset`")
-    outcome = attempt(plan, see.name, LocalHost(see.name), NoApi(), emit, timeout_scale=timeout_scale)
+    host = LocalHost(see.name)
+    outcome = attempt(plan, see.name, host, NoApi(), emit, timeout_scale=timeout_scale, others=left.others)
+    for failure in outcome.failures:
+        if failure.step == "leave/etcd" and not force:
+            raise failure
     return Done(outcome.ok, outcome.changed, outcome.seconds, _left(outcome))
 
 

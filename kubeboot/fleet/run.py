@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import os
 import platform
@@ -19,27 +20,53 @@ from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import CLUSTER, Target, View
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.kube.api import Api, ApiView
+from kubeboot.kube.etcd import Etcd, NoEtcd
 
 Emit = Callable[[Event], None]
 
 
-def dry_run(plan: Plan, name: str, host: HostView, api: ApiView, emit: Emit) -> bool:
+@dataclasses.dataclass(frozen=True)
+class Others:
+    """What a plan reaches beyond this machine: an API that others serve, etcd's members."""
+
+    api: Api | None = None
+    etcd: Etcd = dataclasses.field(default_factory=NoEtcd)
+
+
+def dry_run(
+    plan: Plan, name: str, host: HostView, api: ApiView, emit: Emit, *, others: Others | None = None
+) -> bool:
     """Report what the plan would do; True when that is nothing."""
-    view = View(host, api)
-    return looking.inspect(plan, {name: view, CLUSTER: view}, emit)
+    also = others or Others()
+    cluster = View(host, also.api or api, also.etcd)
+    return looking.inspect(plan, {name: View(host, api, also.etcd), CLUSTER: cluster}, emit)
 
 
 def on_this_machine(
-    plan: Plan, name: str, host: HostTarget, api: Api, emit: Emit, *, timeout_scale: float = 1.0
+    plan: Plan,
+    name: str,
+    host: HostTarget,
+    api: Api,
+    emit: Emit,
+    *,
+    timeout_scale: float = 1.0,
+    others: Others | None = None,
 ) -> Outcome:
     """Run the plan here. Raises Occupied when another run holds the machine, else the first failure."""
-    outcome = attempt(plan, name, host, api, emit, timeout_scale=timeout_scale)
+    outcome = attempt(plan, name, host, api, emit, timeout_scale=timeout_scale, others=others)
     outcome.raise_for_failure()
     return outcome
 
 
 def attempt(
-    plan: Plan, name: str, host: HostTarget, api: Api, emit: Emit, *, timeout_scale: float = 1.0
+    plan: Plan,
+    name: str,
+    host: HostTarget,
+    api: Api,
+    emit: Emit,
+    *,
+    timeout_scale: float = 1.0,
+    others: Others | None = None,
 ) -> Outcome:
     """Run the plan here and tell how it went, failures included. Raises Occupied."""
     if not plan.steps:
@@ -48,10 +75,12 @@ def attempt(
     with host.lock(journal.LOCK, holder(plan.command)), _stoppable(emit) as stop:
         book = journal.Journal(host)
         book.begin(plan.command)
-        site = Site(Target(host, api), book)
-        return run(
-            plan, {name: site, CLUSTER: site}, emit, stop=stop, timeout_scale=timeout_scale, watch=watch
-        )
+        also = others or Others()
+        sites = {
+            name: Site(Target(host, api, also.etcd), book),
+            CLUSTER: Site(Target(host, also.api or api, also.etcd), book),
+        }
+        return run(plan, sites, emit, stop=stop, timeout_scale=timeout_scale, watch=watch)
 
 
 def holder(command: str) -> str:

@@ -161,8 +161,8 @@ def await_signed(
         pause(0.1)
 
 
-def join_command(api: ApiView, token: BootstrapToken) -> tuple[str, ...]:
-    """The words of `kubeboot join …` for this cluster."""
+def join_command(api: ApiView, token: BootstrapToken, certificate_key: str = "") -> tuple[str, ...]:
+    """The words of `kubeboot join …` for this cluster; with a certificate key, of a control plane."""
     info = api.get("v1", "ConfigMap", configmaps.INFO, rbac.PUBLIC)
     if info is None:
         raise errors.KubebootError(
@@ -171,4 +171,5 @@ def join_command(api: ApiView, token: BootstrapToken) -> tuple[str, ...]:
     config = kubeconfig.decode(info["data"][configmaps.INFO_KEY])
     where = config.server.removeprefix("https://")
     pin = pins.pin(config.authority)
-    return ("kubeboot", "join", where, "--token", token.text, "--discovery-token-ca-cert-hash", pin)
+    also = ("--control-plane", "--certificate-key", certificate_key) if certificate_key else ()
+    return ("kubeboot", "join", where, "--token", token.text, "--discovery-token-ca-cert-hash", pin, *also)

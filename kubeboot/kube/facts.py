@@ -40,11 +40,16 @@ class Server(ApiView, Protocol):
 
 def read(api: Server, authority: bytes) -> ClusterFacts:
     """By a join token's rights, or a node's."""
-    spec = _spec(_text(api, configmaps.KUBEBOOT, configmaps.KUBEBOOT_KEY))
+    spec = cluster_spec(api)
     kubelet = _text(api, configmaps.KUBELET, configmaps.KUBELET_KEY)
     found = api.get("discovery.k8s.io/v1", "EndpointSlice", "kubernetes", "default")
     addresses = tuple(sorted(_addresses(found or {})))
     return ClusterFacts(authority, spec, kubelet, addresses, api.version())
+
+
+def cluster_spec(api: ApiView) -> ClusterSpec:
+    """The spec that the cluster keeps."""
+    return _spec(_text(api, configmaps.KUBEBOOT, configmaps.KUBEBOOT_KEY))
 
 
 def _text(api: ApiView, name: str, key: str) -> str:

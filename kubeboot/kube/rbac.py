@@ -26,6 +26,7 @@ _GRANTS: tuple[tuple[str, str, Subject], ...] = (
     ("kubeadm:cluster-admins", "cluster-admin", ("Group", "kubeadm:cluster-admins")),
     ("kubeadm:kubelet-bootstrap", "system:node-bootstrapper", TOKENS),
     ("kubeadm:get-nodes", "kubeadm:get-nodes", TOKENS),
+    ("kubeboot:list-nodes", "kubeboot:list-nodes", TOKENS),
     ("kubeadm:node-autoapprove-bootstrap", f"{_CSR}:nodeclient", TOKENS),
     ("kubeadm:node-autoapprove-certificate-rotation", f"{_CSR}:selfnodeclient", NODES),
     (
@@ -61,7 +62,11 @@ _LOCAL: tuple[tuple[str, str, Rule, tuple[Subject, ...]], ...] = (
 """Roles with a RoleBinding of the same name: namespace, name, the rule, who may."""
 
 _CLUSTER_ROLES: Mapping[str, Rule] = MappingProxyType(
-    {"kubeadm:get-nodes": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}}
+    {
+        "kubeadm:get-nodes": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
+        # a machine that joins must not be a clone of one that is there
+        "kubeboot:list-nodes": {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
+    }
 )
 
 
@@ -73,6 +78,12 @@ def objects() -> tuple[Object, ...]:
         *(_role("Role", name, rule, space) for space, name, rule, _ in _LOCAL),
         *(_binding("RoleBinding", name, "Role", name, who, space) for space, name, _, who in _LOCAL),
     )
+
+
+def reader(name: str, resource: str, of: str, who: tuple[Subject, ...]) -> tuple[Object, Object]:
+    """A Role of kube-system that allows to get one object, and its binding."""
+    binding = _binding("RoleBinding", name, "Role", name, who, SYSTEM)
+    return _role("Role", name, _get(resource, of), SYSTEM), binding
 
 
 def _role(kind: str, name: str, rule: Rule, namespace: str | None = None) -> Object:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from kubeboot.engine import journal
 from kubeboot.engine.plan import Plan
+from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.engine.undo import Undo
 from kubeboot.steps import sweep, undoing
 
 
-def plan(host: str, undo_list: tuple[tuple[str, Undo], ...], touched: bool = False) -> Plan:
+def plan(
+    host: str,
+    undo_list: tuple[tuple[str, Undo], ...],
+    touched: bool = False,
+    leave: tuple[Step, ...] = (),
+    force: bool = False,
+) -> Plan:
     """Stop and sweep what runs, take back every journalled change, newest first, then forget the journal.
 
     On a machine that kubeboot never touched nothing is swept: what runs there is somebody else's.
-    `touched`: a reset was killed while it forgot, and what is left is kubeboot's own.
+    `touched`: a reset was killed while it forgot, and what is left is kubeboot's own. `leave`: what the
+    cluster must be told first; nothing is touched when etcd cannot do without this machine, but by `force`.
     """
     if not undo_list and not touched:
         return Plan("reset", f"{host}: take kubeboot off this machine", (), {host: "worker"})
@@ -32,5 +42,12 @@ def plan(host: str, undo_list: tuple[tuple[str, Undo], ...], touched: bool = Fal
         after=frozenset({home.id}),
         path=journal.LOCK,
     )
-    steps = (*swept, *undone, home, lock)
+    steps = (*leave, *(_left(step, leave, force) for step in (*swept, *undone, home, lock)))
     return Plan("reset", f"{host}: take kubeboot off this machine", steps, {host: "worker"})
+
+
+def _left(step: Step, leave: tuple[Step, ...], force: bool) -> Step:
+    """Behind all of it; and not at all when etcd was not left, unless by force."""
+    behind = step.behind | {f"{CLUSTER}:{one.id}" for one in leave}
+    first = frozenset(f"{CLUSTER}:{one.id}" for one in leave[:1] if not force)
+    return dataclasses.replace(step, behind=behind, after=step.after | first)

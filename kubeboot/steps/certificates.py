@@ -129,7 +129,6 @@ def site(spec: ClusterSpec, node: NodeSettings) -> table.Site:
 
 def init_steps(spec: ClusterSpec, node: NodeSettings, clock: build.Clock = build.now) -> tuple[Step, ...]:
     """The whole PKI of the first control plane."""
-    here = site(spec, node)
     pair = EnsureKeyPair(
         id="pki/sa",
         title="Make the key for ServiceAccount tokens",
@@ -137,8 +136,13 @@ def init_steps(spec: ClusterSpec, node: NodeSettings, clock: build.Clock = build
         algorithm=spec.certificates.algorithm,
     )
     roots = tuple(_authority(row, spec, node, clock) for row in table.AUTHORITIES)
-    leaves = tuple(_certificate(row, here, spec, node, clock) for row in table.CERTIFICATES)
-    return (*roots, pair, *leaves)
+    return (*roots, pair, *leaves(spec, node, clock))
+
+
+def leaves(spec: ClusterSpec, node: NodeSettings, clock: build.Clock = build.now) -> tuple[Step, ...]:
+    """What each control plane signs for itself."""
+    here = site(spec, node)
+    return tuple(_certificate(row, here, spec, node, clock) for row in table.CERTIFICATES)
 
 
 def worker_steps(node: NodeSettings, authority: bytes) -> tuple[Step, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kubeboot.config import tuning
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
+from kubeboot.kube.etcd import CLIENT_PORT
 from kubeboot.pki import endpoint
 from kubeboot.steps import etcd
 from kubeboot.steps.static_pod import PKI
@@ -28,7 +29,7 @@ def apiserver(spec: ClusterSpec, node: NodeSettings) -> Flags:
         ("etcd-cafile", f"{PKI}/etcd/ca.crt"),
         ("etcd-certfile", f"{PKI}/apiserver-etcd-client.crt"),
         ("etcd-keyfile", f"{PKI}/apiserver-etcd-client.key"),
-        ("etcd-servers", endpoint.url(etcd.loopback(node.address), etcd.CLIENT_PORT)),
+        ("etcd-servers", endpoint.url(etcd.loopback(node.address), CLIENT_PORT)),
         ("kubelet-client-certificate", f"{PKI}/apiserver-kubelet-client.crt"),
         ("kubelet-client-key", f"{PKI}/apiserver-kubelet-client.key"),
         ("kubelet-preferred-address-types", "InternalIP,ExternalIP,Hostname"),

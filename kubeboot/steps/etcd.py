@@ -6,17 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 
 from kubeboot.artifacts.api import Catalog
+from kubeboot.config import effective
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Blocked, Check, Impact, Step, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
+from kubeboot.kube.etcd import CLIENT_PORT, PEER_PORT
 from kubeboot.pki import endpoint
 from kubeboot.steps import basic, static_pod, trees
 from kubeboot.steps.static_pod import PKI, EnsureStaticPod, StaticPod, Volume
 
-CLIENT_PORT = 2379
-PEER_PORT = 2380
 METRICS_PORT = 2381
 CERTIFICATES = f"{PKI}/etcd"
 ADVERTISED = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
@@ -55,14 +55,7 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step
     """The data directory and the manifest; the kubelet, which starts it, comes after."""
     made = pod(spec, node, catalog.image("etcd").name)
     return (
-        EnsureDataDir(
-            id="etcd/data-dir",
-            title="Make etcd's data directory",
-            on=node.name,
-            after=frozenset({"trees/"}),
-            path=spec.etcd.data_dir,
-            manifest=made.path,
-        ),
+        directory(spec, node, made),
         EnsureEtcd(
             id="etcd/manifest",
             title="Write etcd's static pod",
@@ -75,13 +68,26 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step
     )
 
 
+def directory(spec: ClusterSpec, node: NodeSettings, made: StaticPod) -> Step:
+    """The data directory, before the manifest of `made` is written."""
+    return EnsureDataDir(
+        id="etcd/data-dir",
+        title="Make etcd's data directory",
+        on=node.name,
+        after=frozenset({"trees/"}),
+        path=spec.etcd.data_dir,
+        manifest=made.path,
+    )
+
+
 def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
     """etcd on this machine, the first member of its cluster."""
-    volumes, files = static_pod.extras(spec.etcd)
-    return StaticPod(
+    given = effective.etcd(spec)
+    volumes, files = static_pod.extras(given)
+    found = StaticPod(
         name="etcd",
         image=image,
-        command=static_pod.command("etcd", _flags(spec, node), spec.etcd.extra_args),
+        command=static_pod.command("etcd", _flags(spec, node), given.extra_args),
         port=METRICS_PORT,
         probes=static_pod.probes("/livez", "/readyz", "/readyz"),
         volumes=static_pod.merge(_volumes(spec), volumes),
@@ -90,8 +96,9 @@ def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
         probe_host=loopback(node.address),
         probe_scheme="HTTP",
         annotations=((ADVERTISED, endpoint.url(node.address, CLIENT_PORT)),),
-        variables=tuple((v.name, v.value) for v in spec.etcd.extra_envs),
+        variables=tuple((v.name, v.value) for v in given.extra_envs),
     )
+    return static_pod.patched(found, spec)
 
 
 def loopback(address: str) -> str:
@@ -120,7 +127,7 @@ def _flags(spec: ClusterSpec, node: NodeSettings) -> tuple[tuple[str, str], ...]
         ("peer-trusted-ca-file", f"{CERTIFICATES}/ca.crt"),
         ("peer-client-cert-auth", "true"),
         ("snapshot-count", "10000"),
-        ("feature-gates", "InitialCorruptCheck=true"),
+        ("feature-gates", effective.gates(effective.ETCD_GATES)),
         ("watch-progress-notify-interval", "5s"),
     )
 

@@ -162,6 +162,14 @@ def init_steps(
     return (*embedded, _kubelet(spec, node, local, None), _kubelet_certificate(spec, node, clock))
 
 
+def join_steps(
+    spec: ClusterSpec, node: NodeSettings, control_plane: str, clock: build.Clock = build.now
+) -> tuple[Step, ...]:
+    """Those of a further control plane: super-admin.conf stays on the first."""
+    made = init_steps(spec, node, control_plane, clock)
+    return tuple(step for step in made if step.id != "kubeconfig/super-admin")
+
+
 def worker_steps(spec: ClusterSpec, node: NodeSettings, authority: bytes) -> tuple[Step, ...]:
     """kubelet.conf of a worker, by way of its own load balancer."""
     return (_kubelet(spec, node, endpoint.url("127.0.0.1", spec.load_balancer.port), authority),)

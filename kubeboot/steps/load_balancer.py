@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from kubeboot import render
 from kubeboot.artifacts.api import Catalog
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine.step import Step
+from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
+from kubeboot.engine.undo import Undo
+from kubeboot.engine.values import Values
+from kubeboot.host.api import HostView
 from kubeboot.pki import endpoint
-from kubeboot.steps import basic
+from kubeboot.steps import basic, paths
+from kubeboot.steps.backends import steps as backends_steps
 from kubeboot.steps.etcd import loopback
 from kubeboot.steps.static_pod import PKI, EnsureStaticPod, Probe, StaticPod, Volume
 
@@ -18,8 +23,11 @@ Backend = tuple[str, str, int]
 """An API server: its node's name, address and port."""
 
 CONFIG = "/etc/kubernetes/haproxy/haproxy.cfg"
+BASE = "/etc/kubernetes/haproxy/haproxy.base.cfg"
+"""All of the config but the servers."""
 MAX_CONNECTIONS = 4000
 _CA = f"{PKI}/ca.crt"
+_SERVER = b"    server "
 _USER = 99
 """Upstream's image has this user; any other that is not root does as well."""
 _OWN = "inter 1s fastinter 250ms fall 2 rise 1"
@@ -29,24 +37,63 @@ _REMOTE = "inter 2s fastinter 500ms fall 2 rise 1"
 def steps(
     spec: ClusterSpec, node: NodeSettings, backends: Sequence[Backend], catalog: Catalog
 ) -> tuple[Step, ...]:
-    """The config and the static pod, before the kubelet that runs it."""
+    """The config and the static pod, before the kubelet that runs it; what keeps the servers current."""
+    base = config(spec, node).encode()
     return (
         basic.EnsureFile(
             id="load-balancer/config",
             title="Write haproxy's config",
             on=node.name,
             after=frozenset({"trees/"}),
+            path=BASE,
+            data=base,
+        ),
+        EnsureServers(
+            id="load-balancer/servers",
+            title="Write haproxy's servers",
+            on=node.name,
+            after=frozenset({"load-balancer/config"}),
             path=CONFIG,
-            data=config(spec, node, backends).encode(),
+            base=base,
+            servers=servers(node, backends).encode(),
         ),
         EnsureStaticPod(
             id="load-balancer/manifest",
             title="Write haproxy's static pod",
             on=node.name,
-            after=frozenset({"load-balancer/config", "pki/"}),
+            after=frozenset({"load-balancer/servers", "pki/"}),
             pod=pod(spec, node, catalog.image("haproxy").name),
         ),
+        *backends_steps(node),
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureServers(Step):
+    """haproxy.cfg: the base, and servers. Those that are there already are the timer's affair."""
+
+    path: str
+    base: bytes = dataclasses.field(repr=False)
+    servers: bytes
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = see.host.read(self.path)
+        wanted = self._wanted(found)
+        if found == wanted:
+            return Ok()
+        summary = f"change {self.path}" if found else f"create {self.path}"
+        diff = basic.unified(self.path, found or b"", wanted)
+        return Drift(summary, "change" if found else "create", diff)
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return paths.undo(see, self.path)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        do.host.write(self.path, self._wanted(do.host.read(self.path)))
+
+    def _wanted(self, found: bytes | None) -> bytes:
+        kept = [line for line in (found or b"").splitlines(keepends=True) if line.startswith(_SERVER)]
+        return self.base + (b"".join(kept) or self.servers)
 
 
 def health_port(spec: ClusterSpec) -> int:
@@ -54,8 +101,8 @@ def health_port(spec: ClusterSpec) -> int:
     return spec.load_balancer.port + 1
 
 
-def config(spec: ClusterSpec, node: NodeSettings, backends: Sequence[Backend]) -> str:
-    """haproxy.cfg for this machine. A control plane uses its own API server while that is ready."""
+def config(spec: ClusterSpec, node: NodeSettings) -> str:
+    """haproxy.base.cfg for this machine. A control plane uses its own API server while that is ready."""
     local = node.role == "control_plane"
     return render.template(
         "haproxy/haproxy.cfg.j2",
@@ -64,12 +111,26 @@ def config(spec: ClusterSpec, node: NodeSettings, backends: Sequence[Backend]) -
         local=local,
         ca_file=_CA,
         timing=_OWN if local else _REMOTE,
-        servers=[
-            (name, endpoint.join(address, port), local and name != node.name)
-            for name, address, port in sorted(backends, key=lambda b: (b[0] != node.name, b[0]))
-        ],
         health=endpoint.join(loopback(node.address), health_port(spec)),
     )
+
+
+def servers(node: NodeSettings, backends: Sequence[Backend]) -> str:
+    """The servers' lines, as kubeboot-backends too writes them."""
+    own = {endpoint.join(address, port) for name, address, port in backends if name == node.name}
+    listed = sorted({endpoint.join(address, port) for _, address, port in backends})
+    backup = " backup" if node.role == "control_plane" else ""
+    return "".join(
+        f"    server {where} {where}{'' if where in own else backup}\n"
+        for where in sorted(listed, key=lambda where: (where not in own, where))
+    )
+
+
+def known(see: HostView) -> tuple[tuple[str, int], ...]:
+    """The API servers, address and port, that this machine's haproxy goes to."""
+    lines = (see.read(CONFIG) or b"").splitlines()
+    found = (line.split()[2].decode() for line in lines if line.startswith(_SERVER))
+    return tuple(endpoint.split(where, 6443) for where in found)
 
 
 def _binds(spec: ClusterSpec, node: NodeSettings) -> tuple[str, ...]:
@@ -98,7 +159,7 @@ def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
             Volume("run", "", "/run/haproxy", read_only=False),
         ),
         requests=(("cpu", "25m"), ("memory", "32Mi")),
-        inputs=(CONFIG, _CA),
+        inputs=(BASE, _CA),
         probe_host=loopback(node.address),
         probe_scheme="HTTP",
         tier="control-plane" if node.role == "control_plane" else "node",

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kubeboot import errors
 from kubeboot.cli import params, runtime, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
     from kubeboot.cli.actions import InitOptions, InitResult
+    from kubeboot.engine.values import Secret
 
 
 @click.command(
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         "sudo kubeboot init                                       # all defaults",
         "sudo kubeboot init --single                              # a cluster of one machine that runs pods",
         "sudo kubeboot init --control-plane-endpoint k8s.example.org:8443",
+        "sudo kubeboot init --upload-certs                        # other control planes can join",
         "sudo kubeboot init --config cluster.yaml",
         "sudo kubeboot init --dry-run -v                          # what would be done, with diffs",
     ),
@@ -56,6 +59,11 @@ if TYPE_CHECKING:
     metavar="DURATION",
     help="how long the token is good; 0: for ever; default 24h",
 )
+@click.option(
+    "--upload-certs", is_flag=True, help="store the certificates, sealed, for other control planes; two hours"
+)
+@params.certificate_key_option
+@params.certificate_key_file_option
 @params.config_option
 @params.skip_option
 @params.ignore_option
@@ -78,8 +86,9 @@ def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
     from kubeboot.cli.actions import InitOptions
 
-    params.one_reader(given["token_file"], given["config"])
+    params.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
     token = params.find_token(ctx, given["token"], given["token_file"])
+    key = _key(ctx, given)
     loaded = params.load(ctx, given["config"], "JoinConfiguration")
     run = loaded.run
     if token is None:
@@ -89,6 +98,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
         spec=loaded.spec,
         token=token,
         token_ttl=datetime.timedelta(hours=24) if ttl is None else ttl,
+        certificate_key=key,
         skip=params.find_phases(given["skip_phases"], run.skip_phases),
         ignore_preflight=frozenset((*given["ignore_preflight_errors"], *run.ignore_preflight_errors)),
         dry_run=given["dry_run"] or run.dry_run,
@@ -96,10 +106,26 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
     )
 
 
+def _key(ctx: click.Context, given: dict[str, Any]) -> Secret[str] | None:
+    """What to seal the certificates with, if they are to be uploaded."""
+    from kubeboot.engine.values import Secret
+    from kubeboot.pki import sealed
+
+    found = params.find_certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
+    if not given["upload_certs"]:
+        if found is not None:
+            raise errors.UsageProblem("a certificate key is of use with --upload-certs only")
+        return None
+    key = found or Secret(sealed.new_key())
+    runtime.current(ctx).redactor.hide(key.reveal())
+    return key
+
+
 def _show(now: runtime.Runtime, result: InitResult) -> None:
     from kubeboot.cli import screens
 
     if not now.settings.json:
         now.say(screens.init_done(result, now.stderr, datetime.datetime.now(datetime.UTC)))
-    command = result.join_command
-    work.result(now, "InitResult", screens.init_data(result), lambda: command.reveal() if command else "")
+    commands = (result.join_command, result.control_plane_join_command)
+    text = "\n".join(command.reveal() for command in commands if command)
+    work.result(now, "InitResult", screens.init_data(result), lambda: text)

@@ -24,6 +24,7 @@ _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prin
     examples=(
         "sudo kubeboot join 10.0.0.11:8443 --token-file token --discovery-token-ca-cert-hash sha256:1f2e...",
         "sudo kubeboot join 10.0.0.11:8443 --token TOKEN --discovery-token-ca-cert-hash sha256:1f2e...",
+        "sudo kubeboot join 10.0.0.11:8443 ... --control-plane --certificate-key-file key",
         "sudo kubeboot join k8s.example.org:8443 ... --dry-run      # what would be done",
     ),
 )
@@ -35,6 +36,9 @@ _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prin
     help="the cluster's CA, as `sha256:...`; never joins without",
     metavar="HASH",
 )
+@click.option("--control-plane", is_flag=True, help="as one more control plane, with etcd")
+@params.certificate_key_option
+@params.certificate_key_file_option
 @params.node_name_option
 @params.bundle_option
 @params.config_option
@@ -64,10 +68,13 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     """Everything is checked before the first packet leaves the machine."""
     from kubeboot.cli.actions import JoinOptions
 
-    params.one_reader(given["token_file"], given["config"])
+    params.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
     host, port = _address(given["endpoint"]) if given["endpoint"] is not None else ("", 0)
     pins = _pins(given["discovery_token_ca_cert_hash"])
     token = params.find_token(ctx, given["token"], given["token_file"])
+    key = params.find_certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
+    if key is not None and not given["control_plane"]:
+        raise errors.UsageProblem("a certificate key is of use with --control-plane only")
     loaded = params.load(ctx, given["config"], "InitConfiguration")
     run = loaded.run
     if not host:
@@ -86,6 +93,8 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
         token=token,
         ca_pins=pins,
         spec=loaded.spec,
+        control_plane=given["control_plane"],
+        certificate_key=key,
         skip=params.find_phases(given["skip_phases"], run.skip_phases),
         ignore_preflight=frozenset((*given["ignore_preflight_errors"], *run.ignore_preflight_errors)),
         dry_run=given["dry_run"] or run.dry_run,

@@ -21,20 +21,23 @@ from kubeboot.cli.command import Command
         "sudo kubeboot reset --yes                # does not ask",
     ),
 )
-@click.option("-y", "--yes", "-f", "--force", "yes", is_flag=True, help="do not ask")
+@click.option("-y", "--yes", is_flag=True, help="do not ask")
+@click.option(
+    "-f", "--force", is_flag=True, help="do not ask, and go on though the cluster cannot be told or needs it"
+)
 @params.dry_run_option
 @params.scale_option
 @click.pass_context
-def reset(ctx: click.Context, yes: bool, dry_run: bool, timeout_scale: float) -> int:
+def reset(ctx: click.Context, yes: bool, force: bool, dry_run: bool, timeout_scale: float) -> int:
     """The plan, a question, one action, its result."""
     from kubeboot.cli import actions, screens
 
     now = runtime.current(ctx)
-    if not (dry_run or yes) and not _agreed(now):
+    if not (dry_run or yes or force) and not _agreed(now):
         now.say("nothing was changed")
         return 0
     with work.working(ctx, dry_run=dry_run) as emit:
-        result = actions.reset(actions.ResetOptions(dry_run, timeout_scale), emit)
+        result = actions.reset(actions.ResetOptions(dry_run, timeout_scale, force), emit)
     if dry_run:
         return 0
     if now.settings.json:

@@ -13,6 +13,7 @@ from kubeboot.cli.command import Group
 
 if TYPE_CHECKING:
     from kubeboot.cli.actions import Token, TokenCreateResult
+    from kubeboot.engine.values import Secret
 
 
 @click.group(
@@ -47,6 +48,8 @@ def token() -> None:
 @params.comma_option("--usages", help="signing, authentication; default: both", metavar="USAGE")
 @params.comma_option("--groups", help="groups that its bearer is in", metavar="GROUP")
 @click.option("--print-join-command", is_flag=True, help="print the whole join command instead of the token")
+@params.certificate_key_option
+@params.certificate_key_file_option
 @params.kubeconfig_option
 @click.pass_context
 def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
@@ -61,6 +64,7 @@ def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click'
         usages=_usages(given["usages"]),
         groups=_groups(given["groups"]),
         join_command=given["print_join_command"],
+        certificate_key=_key(ctx, given),
         kubeconfig=given["kubeconfig"],
     )
     now = work.logged(ctx)
@@ -70,6 +74,14 @@ def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click'
         now.say(f"it expires in {durations.words(left)}, at {screens.moment(result.expires)}")
     work.result(now, "Token", _created(result), lambda: (result.join_command or result.token).reveal())
     return 0
+
+
+def _key(ctx: click.Context, given: dict[str, Any]) -> Secret[str] | None:
+    params.one_reader(given["token_file"], (), given["certificate_key_file"])
+    key = params.find_certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
+    if key is not None and not given["print_join_command"]:
+        raise errors.UsageProblem("a certificate key is of use with --print-join-command only")
+    return key
 
 
 def _one_line(text: str) -> str:

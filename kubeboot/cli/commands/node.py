@@ -1,0 +1,48 @@
+"""kubeboot node."""
+
+from __future__ import annotations
+
+import click
+
+from kubeboot.cli import params, runtime, work
+from kubeboot.cli.command import Group
+
+
+@click.group(
+    cls=Group,
+    help="remove machines that are gone from the cluster",
+    examples=("sudo kubeboot node remove cp-1",),
+)
+def node() -> None:
+    """Everything is in the sub-commands."""
+
+
+@node.command(
+    help="forget a machine that is gone: its etcd member, its Node, the endpoint if it was its own",
+    outputs=("text", "json"),
+    examples=(
+        "sudo kubeboot node remove cp-1",
+        "sudo kubeboot node remove worker-7 --dry-run",
+    ),
+)
+@click.argument("name", metavar="NAME")
+@click.option("--force", is_flag=True, help="although the cluster still believes that it is Ready")
+@params.kubeconfig_option
+@params.dry_run_option
+@click.pass_context
+def remove(ctx: click.Context, name: str, force: bool, kubeconfig: str, dry_run: bool) -> int:
+    """One action, its result."""
+    from kubeboot.cli import actions
+
+    now = runtime.current(ctx)
+    options = actions.NodeRemoveOptions(name, kubeconfig, force, dry_run)
+    with work.working(ctx, dry_run=dry_run) as emit:
+        result = actions.node_remove(options, emit)
+    if dry_run:
+        return 0
+    data = {"node": name, "changed": result.changed, "ok": result.ok, "etcdMembers": result.voters}
+    if now.settings.json:
+        work.result(now, "NodeRemoval", data, str)
+    else:
+        now.say(f"{name} is not part of the cluster any more; etcd has {result.voters} members")
+    return 0

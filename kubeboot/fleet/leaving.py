@@ -1,0 +1,66 @@
+"""A control plane that leaves: who it is to etcd, and by which of the others the cluster is reached."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from collections.abc import Iterable
+
+from kubeboot import errors
+from kubeboot.engine.step import Step
+from kubeboot.fleet import shared
+from kubeboot.fleet.run import Others
+from kubeboot.host.api import HostView
+from kubeboot.kube.api import Api
+from kubeboot.kube.deferred import Deferred
+from kubeboot.kube.etcd import Member
+from kubeboot.pki import endpoint, sealed
+from kubeboot.plan import remove
+from kubeboot.steps import load_balancer
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaving:
+    """The steps before a reset, and what they reach."""
+
+    steps: tuple[Step, ...] = ()
+    others: Others = dataclasses.field(default_factory=Others)
+
+
+def find(see: HostView) -> Leaving:
+    """Nothing on a worker, and nothing on a control plane that knows of no other."""
+    given = shared.on_disk(see)
+    if len(given) < len(sealed.FILES):
+        return Leaving()
+    mine = addresses(see)
+    known = [server for server in load_balancer.known(see) if server[0] not in mine]
+    alone = shared.members(given, mine)
+    try:
+        peers = _peers(alone.members(), mine)
+    except errors.KubebootError:
+        peers = []
+    hosts = list(dict.fromkeys([*(host for host, _ in known), *peers]))
+    if not hosts:
+        return Leaving()
+    port = known[0][1] if known else 6443
+    api = Deferred(lambda: _answering(given, [endpoint.url(host, port) for host in hosts]))
+    etcd = shared.members(given, [*hosts, *mine], api, see.name)
+    made = remove.steps("leave", see.name, mine, hosts[0], given["ca.crt"], by_name=False)
+    return Leaving(made, Others(api, etcd))
+
+
+def addresses(see: HostView) -> tuple[str, ...]:
+    """This machine's own, but for loopback."""
+    found = (ipaddress.ip_interface(text).ip for nic in see.facts().nics for text in nic.addresses)
+    return tuple(str(ip) for ip in found if not ip.is_loopback and not ip.is_link_local)
+
+
+def _peers(members: Iterable[Member], mine: tuple[str, ...]) -> list[str]:
+    urls = (url for member in members for url in member.peer_urls)
+    hosts = (endpoint.split(url.split("://")[-1], 2380)[0] for url in urls)
+    return [host for host in hosts if host not in mine]
+
+
+def _answering(given: dict[str, bytes], servers: Iterable[str]) -> Api | None:
+    found = (shared.administrator(given, server) for server in servers)
+    return next((api for api in found if api.ready() is None), None)

@@ -1,0 +1,82 @@
+"""What control planes share: the files, the Secret by which they travel, and who one is with them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+
+from kubeboot import errors
+from kubeboot.engine.values import Secret
+from kubeboot.host.api import HostView
+from kubeboot.kube import client, etcd, lease, uploads
+from kubeboot.kube.api import Api, ApiView
+from kubeboot.kube.http import Endpoint
+from kubeboot.pki import build, pem, sealed, table
+from kubeboot.steps import shared_keys
+
+
+def on_disk(see: HostView) -> dict[str, bytes]:
+    """What is shared, as far as this machine has it."""
+    found = {file: see.read(f"{table.DIRECTORY}/{file}") for file in sealed.FILES.values()}
+    return {file: data for file, data in found.items() if data is not None}
+
+
+def upload(api: Api, see: HostView, key: str) -> None:
+    """Put this control plane's into the cluster for two hours."""
+    found = on_disk(see)
+    missing = [file for file in sealed.FILES.values() if file not in found]
+    if missing:
+        raise errors.KubebootError(
+            f"this machine lacks {', '.join(f'{table.DIRECTORY}/{file}' for file in missing)}",
+            hint="run this on a control plane",
+            reason="KB_NO_CERTIFICATES",
+        )
+    uploads.upload(api, found, key)
+
+
+def obtain(api: ApiView, see: HostView, key: Secret[str] | None, authority: bytes) -> Mapping[str, bytes]:
+    """From the cluster with the certificate key; without one, what lies on this machine already."""
+    found = on_disk(see) if key is None else uploads.download(api, key.reveal())
+    if len(found) < len(sealed.FILES):
+        raise errors.UsageProblem(
+            "a control plane needs --certificate-key or --certificate-key-file",
+            hint="`kubeboot certs upload` on a control plane prints a key",
+            reason="KB_CERTIFICATE_KEY",
+        )
+    wrong = shared_keys.mismatched(found)
+    ours = set(pem.certificates(found["ca.crt"]))
+    if wrong or ours.isdisjoint(pem.certificates(authority)):
+        raise errors.KubebootError(
+            f"these are not this cluster's certificates: {', '.join(wrong) or 'ca.crt is another authority'}",
+            hint="`kubeboot certs upload` on a control plane uploads the right ones",
+            reason="KB_OTHER_CLUSTER",
+        )
+    return found
+
+
+def administrator(given: Mapping[str, bytes], server: str) -> client.Client:
+    """An API server, as an administrator whose certificate never leaves memory."""
+    row = next(row for row in table.IDENTITIES if row.name == "admin")
+    signer = build.Pair(given["ca.crt"], given["ca.key"])
+    key = build.new_key()
+    made = build.certificate(row.profile, key.public_key(), signer, days=1, at=build.now())
+    return client.connect(
+        Endpoint(server, given["ca.crt"], made, pem.encode_key(key), tls_server_name=table.SERVER_NAME)
+    )
+
+
+def members(
+    given: Mapping[str, bytes], addresses: Iterable[str], api: Api | None = None, holder: str = ""
+) -> etcd.Client:
+    """etcd at these addresses; changes are made under the cluster's lock where there is an API to hold it."""
+    who = etcd.identity(build.Pair(given["etcd/ca.crt"], given["etcd/ca.key"]))
+
+    def unlocked() -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def locked() -> AbstractContextManager[None]:
+        return lease.held(api, holder) if api is not None else unlocked()
+
+    lock: Callable[[], AbstractContextManager[None]] = locked if api is not None else unlocked
+    return etcd.Client(who, etcd.addresses_url(addresses), lock)

@@ -1,0 +1,264 @@
+"""etcd's members, by its JSON gateway over mutual TLS: any live member answers for all of them.
+
+An error of a change says little: it may have been made. Who gets one looks at the members again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from kubeboot import errors
+from kubeboot.kube import dial
+from kubeboot.kube.api import ApiUnavailable
+from kubeboot.kube.http import Endpoint, Session
+from kubeboot.pki import build, endpoint, pem, table
+
+CLIENT_PORT = 2379
+PEER_PORT = 2380
+ANSWER = 5.0
+LOOK = 2.0
+_TOO_MANY = "too many learner members"
+_UNSYNCED = "in sync with leader"
+
+
+class EtcdUnavailable(errors.Unreachable):
+    """No member of etcd answers."""
+
+    reason = "KB_ETCD_UNAVAILABLE"
+
+
+class EtcdRefused(errors.KubebootError):
+    """etcd says no, in its own words. `later`: it may say yes before long."""
+
+    reason = "KB_ETCD"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.later = any(words in message for words in (_TOO_MANY, _UNSYNCED, "unhealthy cluster"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """One member. Without a name it has never been started."""
+
+    id: str
+    name: str
+    peer_urls: tuple[str, ...]
+    client_urls: tuple[str, ...] = ()
+    learner: bool = False
+
+    @property
+    def label(self) -> str:
+        """What to call it."""
+        return self.name or ", ".join(self.peer_urls)
+
+    def has_peer(self, address: str) -> bool:
+        """Whether it is the member at this address."""
+        return any(endpoint.split(url.split("://")[-1], PEER_PORT)[0] == address for url in self.peer_urls)
+
+
+class EtcdView(Protocol):
+    """Read-only."""
+
+    def members(self) -> tuple[Member, ...]: ...
+    def healthy(self, member: Member) -> str | None:
+        """None when the member answers for itself and has a leader, else what was seen. Never raises."""
+        ...
+
+
+class Etcd(EtcdView, Protocol):
+    """Adds the changes, each to be made inside `exclusively`."""
+
+    def add_learner(self, peer_url: str) -> None: ...
+    def promote(self, member: Member) -> None: ...
+    def remove(self, member: Member) -> None: ...
+    def exclusively(self) -> AbstractContextManager[None]:
+        """Nobody else changes the members meanwhile."""
+        ...
+
+
+class NoEtcd:
+    """A run that has nothing to do with etcd's members."""
+
+    def _none(self) -> EtcdUnavailable:
+        return EtcdUnavailable("there is no etcd to talk to yet")
+
+    def members(self) -> tuple[Member, ...]:
+        raise self._none()
+
+    def healthy(self, member: Member) -> str | None:
+        return "there is no etcd to talk to yet"
+
+    def add_learner(self, peer_url: str) -> None:
+        raise self._none()
+
+    def promote(self, member: Member) -> None:
+        raise self._none()
+
+    def remove(self, member: Member) -> None:
+        raise self._none()
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """Who one is to etcd, and whom one believes (PEM)."""
+
+    authority: bytes
+    certificate: bytes = dataclasses.field(repr=False)
+    key: bytes = dataclasses.field(repr=False)
+
+
+def identity(authority: build.Pair, at: Callable[[], Any] = build.now) -> Identity:
+    """A client certificate for the next day, signed by etcd's authority and kept in memory."""
+    row = next(row for row in table.CERTIFICATES if row.name == "etcd-healthcheck-client")
+    profile = table.Profile(row.common_name, usages=row.usages)
+    key = build.new_key()
+    made = build.certificate(profile, key.public_key(), authority, days=1, at=at())
+    return Identity(authority.certificate, made, pem.encode_key(key))
+
+
+def addresses_url(addresses: Iterable[str]) -> tuple[str, ...]:
+    """The client URLs of members at these addresses."""
+    return tuple(endpoint.url(address, CLIENT_PORT) for address in addresses)
+
+
+class Client:
+    """Members by whichever of them answers. `servers` are URLs to begin with; the members name the rest."""
+
+    def __init__(
+        self,
+        who: Identity,
+        servers: Sequence[str],
+        lock: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+        dialler: dial.Dialler = dial.direct,
+    ) -> None:
+        self._who = who
+        self._servers = tuple(servers)
+        self._lock = lock
+        self._dialler = dialler
+        self._sessions: dict[str, Session] = {}
+
+    def members(self) -> tuple[Member, ...]:
+        found = self._ask("/v3/cluster/member/list", {"linearizable": True})
+        members = tuple(_member(entry) for entry in found.get("members", ()))
+        known = [url for member in members if not member.learner for url in member.client_urls]
+        self._servers = tuple(dict.fromkeys((*self._servers, *known)))
+        return tuple(sorted(members, key=lambda member: member.peer_urls))
+
+    def healthy(self, member: Member) -> str | None:
+        if not member.client_urls:
+            return f"{member.label} has not been started"
+        try:
+            found = self._post(member.client_urls[0], "/v3/maintenance/status", {}, LOOK)
+        except errors.KubebootError as error:
+            return error.message
+        return None if found.get("leader", "0") != "0" else f"{member.label} knows no leader"
+
+    def add_learner(self, peer_url: str) -> None:
+        self._ask("/v3/cluster/member/add", {"peerURLs": [peer_url], "isLearner": True})
+
+    def promote(self, member: Member) -> None:
+        self._ask("/v3/cluster/member/promote", {"ID": member.id})
+
+    def remove(self, member: Member) -> None:
+        mine = frozenset(member.client_urls)
+        self._ask("/v3/cluster/member/remove", {"ID": member.id}, last=mine)
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        return self._lock()
+
+    def _ask(
+        self, path: str, data: Mapping[str, Any], last: frozenset[str] = frozenset()
+    ) -> Mapping[str, Any]:
+        """Of the first member that answers; those that do not answer are asked last from then on."""
+        failures: list[str] = []
+        for server in sorted(self._servers, key=lambda url: url in last):
+            try:
+                found = self._post(server, path, data, ANSWER)
+            except ApiUnavailable as error:
+                failures.append(error.message)
+                self._servers = (*(s for s in self._servers if s != server), server)
+            else:
+                return found
+        raise EtcdUnavailable(
+            f"no member of etcd answers: {'; '.join(failures) or 'none is known'}",
+            hint="see `crictl ps` or /var/log/pods on a control plane for why etcd does not run there",
+        )
+
+    def _post(self, server: str, path: str, data: Mapping[str, Any], timeout: float) -> Mapping[str, Any]:
+        session = self._sessions.setdefault(server, self._session(server))
+        body = json.dumps(data).encode()
+        answer = session.request("POST", path, body, {"Content-Type": "application/json"}, timeout)
+        try:
+            found = json.loads(answer.body)
+        except ValueError:
+            found = {}
+        if answer.status == 200 and isinstance(found, dict):
+            return found
+        said = str(found.get("message") or found.get("error") or answer.status)
+        if answer.status in (503, 504) or "no leader" in said or "timed out" in said:
+            raise ApiUnavailable(f"{server}: {said}")
+        raise EtcdRefused(f"etcd says: {said}")
+
+    def _session(self, server: str) -> Session:
+        who = self._who
+        where = Endpoint(server, who.authority, who.certificate, who.key, tls_server_name="localhost")
+        return Session(where, self._dialler)
+
+
+def insist(change: Callable[[], None], done: Callable[[], bool], within: float = 60.0,
+           pause: Callable[[float], None] = time.sleep) -> None:  # fmt: skip
+    """Try a change until it is seen to be made; an answer that was lost is not a failure."""
+    end = time.monotonic() + within
+    while not done():
+        try:
+            change()
+        except (EtcdUnavailable, EtcdRefused) as error:
+            if not getattr(error, "later", True) and not _done(done):
+                raise
+            if time.monotonic() > end:
+                raise
+            pause(0.2)
+
+
+def _done(done: Callable[[], bool]) -> bool:
+    try:
+        return done()
+    except errors.Unreachable:
+        return False
+
+
+def _member(entry: Mapping[str, Any]) -> Member:
+    return Member(
+        id=str(entry["ID"]),
+        name=str(entry.get("name", "")),
+        peer_urls=tuple(entry.get("peerURLs", ())),
+        client_urls=tuple(entry.get("clientURLs", ())),
+        learner=bool(entry.get("isLearner", False)),
+    )
+
+
+def quorum_problem(etcd: EtcdView, without: Member) -> str | None:
+    """Why the members could not go on without one of them; None when they could."""
+    voters = [member for member in etcd.members() if not member.learner]
+    if without.learner:
+        return None
+    rest = [member for member in voters if member.id != without.id]
+    down = [member for member in rest if etcd.healthy(member) is not None]
+    needed = len(rest) // 2 + 1
+    if rest and len(rest) - len(down) >= needed:
+        return None
+    names = ", ".join(member.label for member in down) or "none"
+    return (
+        f"of etcd's members that would stay, {len(rest) - len(down)} of {len(rest)} are healthy and "
+        f"{needed} are needed; not healthy: {names}"
+    )

@@ -1,0 +1,95 @@
+"""A lock for the whole cluster: a Lease, fenced by its resourceVersion.
+
+Clocks are never compared: a lease has expired when it was seen unchanged for its whole duration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kubeboot import errors
+from kubeboot.kube import rbac
+from kubeboot.kube.api import Api, ApiError, Object
+
+LEASE = ("coordination.k8s.io/v1", "Lease")
+ETCD = "kubeboot-etcd-membership"
+DURATION = 20.0
+"""Seconds: longer than a change of etcd's members takes with every answer late."""
+PATIENCE = 180.0
+
+
+@contextlib.contextmanager
+def held(
+    api: Api,
+    holder: str,
+    name: str = ETCD,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[None]:
+    """Hold the lease. `holder` is a machine: what an earlier run of that machine holds is its own."""
+    _acquire(api, holder, name, pause, clock)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(errors.KubebootError):
+            _release(api, holder, name)
+
+
+def _acquire(
+    api: Api, holder: str, name: str, pause: Callable[[float], None], clock: Callable[[], float]
+) -> None:
+    end = clock() + PATIENCE
+    seen, since = "", clock()
+    while True:
+        found = api.get(*LEASE, name, rbac.SYSTEM)
+        version = found["metadata"]["resourceVersion"] if found else ""
+        if version != seen:
+            seen, since = version, clock()
+        stale = clock() - since > DURATION
+        if (found is None or _holder(found) in ("", holder) or stale) and _take(api, holder, name, found):
+            return
+        if clock() > end:
+            raise errors.Occupied(
+                f"{_holder(found or {}) or 'another machine'} is changing etcd's members, and does not end",
+                hint="run the same command again when that run has ended",
+                reason="KB_LEASE",
+            )
+        pause(0.1)
+
+
+def _holder(lease: Object) -> str:
+    return str(lease.get("spec", {}).get("holderIdentity") or "")
+
+
+def _take(api: Api, holder: str, name: str, found: Object | None) -> bool:
+    """False when somebody else was faster."""
+    stamp = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    spec = {
+        "holderIdentity": holder,
+        "leaseDurationSeconds": int(DURATION),
+        "acquireTime": stamp,
+        "renewTime": stamp,
+    }
+    try:
+        if found is None:
+            meta: dict[str, Any] = {"name": name, "namespace": rbac.SYSTEM}
+            api.create({"apiVersion": LEASE[0], "kind": LEASE[1], "metadata": meta, "spec": spec})
+        else:
+            fence = {"resourceVersion": found["metadata"]["resourceVersion"]}
+            api.patch_merge(*LEASE, name, {"metadata": fence, "spec": spec}, rbac.SYSTEM)
+    except ApiError as error:
+        if error.status not in (404, 409):
+            raise
+        return False
+    return True
+
+
+def _release(api: Api, holder: str, name: str) -> None:
+    found = api.get(*LEASE, name, rbac.SYSTEM)
+    if found is not None and _holder(found) == holder:
+        fence = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        api.patch_merge(*LEASE, name, {"metadata": fence, "spec": {"holderIdentity": ""}}, rbac.SYSTEM)

@@ -1,0 +1,84 @@
+"""`kubeboot join --control-plane`: a machine becomes one more control plane of a cluster that is there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from kubeboot.artifacts.api import Source
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.plan import Plan
+from kubeboot.engine.step import Step
+from kubeboot.kube.facts import ClusterFacts
+from kubeboot.pki import endpoint
+from kubeboot.plan import join, machine
+from kubeboot.steps import (
+    certificates,
+    control_plane,
+    etcd_join,
+    kubeconfigs,
+    kubelet,
+    load_balancer,
+    shared_keys,
+)
+from kubeboot.steps import node as marks
+from kubeboot.steps.load_balancer import Backend
+
+BEFORE_KUBELET = frozenset({"etcd/manifest", "load-balancer/manifest", "images/"})
+BEFORE_ETCD = frozenset(
+    {"images/etcd", "images/pause", "runtime/", "kernel/", "kubeconfig/", "kubelet/binary", "kubelet/flags",
+     "kubelet/inputs", "kubelet/client-certificate"}
+)  # fmt: skip
+"""What can fail on this machine alone has not failed when etcd is told of it."""
+
+
+def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings, cluster: ClusterFacts) -> str:
+    """What this machine's administrators use: its own haproxy where the cluster has no name of its own.
+
+    The address of another control plane would be one that can die.
+    """
+    host, port = endpoint.split(spec.control_plane_endpoint or node.address, spec.load_balancer.port)
+    if host in {address for address, _ in cluster.control_planes}:
+        host = node.address
+    return endpoint.join(host, port)
+
+
+def backends(spec: ClusterSpec, node: NodeSettings, cluster: ClusterFacts) -> tuple[Backend, ...]:
+    """Every control plane that is known, and this one, which is not in the cluster's list yet."""
+    own = (node.name, node.address, spec.api_server.bind_port)
+    others = (backend for backend in join.backends(cluster) if backend[1:] != own[1:])
+    return (own, *others)
+
+
+def plan(
+    spec: ClusterSpec,
+    node: NodeSettings,
+    source: Source,
+    cpus: int,
+    cluster: ClusterFacts,
+    given: Mapping[str, bytes],
+) -> Plan:
+    """Everything from an empty machine to a voter of etcd and an API server. `given`: what is shared."""
+    catalog = source.catalog()
+    where = control_plane_endpoint(spec, node, cluster)
+    steps: tuple[Step, ...] = (
+        *machine.steps(spec, node, source, cpus),
+        *shared_keys.steps(node.name, given),
+        *certificates.leaves(spec, node),
+        *kubeconfigs.join_steps(spec, node, where),
+        *etcd_join.steps(spec, node, catalog, BEFORE_ETCD),
+        *map(_voting, control_plane.steps(spec, node, catalog)),
+        *load_balancer.steps(spec, node, backends(spec, node, cluster), catalog),
+        *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, after=BEFORE_KUBELET),
+        *marks.steps(spec, node),
+    )
+    title = f"{spec.cluster_name}: control plane {node.name} ({node.address}), {spec.kubernetes_version}"
+    return Plan("join", title, machine.in_order(steps), {node.name: node.role})
+
+
+def _voting(step: Step) -> Step:
+    """A learner answers almost nothing: an API server beside it would be useless."""
+    if step.id != "control-plane/kube-apiserver":
+        return step
+    return dataclasses.replace(step, after=step.after | {etcd_join.PROMOTED})

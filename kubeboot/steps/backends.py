@@ -1,0 +1,77 @@
+"""What keeps haproxy's servers current on every machine: a timer, a script, the kubelet's own credentials."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from kubeboot import render
+from kubeboot.config.node import NodeSettings
+from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
+from kubeboot.engine.undo import RestoreUnit, Undo
+from kubeboot.engine.values import Values
+from kubeboot.steps import basic
+
+SCRIPT = "/usr/local/lib/kubeboot/backends"
+TIMER = "kubeboot-backends.timer"
+SERVICE = "kubeboot-backends.service"
+STATE = "/run/kubeboot-backends"
+"""Since when an address is missing, and which config haproxy was told to read."""
+_UNITS = "/etc/systemd/system"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureTimer(Step):
+    """A timer that is enabled and running. What it starts is read anew each time."""
+
+    unit: str
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = see.host.unit(self.unit)
+        if found.active != "active":
+            return Drift(f"start {self.unit}")
+        return Ok() if found.enabled else Drift(f"enable {self.unit}", "change")
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        found = see.host.unit(self.unit)
+        return (RestoreUnit(self.unit, found.active == "active", found.enabled),)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        do.host.enable(self.unit)
+        do.host.restart(self.unit)
+
+
+def steps(node: NodeSettings) -> tuple[Step, ...]:
+    """The script and its units; the timer starts behind the kubelet, whose credentials it uses."""
+    role = "backup" if node.role == "control_plane" else ""
+    files = (
+        ("load-balancer/backends", "Install what keeps haproxy's servers current", SCRIPT,
+         render.template("haproxy/backends.sh"), 0o755),
+        ("load-balancer/backends-service", "Write its unit", f"{_UNITS}/{SERVICE}",
+         render.template("systemd/kubeboot-backends.service.j2", script=SCRIPT, role=role), 0o644),
+        ("load-balancer/backends-timer", "Write its timer", f"{_UNITS}/{TIMER}",
+         render.template("systemd/kubeboot-backends.timer.j2"), 0o644),
+    )  # fmt: skip
+    made = tuple(
+        basic.EnsureFile(
+            id=step_id, title=title, on=node.name, after=frozenset({"trees/"}), path=path, data=text.encode(),
+            mode=mode,
+        )
+        for step_id, title, path, text, mode in files
+    )  # fmt: skip
+    state = basic.EnsureDir(
+        id="load-balancer/backends-state",
+        title="Make its directory",
+        on=node.name,
+        after=frozenset({"trees/"}),
+        path=STATE,
+        tree=True,
+    )
+    timer = EnsureTimer(
+        id="load-balancer/timer",
+        title="Run the timer that keeps haproxy's servers current",
+        on=node.name,
+        after=frozenset({*(step.id for step in (*made, state)), "kubelet/kubectl", "kubeconfig/kubelet"}),
+        unit=TIMER,
+    )
+    return (*made, state, timer)
