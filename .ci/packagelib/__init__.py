@@ -1,1 +1,1 @@
-"""What people install: wheel, sdist, kubeboot.pyz and the man page, each the same bytes from the same tree."""
+"""What people install: wheel, sdist, kubeboot.pyz, man page; the same bytes from the same tree."""

@@ -97,6 +97,6 @@ def _examples(command: click.Command) -> Iterator[str]:
 
 
 def _text(plain: str) -> str:
-    r"""Plain text for roff: backslashes and hyphens as they are, no line that roff would take for a request."""
+    r"""Plain text for roff: backslashes and hyphens as they are, and no line is a request."""
     escaped = plain.replace("\\", r"\e").replace("-", r"\-")
     return rf"\&{escaped}" if escaped.startswith((".", "'")) else escaped

@@ -1,4 +1,4 @@
-"""Where kubeboot.pyz keeps what it holds: a private directory, filled once by each version, swept by the next.
+"""Where kubeboot.pyz keeps what it holds: a private directory, filled once, swept by the next version.
 
 A directory appears whole, by a rename. Who runs from it holds a lock on it, so that nobody sweeps it away.
 """
@@ -32,7 +32,7 @@ def place() -> str:
 
 
 def _tag() -> str:
-    return "cp%d%d" % sys.version_info[:2]
+    return f"cp{sys.version_info[0]}{sys.version_info[1]}"
 
 
 def _home(environ: Mapping[str, str], uid: int) -> str:

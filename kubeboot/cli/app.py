@@ -28,6 +28,7 @@ COMMANDS = {
     "artifacts": (f"{_HERE}.artifacts:artifacts", "list, lock and download what a cluster is made of"),
     "bundle": (f"{_HERE}.bundle:bundle", "make, check and push bundles for offline sites"),
     "support": (f"{_HERE}.support:support", "pack logs, versions and states into one file, without secrets"),
+    "support": (f"{_HERE}.support:support", "pack logs, versions and states into one file, without secrets"),
     "completion": (f"{_HERE}.completion:completion", "print a completion script for your shell"),
     "version": (f"{_HERE}.version:version", "print the version"),
 }
