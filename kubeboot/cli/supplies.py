@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +14,6 @@ if TYPE_CHECKING:
     from kubeboot.artifacts.download import Watch
 
 ARCHITECTURES = ("amd64", "arm64")
-EVERY = 5.0
-"""Seconds between two lines about a download."""
-_MIB = 1 << 20
 
 version_option = click.option(
     "--kubernetes-version", metavar="VERSION", help="which Kubernetes; default v1.37.1"
@@ -46,36 +41,9 @@ repository_option = click.option(
 
 def watch(now: runtime.Runtime) -> Watch:
     """Tell a person what is found out, and now and then how far the downloads are."""
-    from kubeboot.artifacts.download import Watch
+    from kubeboot.artifacts import progress
 
-    return Watch(said=now.say, moved=Meter(now).moved)
-
-
-class Meter:
-    """One line every few seconds about all downloads together."""
-
-    def __init__(self, now: runtime.Runtime) -> None:
-        self._now = now
-        self._lock = threading.Lock()
-        self._done: dict[str, int] = {}
-        self._total: dict[str, int] = {}
-        self._told = time.monotonic()
-
-    def moved(self, name: str, done: int, total: int) -> None:
-        """For Watch; from any thread."""
-        with self._lock:
-            self._done[name], self._total[name] = done, total
-            if time.monotonic() - self._told >= EVERY:
-                self._told = time.monotonic()
-                self._now.say(self._line())
-
-    def _line(self) -> str:
-        under_way = [name for name, total in self._total.items() if self._done[name] < total or not total]
-        whole = sum(self._total[name] for name in under_way)
-        there = sum(self._done[name] for name in under_way)
-        of = f" of {whole // _MIB}" if whole else ""
-        first = f", {under_way[0]}" if under_way else ""
-        return f"downloading: {there // _MIB}{of} MiB{first}"
+    return progress.spoken(now.say)
 
 
 def arch(given: str | None) -> str:

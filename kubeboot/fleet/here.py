@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
-from kubeboot.artifacts import sources
+from kubeboot.artifacts import progress, sources
 from kubeboot.artifacts.api import Source
-from kubeboot.artifacts.download import Watch
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
@@ -15,17 +15,18 @@ from kubeboot.fleet.run import Emit
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
-from kubeboot.kube import client
+from kubeboot.kube import client, surroundings
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
+from kubeboot.kube.facts import ClusterFacts
 from kubeboot.plan import node as nodes
 from kubeboot.steps import preflight
-from kubeboot.steps.preflight import Finding
+from kubeboot.steps.preflight import Finding, Surroundings
 
 
 def source(spec: ClusterSpec, arch: str, emit: Emit, *, dry: bool = False) -> Source:
     """Where this machine's binaries and images come from."""
-    watch = Watch(said=lambda text: emit(Notice("info", text)))
+    watch = progress.spoken(lambda text: emit(Notice("info", text)))
     return sources.source(spec.artifacts, spec.kubernetes_version, arch, watch=watch, peek=dry)
 
 
@@ -43,11 +44,22 @@ def api(see: HostView, paths: Iterable[str], server: str | None = None) -> Defer
 
 
 def findings(
-    spec: ClusterSpec, node: NodeSettings, facts: Facts, see: HostView, ignored: frozenset[str]
+    spec: ClusterSpec,
+    node: NodeSettings,
+    facts: Facts,
+    see: HostView,
+    ignored: frozenset[str],
+    cluster: Surroundings | None = None,
 ) -> tuple[Finding, ...]:
-    """Everything that preflight has to say of this machine."""
-    scene = preflight.Scene(spec, node, facts, see, touched=bool(journal.entries(see)))
+    """Everything that preflight has to say of this machine; `cluster` is the one that it is to join."""
+    scene = preflight.Scene(spec, node, facts, see, bool(journal.entries(see)), os.environ, cluster)
     return preflight.examine(scene, preflight.CHECKS, ignored)
+
+
+def around(api: surroundings.Timed, cluster: ClusterFacts) -> Surroundings:
+    """What a machine that joins must know of the cluster to be examined."""
+    machines, ahead = surroundings.machines(api), surroundings.ahead(api)
+    return Surroundings(machines, cluster.control_planes, cluster.version, ahead)
 
 
 def tell(found: Iterable[Finding], emit: Emit) -> None:

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeboot import errors
-from kubeboot.artifacts import cache, credentials, known, proxies, releases, replies, resolve, sources
+from kubeboot.artifacts import (
+    cache,
+    credentials,
+    known,
+    progress,
+    proxies,
+    releases,
+    replies,
+    resolve,
+    sources,
+)
 from kubeboot.artifacts.download import Patience
 from kubeboot.artifacts.known import Entry, Known
 from kubeboot.artifacts.mirrors import Mirrors, Reference
@@ -351,7 +361,24 @@ def test_credentials_that_are_not_there_are_named(tmp_path: Path) -> None:
         credentials.read(str(tmp_path / "none"))
 
 
-# Patience and manifests
+# Patience, progress and manifests
+
+
+def test_progress_is_told_now_and_then_and_of_all_together() -> None:
+    said: list[str] = []
+    now = [0.0]
+    watch = progress.spoken(said.append, lambda: now[0])
+    watch.moved("https://h/kubelet", 10 << 20, 40 << 20)
+    assert said == []
+    now[0] = 5.0
+    watch.moved("a layer", 3 << 20, 0)
+    assert said == ["downloaded 13 MiB so far; now kubelet 25%, a layer 3 MiB"]
+    watch.moved("https://h/kubelet", 40 << 20, 40 << 20)
+    now[0] = 10.0
+    watch.moved("a layer", 4 << 20, 4 << 20)
+    assert said[1:] == ["downloaded 44 MiB so far"]
+    watch.said("found")
+    assert said[-1] == "found"
 
 
 def test_a_small_question_is_asked_again_while_that_may_help() -> None:
