@@ -28,7 +28,8 @@ exec stat -f -c '%b %a %S %c %d' -- "$path"
 """
 _VERSIONS = """\
 for name; do
-    command -v "$name" >/dev/null 2>&1 && printf '%s=%s\\n' "$name" "$("$name" --version 2>/dev/null | head -n 1)"
+    command -v "$name" >/dev/null 2>&1 || continue
+    printf '%s=%s\\n' "$name" "$("$name" --version 2>/dev/null | head -n 1)"
 done
 exit 0
 """

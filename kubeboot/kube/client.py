@@ -105,6 +105,10 @@ class Client:
         """What the server calls its version: `v1.37.1`."""
         return str(self._object(self._ask("GET", "/version"))["gitVersion"])
 
+    def clock(self) -> float | None:
+        """The server's time, in whole seconds since the epoch."""
+        return self._ask("GET", "/version").date
+
     def _apply(self, obj: Object, query: Mapping[str, str]) -> Object:
         meta = obj["metadata"]
         path = self._need(obj["apiVersion"], obj["kind"]).path(meta.get("namespace"), meta["name"])

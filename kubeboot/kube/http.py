@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import email.utils
 import os
 import ssl
 import tempfile
@@ -60,6 +61,8 @@ class Response:
     status: int
     body: bytes
     retry_after: float | None = None
+    date: float | None = None
+    """The server's clock, in whole seconds since the epoch."""
 
 
 class Session:
@@ -127,7 +130,7 @@ class Session:
             content=body,
             extensions={"timeout": times, **name},
         )
-        return Response(answer.status, answer.content, _seconds(answer.headers))
+        return Response(answer.status, answer.content, _seconds(answer.headers), _date(answer.headers))
 
     def _connections(self) -> httpcore2.ConnectionPool:
         with self._lock:
@@ -221,6 +224,15 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _date(headers: list[tuple[bytes, bytes]]) -> float | None:
+    """The Date header."""
+    found = next((value for name, value in headers if name.lower() == b"date"), b"").decode(errors="replace")
+    try:
+        return email.utils.parsedate_to_datetime(found).timestamp()
+    except ValueError:
+        return None
 
 
 def _seconds(headers: list[tuple[bytes, bytes]]) -> float | None:

@@ -2,171 +2,218 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+import collections
+import re
+from pathlib import Path
 
 import pytest
 
 from kubeboot import errors
-from kubeboot.config.spec import ClusterSpec
-from kubeboot.host.api import Link, Listener, Mount
-from kubeboot.host.facts import Facts, Nic
-from kubeboot.plan import node
+from kubeboot.host.api import Link
 from kubeboot.steps import preflight
-from kubeboot.steps.preflight.machine import COMMANDS
-from tests.fakes.host import FakeHost
+from kubeboot.steps.preflight import leftovers
+from tests.sim import preflight_faults as faults
+from tests.sim.preflight_faults import FAULTS, Fault, Stage
 
-FIT = Facts(
-    hostname="cp-1",
-    machine_id="0123456789abcdef0123456789abcdef",
-    os_id="debian",
-    kernel="6.1.0-30-cloud-amd64",
-    cpus=2,
-    memory=4 << 30,
-    nics=(Nic("eth0", ("192.0.2.11/24",)),),
-    default_nic="eth0",
-    default_source="192.0.2.11",
-    nameservers=("192.0.2.53",),
-    commands=frozenset(COMMANDS),
-)
-Seed = Callable[[FakeHost], None]
+DOCS = Path(__file__).parents[2] / "docs" / "preflight.md"
 
 
-def names(
-    host: FakeHost, facts: Facts = FIT, *, touched: bool = False, ignored: frozenset[str] = frozenset()
-) -> list[str]:
-    return [f"{f.level}:{f.name}" for f in findings(host, facts, touched=touched, ignored=ignored)]
-
-
-def findings(
-    host: FakeHost, facts: Facts = FIT, *, touched: bool = False, ignored: frozenset[str] = frozenset()
-) -> tuple[preflight.Finding, ...]:
-    spec = ClusterSpec()
-    scene = preflight.Scene(spec, node.settings(spec, facts, "control_plane"), facts, host, touched)
-    return preflight.examine(scene, preflight.CHECKS, ignored)
+def names(stage: Stage) -> list[str]:
+    return [f"{f.level}:{f.name}" for f in stage.findings()]
 
 
 def test_a_fit_machine_has_no_finding() -> None:
-    assert names(FakeHost()) == []
+    assert names(Stage(faults.fit())) == []
 
 
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        ({"uid": 1000, "user": "vagrant"}, "error:IsPrivilegedUser"),
-        ({"init": "openrc-init"}, "error:Systemd"),
-        ({"arch": "s390x"}, "error:Architecture"),
-        ({"kernel": "4.19.0-27-amd64"}, "error:KernelVersion"),
-        ({"cpus": 1}, "error:NumCPU"),
-        ({"memory": 1 << 30}, "error:Mem"),
-        ({"commands": frozenset(COMMANDS) - {"nft"}}, "error:FileExisting-nft"),
-        ({"swap": ("/dev/zram0",)}, "error:Swap"),
-        ({"cgroup_v2": False}, "warning:CgroupV1"),
-        ({"machine_id": ""}, "error:MachineID"),
-        ({"nameservers": ("127.0.0.53",)}, "warning:Resolver"),
-        ({"nics": (Nic("eth0", ("192.0.2.11/24",)), Nic("vpn0", ("10.244.7.1/24",)))}, "error:CIDROverlap"),
-        ({"nics": (Nic("eth0", ("192.0.2.11/24",)), Nic("lan", ("10.100.0.1/16",)))}, "error:CIDROverlap"),
-        ({"nics": (Nic("eth0", ("192.0.2.99/24",)),)}, "error:NodeAddress"),
-    ],
-)
-def test_a_fault_in_the_facts_is_found(change: dict[str, object], name: str) -> None:
-    assert names(FakeHost(), dataclasses.replace(FIT, **change)) == [name]  # type: ignore[arg-type]
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.finding}-{f.level}")
+def test_a_seeded_fault_is_found_and_nothing_else(fault: Fault) -> None:
+    stage = Stage(faults.fit())
+    fault.seed(stage)
+    stage.host.changes.clear()
+    found = stage.findings()
+    assert f"{fault.level}:{fault.finding}" in {f"{f.level}:{f.name}" for f in found}
+    family = fault.finding.partition("-")[0]
+    related = {
+        "DiskSpace": {"DiskPressure"},
+        "CgroupController": {"CgroupController"},
+        "CIDRFull": {"CIDRFull"},
+    }
+    allowed = {family, *related.get(family, ())}
+    assert {f.name.partition("-")[0] for f in found} <= allowed, "a fault tells of itself only"
+    assert stage.host.changes == [], "looking changes nothing"
 
 
-def _listen(port: int, process: str = "nginx") -> Seed:
-    return lambda host: host.listener_table.append(Listener("tcp", "0.0.0.0", port, 77, process))  # noqa: S104
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.finding}-{f.level}")
+def test_a_finding_says_what_is_wrong_and_what_to_do(fault: Fault) -> None:
+    stage = Stage(faults.fit())
+    fault.seed(stage)
+    for finding in stage.findings():
+        assert len(finding.message) > 15 and not finding.message.endswith(".")
+        assert len(finding.hint) > 5 and finding.host == stage.findings()[0].host
+        assert " " not in finding.name, "a name is what --ignore-preflight-errors takes"
 
 
-def _write(path: str) -> Seed:
-    def seed(host: FakeHost) -> None:
-        host.mkdir(path.rpartition("/")[0])
-        host.write(path, b"")
-
-    return seed
-
-
-def _run(unit: str) -> Seed:
-    def seed(host: FakeHost) -> None:
-        host.write(f"/etc/systemd/system/{unit}", b"[Service]\nExecStart=/bin/true\n")
-        host.daemon_reload()
-        host.start(unit)
-
-    return seed
+def test_sixty_kinds_of_the_catalog_are_covered() -> None:
+    kinds = {fault.finding.partition("-")[0] if fault.catalog == "1" else fault.finding for fault in FAULTS}
+    cataloged = {
+        fault.finding for fault in FAULTS if fault.catalog != "-" and not fault.finding.startswith("Port-")
+    }
+    assert len(kinds) >= 60 and len(cataloged) >= 60
+    assert len({fault.catalog for fault in FAULTS}) >= 35
 
 
-def _mount(point: str, option: str) -> Seed:
-    return lambda host: host.mount_table.append(Mount("/dev/vdb", point, "ext4", ("rw", option)))
+def test_the_documented_table_is_the_tested_one() -> None:
+    rows = re.findall(r"^\| \d+ \| (\S+) \| `(\S+?)` \| (error|warning) \|", DOCS.read_text(), re.MULTILINE)
+    assert rows == [(f.catalog, f.finding, f.level) for f in FAULTS]
 
 
-def _link(name: str) -> Seed:
-    return lambda host: host.link_table.update({name: Link(name, addresses=("10.244.3.1/24",))})
+def test_everything_is_told_at_once() -> None:
+    stage = Stage(faults.fit())
+    for fault in FAULTS:
+        if fault.finding in ("Swap", "Port-6443", "NMCloudSetup", "CNIState"):
+            fault.seed(stage)
+    assert {"Swap", "Port-6443", "NMCloudSetup", "CNIState"} == {f.name for f in stage.findings()}
 
 
-@pytest.mark.parametrize(
-    ("seed", "name"),
-    [
-        *((_listen(port), f"error:Port-{port}") for port in (6443, 2379, 2380, 10250, 10257, 10259, 8443)),
-        (
-            _write("/etc/kubernetes/manifests/x.yaml.bak"),
-            "error:FileAvailable--etc-kubernetes-manifests-x.yaml.bak",
+def test_no_finding_is_told_twice() -> None:
+    for fault in FAULTS:
+        stage = Stage(faults.fit())
+        fault.seed(stage)
+        counted = collections.Counter((f.name, f.message) for f in stage.findings())
+        assert set(counted.values()) == {1}, fault.finding
+
+
+def _ours(stage: Stage) -> None:
+    """What a cluster of kubeboot's leaves on its machine."""
+    stage.touched = True
+    for seed in (
+        faults.listen(6443, process="kube-apiserver"),
+        faults.listen(8472, "udp", "", 0),
+        faults.put("/etc/kubernetes/manifests/etcd.yaml"),
+        faults.put("/etc/kubernetes/admin.conf"),
+        faults.put("/var/lib/etcd/member/wal"),
+        faults.put("/etc/cni/net.d/10-flannel.conflist"),
+        faults.put("/var/lib/cni/networks/cbr0/10.244.0.7"),
+        faults.put(
+            "/run/flannel/subnet.env", "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.0.1/24\n"
         ),
-        (_write("/etc/kubernetes/admin.conf"), "error:FileAvailable--etc-kubernetes-admin.conf"),
-        (_write("/etc/kubernetes/pki/ca.crt"), "error:FileAvailable--etc-kubernetes-pki-ca.crt"),
-        (_write("/var/lib/etcd/member/wal"), "error:DirAvailable--var-lib-etcd"),
-        *((_run(unit), f"error:Service-{unit.split('.')[0]}") for unit in ("k3s.service", "crio.service")),
-        (_run("kubelet.service"), "error:Service-kubelet"),
-        (_run("firewalld.service"), "warning:Firewall-firewalld"),
-        (_run("ufw.service"), "warning:Firewall-ufw"),
-        (_link("cni0"), "error:Link-cni0"),
-        (_link("cilium_host"), "error:Link-cilium_host"),
-        (_mount("/var/lib/containerd", "noexec"), "error:NoExec-var-lib-containerd"),
-        (_mount("/opt", "ro"), "error:ReadOnly-opt"),
-    ],
-)
-def test_a_fault_on_the_machine_is_found(seed: Seed, name: str) -> None:
-    host = FakeHost()
-    seed(host)
-    assert names(host) == [name]
-
-
-def test_a_full_disk_is_found() -> None:
-    host = FakeHost()
-    host.free = 1 << 20
-    assert {"error:DiskSpace-var-lib", "error:DiskSpace-opt"} <= set(names(host))
+        faults.put("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", "[Service]\nExecStart=\n"),
+        faults.put("/etc/sysctl.d/99-kubeboot.conf", "net.ipv4.ip_forward = 1\n"),
+        faults.link("cni0", addresses=("10.244.0.1/24",)),
+        faults.link("flannel.1"),
+        faults.run("kubelet.service"),
+        faults.run("containerd.service"),
+        faults.mount("/var/lib/kubelet/pods/1/volumes/token"),
+    ):
+        seed(stage)
+    stage.host.nft.append(("ip", "kube-proxy"))
 
 
 def test_what_is_ours_is_no_finding_on_a_machine_of_ours() -> None:
-    host = FakeHost()
-    _listen(6443, "kube-apiserver")(host)
-    _write("/etc/kubernetes/manifests/etcd.yaml")(host)
-    _run("kubelet.service")(host)
-    _link("cni0")(host)
-    assert names(host, touched=True) == []
+    stage = Stage(faults.fit())
+    _ours(stage)
+    assert names(stage) == []
 
 
-def test_a_foreign_process_on_our_port_is_a_finding_even_there() -> None:
-    host = FakeHost()
-    _listen(6443)(host)
-    assert names(host, touched=True) == ["error:Port-6443"]
+def test_on_a_machine_of_ours_what_is_not_ours_is_found_still() -> None:
+    stage = Stage(faults.fit())
+    _ours(stage)
+    faults.listen(10250)(stage)
+    faults.put("/etc/cni/net.d/05-cilium.conflist")(stage)
+    stage.host.link_table["cni0"] = Link("cni0", addresses=("10.244.3.1/24",))
+    assert names(stage) == ["error:Port-10250", "error:CNIConfig-05-cilium.conflist", "error:BridgeAddress"]
+
+
+def test_an_empty_zram_config_masks_the_distributions() -> None:
+    stage = Stage(faults.fit())
+    faults.put("/usr/lib/systemd/zram-generator.conf", "[zram0]\n")(stage)
+    assert names(stage) == ["error:SwapReturns-zram"]
+    faults.put("/etc/systemd/zram-generator.conf", "")(stage)
+    assert names(stage) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "count"),
+    [
+        ("/etc/sysctl.d/10-early.conf", "net.ipv4.ip_forward = 0\n", 0),
+        ("/etc/sysctl.d/99-zz.conf", "net.ipv4.ip_forward = 1\n", 0),
+        ("/etc/sysctl.d/99-zz.conf", "-net.ipv4.ip_forward=0\n", 1),
+        ("/etc/sysctl.d/99-zz.conf", "#net.ipv4.ip_forward=0\n", 0),
+        ("/etc/sysctl.d/99-zz.conf", "fs.inotify.max_user_watches = 9999999\n", 0),
+        ("/etc/sysctl.d/99-zz.conf", "fs.inotify.max_user_watches = 8192\n", 1),
+        ("/etc/sysctl.d/99-zz.txt", "net.ipv4.ip_forward=0\n", 0),
+    ],
+)
+def test_only_what_boots_later_and_differs_overrides(path: str, text: str, count: int) -> None:
+    stage = Stage(faults.fit())
+    faults.put(path, text)(stage)
+    assert len(names(stage)) == count
+
+
+def test_in_a_container_the_kernel_and_the_clock_are_anothers() -> None:
+    stage = Stage(faults.fit())
+    faults.put("/run/systemd/container", "docker")(stage)
+    stage.host.files.pop(f"/lib/modules/{faults.KERNEL}/modules.dep")
+    stage.host.stop("systemd-timesyncd.service")
+    assert names(stage) == []
+
+
+def test_a_proxy_that_spares_the_cluster_is_no_finding() -> None:
+    stage = Stage(faults.fit())
+    stage.environ = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "10.96.0.0/12,10.244.0.0/16"}
+    assert names(stage) == []
+    stage.environ = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "*"}
+    assert names(stage) == []
+
+
+def test_a_machine_that_rejoins_is_no_duplicate_of_itself() -> None:
+    stage = Stage(faults.fit())
+    itself = preflight.Surroundings(
+        peers=(faults.Machine("cp-1", faults.MACHINE_ID, addresses=("192.0.2.11",)),)
+    )
+    stage.role, stage.cluster = "worker", itself
+    assert names(stage) == []
+
+
+def test_one_dead_control_plane_of_three_is_no_reason_to_refuse() -> None:
+    stage = Stage(faults.fit())
+    three = tuple((f"192.0.2.{n}", 6443) for n in (21, 22, 23))
+    faults.cluster(control_planes=three)(stage)
+    for place in three[:2]:
+        stage.host.dialers[place] = faults._socket
+    assert names(stage) == ["warning:PeerUnreachable-6443"]
+
+
+def test_a_control_plane_must_reach_etcds_ports_too() -> None:
+    stage = Stage(faults.fit())
+    faults.cluster("control_plane", control_planes=(("192.0.2.21", 6443),))(stage)
+    stage.host.dialers[("192.0.2.21", 6443)] = faults._socket
+    assert names(stage) == ["error:PeerUnreachable-2379", "error:PeerUnreachable-2380"]
+
+
+def test_a_disk_that_cannot_be_measured_is_no_finding() -> None:
+    stage = Stage(faults.fit())
+    stage.host.sync = None
+    assert names(stage) == []
+
+
+def test_the_name_of_every_other_installer_is_known() -> None:
+    for unit in leftovers.OTHERS:
+        stage = Stage(faults.fit())
+        faults.run(unit)(stage)
+        assert len(names(stage)) == 1, unit
 
 
 def test_ignoring_demotes_and_the_rest_is_refused_with_every_fix() -> None:
-    host = FakeHost()
-    _listen(6443)(host)
-    _link("cni0")(host)
-    some = findings(host, ignored=frozenset({"Port-6443"}))
+    stage = Stage(faults.fit())
+    faults.listen(6443)(stage)
+    faults.link("cni0", addresses=("10.244.3.1/24",))(stage)
+    some = stage.findings(frozenset({"Port-6443"}))
     assert [f.level for f in some] == ["warning", "error"]
     with pytest.raises(errors.PreflightFailed) as caught:
         preflight.refuse(some)
     assert caught.value.exit_code == 3
-    assert "[ERROR Link-cni0]" in (caught.value.output or "") and "ip link delete cni0" in (
-        caught.value.output or ""
-    )
-    assert "Port-6443" not in (caught.value.output or "")
-    preflight.refuse(findings(host, ignored=frozenset({"all"})))
-
-
-def test_looking_changes_nothing() -> None:
-    host = FakeHost()
-    names(host)
-    assert host.changes == []
+    said = caught.value.output or ""
+    assert "[ERROR Link-cni0]" in said and "ip link delete cni0" in said and "Port-6443" not in said
+    preflight.refuse(stage.findings(frozenset({"all"})))

@@ -1,8 +1,21 @@
 """Is this machine fit? Every check runs, every finding is told once, nothing is changed."""
 
-from kubeboot.steps.preflight import leftovers, machine, network
-from kubeboot.steps.preflight.model import Finding, Scene, examine, refuse
+from kubeboot.steps.preflight import (
+    joining,
+    kernel,
+    leftovers,
+    machine,
+    network,
+    ranges,
+    runtime,
+    storage,
+    swap,
+)
+from kubeboot.steps.preflight.model import Finding, Scene, Surroundings, examine, refuse
 
-CHECKS = (*machine.CHECKS, *network.CHECKS, *leftovers.CHECKS)
+CHECKS = (
+    *machine.CHECKS, *kernel.CHECKS, *swap.CHECKS, *storage.CHECKS, *network.CHECKS, *ranges.CHECKS,
+    *runtime.CHECKS, *leftovers.CHECKS, *joining.CHECKS,
+)  # fmt: skip
 
-__all__ = ["CHECKS", "Finding", "Scene", "examine", "refuse"]
+__all__ = ["CHECKS", "Finding", "Scene", "Surroundings", "examine", "refuse"]

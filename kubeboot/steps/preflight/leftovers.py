@@ -23,7 +23,13 @@ OTHERS = {
     "snap.microk8s.daemon-kubelite.service": "snap remove microk8s",
     "crio.service": "systemctl disable --now crio",
 }
-LINKS = ("cni0", "flannel.1", "cilium_host", "tunl0", "vxlan.calico", "weave")
+LINKS = ("cni0", "flannel.1", "cilium_host", "cilium_net", "tunl0", "vxlan.calico", "weave", "kube-ipvs0")
+CNI_DIR = "/etc/cni/net.d"
+CNI_CONFIG = "10-flannel.conflist"
+CNI_STATE = "/var/lib/cni/networks"
+SUBNET = "/run/flannel/subnet.env"
+CHAINS = ("KUBE-", "CNI-", "FLANNEL-", "cali-", "CILIUM_", "WEAVE-")
+TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "cilium", "calico")
 
 
 def manifests(scene: Scene) -> Iterable[Finding]:
@@ -62,11 +68,19 @@ def etcd_data(scene: Scene) -> Iterable[Finding]:
 
 
 def others(scene: Scene) -> Iterable[Finding]:
+    active = scene.see.active_units()
     for unit, removal in OTHERS.items():
-        if scene.see.unit(unit).active == "active":
+        if unit in active:
             yield Finding(
                 f"Service-{unit.split('.')[0]}", f"{unit} runs on this machine", f"remove it: {removal}"
             )
+    if "docker.service" in active and not scene.touched:
+        yield Finding(
+            "Service-docker",
+            "Docker runs on this machine: it sets the policy of forwarding to DROP, and shares containerd",
+            "systemctl disable --now docker.service docker.socket, if nobody needs it",
+            "warning",
+        )
 
 
 def kubelet(scene: Scene) -> Iterable[Finding]:
@@ -88,11 +102,66 @@ def links(scene: Scene) -> Iterable[Finding]:
             )
 
 
+def cni(scene: Scene) -> Iterable[Finding]:
+    """The runtime takes the first configuration by name, whoever wrote it."""
+    for name in scene.see.listdir(CNI_DIR):
+        foreign = name.endswith((".conf", ".conflist", ".json")) and (name != CNI_CONFIG or not scene.touched)
+        if foreign and (name <= CNI_CONFIG or not scene.touched):
+            yield Finding(
+                f"CNIConfig-{name}",
+                f"{CNI_DIR}/{name} is there: pods would get their addresses from another network",
+                f"mv {CNI_DIR}/{name} /root/",
+            )
+    if scene.touched:
+        return
+    for name in scene.see.listdir(CNI_STATE):
+        yield Finding(
+            "CNIState",
+            f"{CNI_STATE}/{name} keeps addresses that another cluster gave to pods",
+            f"rm -r {CNI_STATE}/{name}",
+        )
+
+
+def subnet(scene: Scene) -> Iterable[Finding]:
+    """flannel believes this file, and the bridge what it was made with."""
+    rows = dict(line.partition("=")[::2] for line in scene.text(SUBNET).splitlines())
+    network, own = rows.get("FLANNEL_NETWORK", ""), rows.get("FLANNEL_SUBNET", "")
+    pods = [part.strip() for part in scene.spec.networking.pod_subnet.split(",")]
+    if network and network not in pods:
+        yield Finding(
+            "FlannelSubnet",
+            f"{SUBNET} is of a cluster whose pods have {network}, and here they have {', '.join(pods)}",
+            f"rm {SUBNET}",
+        )
+    bridge = next((link for link in scene.see.links() if link.name == "cni0"), None)
+    have = [a for a in bridge.addresses if "." in a] if bridge else []
+    if scene.touched and own and have and own not in have:
+        yield Finding(
+            "BridgeAddress",
+            f"cni0 has {', '.join(have)} but this node's pods have {own}",
+            "ip link delete cni0; the next pod makes it anew",
+        )
+
+
+def packet_rules(scene: Scene) -> Iterable[Finding]:
+    if scene.touched:
+        return
+    for family, table in scene.see.nft_tables():
+        if table in TABLES:
+            yield Finding(
+                f"Nftables-{table}",
+                f"the nftables table {family} {table} is left from another cluster",
+                f"nft delete table {family} {table}",
+            )
+    chains = [c for c in scene.see.nft_chains() if c[2].startswith(CHAINS) and c[1] not in TABLES]
+    if chains:
+        yield Finding(
+            "IptablesChains",
+            f"{len(chains)} chains of another cluster, such as {chains[0][2]}, would still catch packets",
+            "iptables-save | grep -vE 'KUBE-|CNI-|FLANNEL|cali-' | iptables-restore, or reboot",
+        )
+
+
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
-    manifests,
-    files,
-    etcd_data,
-    others,
-    kubelet,
-    links,
-)
+    manifests, files, etcd_data, others, kubelet, links, cni, subnet, packet_rules,
+)  # fmt: skip

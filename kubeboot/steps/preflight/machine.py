@@ -1,13 +1,12 @@
-"""The machine itself: rights, size, commands, kernel, memory, storage, clock."""
+"""The machine itself: rights, size, commands, identity, confinement, clock."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
-from kubeboot.host.api import Mount
 from kubeboot.steps.preflight.model import Finding, Scene
 
-GIB = 1 << 30
 MIN_MEMORY = {"control_plane": 1700 << 20, "worker": 700 << 20}
 MIN_CPUS = {"control_plane": 2, "worker": 1}
 COMMANDS = {
@@ -20,9 +19,29 @@ COMMANDS = {
     "umount": "mount",
 }
 ARCHITECTURES = ("amd64", "arm64")
-DISK = {"/var/lib": 5 * GIB, "/opt": GIB // 4, "/usr/local/bin": GIB // 2}
-EXEC_DIRS = ("/usr/local/bin", "/opt/cni/bin", "/var/lib/containerd")
-WRITE_DIRS = ("/etc", "/opt", "/usr/local/bin", "/var/lib", "/usr/libexec")
+CONTAINER_POLICY = (
+    "/var/lib/selinux/targeted/active/modules/200/container",
+    "/var/lib/selinux/targeted/active/modules/100/container",
+    "/usr/share/selinux/packages/container.pp.bz2",
+    "/usr/share/selinux/packages/targeted/container.pp.bz2",
+)
+TIME_UNITS = frozenset(
+    f"{name}.service"
+    for name in (
+        "systemd-timesyncd",
+        "chronyd",
+        "chrony",
+        "ntpd",
+        "ntp",
+        "ntpsec",
+        "openntpd",
+        "ptp4l",
+        "vmtoolsd",
+    )
+)
+EPOCH = 1_760_000_000
+"""October 2025: no clock that is right shows less."""
+NAMES_OF_EVERY_MACHINE = frozenset({"localhost", "localhost.localdomain", "localhost4", "debian", "ubuntu"})
 
 
 def privileged(scene: Scene) -> Iterable[Finding]:
@@ -64,16 +83,6 @@ def architecture(scene: Scene) -> Iterable[Finding]:
         )
 
 
-def kernel(scene: Scene) -> Iterable[Finding]:
-    version = tuple(int(part) for part in scene.facts.kernel.split("-")[0].split(".")[:2] if part.isdigit())
-    if version and version < (5, 13):
-        yield Finding(
-            "KernelVersion",
-            f"kernel {scene.facts.kernel}; kube-proxy in nftables mode needs 5.13",
-            "install a newer kernel",
-        )
-
-
 def commands(scene: Scene) -> Iterable[Finding]:
     for command, package in COMMANDS.items():
         if command not in scene.facts.commands:
@@ -82,61 +91,6 @@ def commands(scene: Scene) -> Iterable[Finding]:
                 f"{command} is not on the PATH",
                 f"apt-get install {package} (or the package of that name here)",
             )
-
-
-def swap(scene: Scene) -> Iterable[Finding]:
-    if scene.facts.swap:
-        yield Finding(
-            "Swap",
-            f"swap is on: {', '.join(scene.facts.swap)}; the kubelet refuses to start with it",
-            "swapoff -a, and take swap out of /etc/fstab (zram: systemctl mask systemd-zram-setup@zram0)",
-        )
-
-
-def cgroups(scene: Scene) -> Iterable[Finding]:
-    if not scene.facts.cgroup_v2:
-        yield Finding(
-            "CgroupV1",
-            "cgroup v1: it works, and Kubernetes is leaving it",
-            "boot with systemd.unified_cgroup_hierarchy=1",
-            "warning",
-        )
-
-
-def space(scene: Scene) -> Iterable[Finding]:
-    for path, need in DISK.items():
-        free = scene.see.free_bytes(path)
-        if free < need:
-            yield Finding(
-                f"DiskSpace-{path.strip('/').replace('/', '-')}",
-                f"{free >> 20} MiB free on {path}; {need >> 20} are needed",
-                f"make room: du -xh {path} | sort -h | tail",
-            )
-
-
-def mount_options(scene: Scene) -> Iterable[Finding]:
-    mounts = scene.see.mounts()
-    yield from _mounted(mounts, EXEC_DIRS, "noexec", "NoExec", "mount -o remount,exec {point}")
-    yield from _mounted(mounts, WRITE_DIRS, "ro", "ReadOnly", "mount -o remount,rw {point}")
-
-
-def _mounted(
-    mounts: tuple[Mount, ...], paths: tuple[str, ...], option: str, name: str, fix: str
-) -> Iterable[Finding]:
-    for path in paths:
-        mount = _holding(mounts, path)
-        if mount is not None and option in mount.options:
-            yield Finding(
-                f"{name}-{path.strip('/').replace('/', '-')}",
-                f"{path} is on {mount.point}, mounted {option}",
-                fix.format(point=mount.point),
-            )
-
-
-def _holding(mounts: tuple[Mount, ...], path: str) -> Mount | None:
-    """The mount that a path is on; of several on one point the last one counts."""
-    found = [m for m in mounts if f"{path}/".startswith(f"{m.point.rstrip('/')}/")]
-    return max(enumerate(found), key=lambda pair: (len(pair[1].point), pair[0]))[1] if found else None
 
 
 def machine_id(scene: Scene) -> Iterable[Finding]:
@@ -148,7 +102,77 @@ def machine_id(scene: Scene) -> Iterable[Finding]:
         )
 
 
+def hostname(scene: Scene) -> Iterable[Finding]:
+    name = scene.node.name
+    if name in NAMES_OF_EVERY_MACHINE or name.isdigit():
+        yield Finding(
+            "Hostname",
+            f"this machine's name in the cluster would be {name}, which is no name of its own",
+            "hostnamectl set-hostname NAME, or --node-name NAME",
+        )
+    if len(name) > 63:
+        yield Finding(
+            "HostnameLength",
+            f"the node's name has {len(name)} characters, and the label kubernetes.io/hostname takes 63",
+            f"--node-name {name[:63].split('.')[0]}",
+        )
+
+
+def localhost(scene: Scene) -> Iterable[Finding]:
+    rows = (line.split("#")[0].split() for line in scene.text("/etc/hosts").splitlines())
+    names = {name: row[0] for row in rows for name in row[1:]}
+    if scene.see.stat("/etc/hosts") is not None and names.get("localhost", "") not in ("127.0.0.1", "::1"):
+        yield Finding(
+            "Localhost",
+            f"/etc/hosts gives localhost as {names.get('localhost') or 'nothing'}",
+            "echo '127.0.0.1 localhost' >> /etc/hosts",
+            "warning",
+        )
+
+
+def selinux(scene: Scene) -> Iterable[Finding]:
+    if scene.facts.selinux == "enforcing" and not any(scene.see.stat(path) for path in CONTAINER_POLICY):
+        yield Finding(
+            "SELinux",
+            "SELinux is enforcing and has no policy for containers: etcd may not write its data",
+            "dnf install container-selinux",
+        )
+
+
+def apparmor(scene: Scene) -> Iterable[Finding]:
+    there = scene.see.stat("/sys/kernel/security/apparmor") is not None
+    parser = any(scene.see.stat(f"{folder}/apparmor_parser") for folder in ("/sbin", "/usr/sbin"))
+    if scene.facts.apparmor and there and not parser:
+        yield Finding(
+            "AppArmor",
+            "AppArmor is on, and without apparmor_parser containers run unconfined",
+            "apt-get install apparmor",
+            "warning",
+        )
+
+
+def clock(scene: Scene) -> Iterable[Finding]:
+    if 0 < scene.facts.clock < EPOCH:
+        said = time.strftime("%Y-%m-%d", time.gmtime(scene.facts.clock))
+        yield Finding(
+            "Clock",
+            f"this machine's clock says {said}: its certificates would be from the past",
+            "timedatectl set-ntp true, or date -s",
+        )
+
+
+def time_sync(scene: Scene) -> Iterable[Finding]:
+    """In a container the clock is somebody else's."""
+    if scene.see.stat("/run/systemd/container") is None and not scene.see.active_units() & TIME_UNITS:
+        yield Finding(
+            "TimeSync",
+            "nothing keeps this machine's clock right, and certificates and etcd depend on it",
+            "apt-get install systemd-timesyncd (or chrony), then timedatectl set-ntp true",
+            "warning",
+        )
+
+
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
-    privileged, init_system, architecture, kernel, cpus, memory, commands, swap, cgroups, space,
-    mount_options, machine_id,
+    privileged, init_system, architecture, cpus, memory, commands, machine_id, hostname, localhost, selinux,
+    apparmor, clock, time_sync,
 )  # fmt: skip

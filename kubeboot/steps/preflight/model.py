@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -12,6 +12,7 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
+from kubeboot.kube.surroundings import Machine
 
 Level = Literal["error", "warning"]
 
@@ -31,14 +32,33 @@ class Finding:
 
 
 @dataclasses.dataclass(frozen=True)
+class Surroundings:
+    """The cluster that a machine is about to join. `ahead`: the machine's clock against the cluster's."""
+
+    peers: tuple[Machine, ...] = ()
+    control_planes: tuple[tuple[str, int], ...] = ()
+    version: str = ""
+    ahead: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Scene:
-    """What a check may look at. `touched` tells whether kubeboot's journal says that it has been here."""
+    """What a check may look at. `touched` tells whether kubeboot's journal says that it has been here.
+
+    `environ` is that of the command; `cluster` is None where there is none yet.
+    """
 
     spec: ClusterSpec
     node: NodeSettings
     facts: Facts
     see: HostView
     touched: bool = False
+    environ: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    cluster: Surroundings | None = None
+
+    def text(self, path: str) -> str:
+        """A file of the machine's as text; empty where it is not there."""
+        return (self.see.read(path) or b"").decode(errors="replace")
 
 
 Check = Callable[[Scene], Iterable[Finding]]

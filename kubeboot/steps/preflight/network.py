@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import itertools
+import re
 from collections.abc import Callable, Iterable
 
 from kubeboot.host.api import Listener
 from kubeboot.steps.preflight.model import Finding, Scene
+from kubeboot.steps.preflight.runtime import bypass
 
 PORTS = {
     "control_plane": {
@@ -16,7 +17,21 @@ PORTS = {
     },
     "worker": {10250: "kubelet", 10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
 }  # fmt: skip
-FIREWALLS = ("firewalld.service", "ufw.service")
+FIREWALLS = {
+    "firewalld.service": "firewall-cmd --zone=trusted --add-interface=cni0 --add-interface=flannel.1",
+    "ufw.service": "ufw default allow routed; ufw allow in on cni0; ufw allow in on flannel.1",
+    "nftables.service": "add accept rules to /etc/nftables.conf",
+    "netfilter-persistent.service": "add accept rules to /etc/iptables/rules.v4",
+    "iptables.service": "add accept rules to /etc/sysconfig/iptables",
+}
+VXLAN = 8472
+MIN_MTU = 1280
+NAT = ("10.0.2.0/24", "192.168.121.0/24", "192.168.122.0/24")
+NM = "NetworkManager.service"
+NM_DIRS = ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr/lib/NetworkManager/conf.d")
+CLOUD_SETUP = frozenset({"nm-cloud-setup.timer", "nm-cloud-setup.service"})
+RESOLVERS = 3
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 
 
 def ports(scene: Scene) -> Iterable[Finding]:
@@ -43,48 +58,89 @@ def _port_finding(holder: Listener, owner: str) -> Finding:
     )
 
 
-def ranges(scene: Scene) -> Iterable[Finding]:
-    """Pods, services, this machine's networks and resolvers must not overlap."""
-    networks = [("pods", net) for net in _networks(scene.spec.networking.pod_subnet)]
-    networks += [("services", net) for net in _networks(scene.spec.networking.service_subnet)]
-    own = [
-        (nic.name, ipaddress.ip_interface(address).network)
-        for nic in scene.facts.nics
-        if nic.name not in ("cni0", "flannel.1")
-        for address in nic.addresses
-    ]
-    for (what, net), (name, other) in itertools.product(networks, own):
-        if net.version == other.version and net.overlaps(other):
-            yield Finding(
-                "CIDROverlap",
-                f"the range for {what}, {net}, overlaps with {name}'s network {other}",
-                f"choose another with --{'pod-network' if what == 'pods' else 'service'}-cidr",
-            )
-
-
-def _networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    return [ipaddress.ip_network(part.strip()) for part in text.split(",")]
+def vxlan_port(scene: Scene) -> Iterable[Finding]:
+    held = [x for x in scene.see.listeners() if x.protocol == "udp" and x.port == VXLAN]
+    if held and (held[0].pid or not scene.touched):
+        yield Finding(
+            f"Port-{VXLAN}",
+            f"UDP {VXLAN} is needed for flannel and held by {held[0].process or 'another VXLAN link'}",
+            "ip -d link show type vxlan; ip link delete the one that is left from another network",
+        )
 
 
 def firewalls(scene: Scene) -> Iterable[Finding]:
-    for unit in FIREWALLS:
-        if scene.see.unit(unit).active == "active":
+    active = scene.see.active_units()
+    for unit, fix in FIREWALLS.items():
+        if unit in active:
             wanted = " ".join(str(port) for port in PORTS[scene.node.role])
             yield Finding(
                 f"Firewall-{unit.split('.')[0]}",
-                f"{unit} is active; the cluster needs TCP {wanted}, UDP 8472 and forwarding for pods",
-                f"open them, or systemctl disable --now {unit}",
+                f"{unit} is active; the cluster needs TCP {wanted}, UDP {VXLAN} and forwarding for pods",
+                f"{fix}; or systemctl disable --now {unit}",
                 "warning",
             )
 
 
-def name_resolves(scene: Scene) -> Iterable[Finding]:
-    if all(ns.startswith("127.") or ns == "::1" for ns in scene.facts.nameservers) and scene.node.nameservers:
+def iptables(scene: Scene) -> Iterable[Finding]:
+    """Legacy rules and nftables' are both in force, and neither's tool shows the other's."""
+    legacy = scene.text("/proc/net/ip_tables_names").split()
+    modern = [name for family, name in scene.see.nft_tables() if family == "ip" and name in ("filter", "nat")]
+    if legacy and modern:
+        yield Finding(
+            "IptablesMixed",
+            f"iptables rules are kept both in legacy tables ({', '.join(legacy)}) and in nftables ones",
+            "update-alternatives --set iptables /usr/sbin/iptables-nft; iptables-legacy -F; reboot",
+            "warning",
+        )
+
+
+def nm(scene: Scene) -> Iterable[Finding]:
+    """NetworkManager takes over links that it does not know, and takes their addresses away."""
+    active = scene.see.active_units()
+    if NM in active and not _unmanaged(scene):
+        yield Finding(
+            "NetworkManager",
+            "NetworkManager would manage the pods' links (cni0, flannel.1, veth*)",
+            f"printf '[keyfile]\\nunmanaged-devices=interface-name:cni*;interface-name:flannel*;"
+            f"interface-name:veth*\\n' > {NM_DIRS[0]}/kubeboot.conf; systemctl reload NetworkManager",
+            "warning",
+        )
+    if active & CLOUD_SETUP:
+        yield Finding(
+            "NMCloudSetup",
+            "nm-cloud-setup is active: it deletes the pods' routes every few minutes",
+            "systemctl disable --now nm-cloud-setup.timer nm-cloud-setup.service; reboot",
+        )
+
+
+def _unmanaged(scene: Scene) -> bool:
+    files = (f"{folder}/{name}" for folder in NM_DIRS for name in scene.see.listdir(folder))
+    texts = [scene.text("/etc/NetworkManager/NetworkManager.conf"), *map(scene.text, files)]
+    return any(re.search(r"unmanaged-devices.*(cni|flannel)", text) for text in texts)
+
+
+def resolver(scene: Scene) -> Iterable[Finding]:
+    servers = scene.facts.nameservers
+    if not servers:
+        yield Finding(
+            "ResolverEmpty",
+            "/etc/resolv.conf names no name server: pods will resolve the cluster's own names only",
+            "put a name server that other machines can reach into /etc/resolv.conf",
+            "warning",
+        )
+    elif all(ns.startswith("127.") or ns == "::1" for ns in servers) and scene.node.nameservers:
         yield Finding(
             "Resolver",
-            f"/etc/resolv.conf names only {', '.join(scene.facts.nameservers) or 'no name server'}, "
+            f"/etc/resolv.conf names only {', '.join(servers)}, "
             "which pods cannot use: they will resolve the cluster's own names only",
             "put a name server that other machines can reach into /etc/resolv.conf",
+            "warning",
+        )
+    if len(servers) > RESOLVERS:
+        yield Finding(
+            "ResolverLimit",
+            f"/etc/resolv.conf names {len(servers)} name servers; pods get the first {RESOLVERS}",
+            f"leave {RESOLVERS} of them",
             "warning",
         )
 
@@ -96,6 +152,71 @@ def address(scene: Scene) -> Iterable[Finding]:
             f"no interface of this machine has the address {scene.node.address}",
             "give one that `ip address` lists with --apiserver-advertise-address",
         )
+    ip = ipaddress.ip_address(scene.node.address)
+    if ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast:
+        yield Finding(
+            "NodeAddressScope",
+            f"{ip} means something else on every machine, and no other one can reach this one by it",
+            "give the address that other machines reach this one by with --apiserver-advertise-address",
+        )
+    elif any(ip in ipaddress.ip_network(net) for net in NAT) and len(_real(scene)) > 1:
+        yield Finding(
+            "NodeAddressNAT",
+            f"{ip} looks like the hypervisor's NAT, which every machine sees as its own",
+            f"give another with --apiserver-advertise-address: {', '.join(_real(scene))}",
+            "warning",
+        )
 
 
-CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (ports, ranges, firewalls, name_resolves, address)
+def _real(scene: Scene) -> list[str]:
+    return [
+        a.split("/")[0] for nic in scene.facts.nics for a in nic.addresses if nic.name.startswith(("e", "w"))
+    ]
+
+
+def links(scene: Scene) -> Iterable[Finding]:
+    found = {link.name: link for link in scene.see.links()}
+    own, loopback = found.get(scene.node.interface), found.get("lo")
+    if loopback is not None and not (loopback.up and any(a.startswith("127.") for a in loopback.addresses)):
+        yield Finding("LoopbackDown", "lo is down, and the control plane talks over it", "ip link set lo up")
+    if own is not None and not own.up:
+        yield Finding(
+            "LinkDown", f"{own.name}, which has {scene.node.address}, is down", f"ip link set {own.name} up"
+        )
+    if own is not None and 0 < own.mtu < MIN_MTU:
+        yield Finding(
+            "MTU",
+            f"{own.name} has an MTU of {own.mtu}; pods get 50 bytes less, and IPv6 wants {MIN_MTU}",
+            f"ip link set {own.name} mtu 1500 (and where it is configured)",
+            "warning",
+        )
+
+
+def ipv6(scene: Scene) -> Iterable[Finding]:
+    wanted = (
+        ":" in f"{scene.node.address}{scene.spec.networking.pod_subnet}{scene.spec.networking.service_subnet}"
+    )
+    if wanted and scene.see.sysctl("net.ipv6.conf.all.disable_ipv6") in (None, "1"):
+        yield Finding(
+            "IPv6Disabled",
+            "the cluster is to use IPv6, and this kernel has it switched off",
+            "sysctl -w net.ipv6.conf.all.disable_ipv6=0, and boot without ipv6.disable=1",
+        )
+
+
+def proxy(scene: Scene) -> Iterable[Finding]:
+    """For this command's own requests, and for whatever is started from the same environment."""
+    name = next((name for name in PROXIES if scene.environ.get(name)), "")
+    spared = scene.environ.get("NO_PROXY") or scene.environ.get("no_proxy") or ""
+    missing = [part for part in bypass(scene).split(",") if part not in re.split(r"[,\s]+", spared)]
+    if name and spared != "*" and scene.spec.networking.service_subnet in missing:
+        yield Finding(
+            "ProxyBypass",
+            f"{name} is set, and requests to the cluster's own addresses would go through that proxy",
+            f"export NO_PROXY={spared + ',' if spared else ''}{','.join(missing)}",
+        )
+
+
+CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
+    ports, vxlan_port, firewalls, iptables, nm, resolver, address, links, ipv6, proxy,
+)  # fmt: skip

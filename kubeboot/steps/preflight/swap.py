@@ -1,0 +1,66 @@
+"""Swap, and what brings it back after a reboot: the kubelet does not start with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kubeboot.steps.preflight.model import Finding, Scene
+
+ZRAM = ("/etc/systemd/zram-generator.conf", "/usr/lib/systemd/zram-generator.conf")
+ZRAM_UNITS = (
+    "zramswap.service",
+    "zram-swap.service",
+    "zram-config.service",
+    "systemd-zram-setup@zram0.service",
+)
+UNIT_DIRS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+
+
+def swap(scene: Scene) -> Iterable[Finding]:
+    if scene.facts.swap:
+        yield Finding(
+            "Swap",
+            f"swap is on: {', '.join(scene.facts.swap)}; the kubelet refuses to start with it",
+            "swapoff -a, and take swap out of /etc/fstab (zram: systemctl mask systemd-zram-setup@zram0)",
+        )
+
+
+def fstab(scene: Scene) -> Iterable[Finding]:
+    rows = (
+        line.split() for line in scene.text("/etc/fstab").splitlines() if not line.lstrip().startswith("#")
+    )
+    swaps = [row[0] for row in rows if len(row) > 2 and row[2] == "swap" and "noauto" not in row[3:4]]
+    if swaps:
+        yield Finding(
+            "SwapReturns-fstab",
+            f"/etc/fstab turns {', '.join(swaps)} on as swap at the next boot; the kubelet will not start",
+            r"sed -i.bak -E '/\sswap\s/s/^/#/' /etc/fstab && systemctl daemon-reload",
+        )
+
+
+def zram(scene: Scene) -> Iterable[Finding]:
+    active = scene.see.active_units() & frozenset(ZRAM_UNITS)
+    config = next((path for path in ZRAM if scene.text(path).strip()), "")
+    if config == ZRAM[1] and scene.see.stat(ZRAM[0]) is not None:
+        config = ""  # an empty file in /etc masks the distribution's
+    if active or config:
+        yield Finding(
+            "SwapReturns-zram",
+            f"{config or ', '.join(sorted(active))} turns compressed memory on as swap at the next boot",
+            f"swapoff -a; : > {ZRAM[0]}; systemctl mask {' '.join(sorted(active)) or ZRAM_UNITS[-1]}",
+        )
+
+
+def units(scene: Scene) -> Iterable[Finding]:
+    """Units that somebody wrote; those that systemd makes of /etc/fstab are in /run."""
+    files = {name for folder in UNIT_DIRS for name in scene.see.listdir(folder) if name.endswith(".swap")}
+    for unit in sorted(files):
+        if scene.see.unit(unit).enabled or scene.see.unit(unit).active == "active":
+            yield Finding(
+                f"SwapReturns-{unit}",
+                f"{unit} turns swap on at the next boot, and the kubelet will not start",
+                f"systemctl disable --now {unit}; systemctl mask {unit}",
+            )
+
+
+CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (swap, fstab, zram, units)
