@@ -163,7 +163,7 @@ def pick(values: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: values[name] for name in (*names, "may_lower_oom_score")}
 
 
-def write(path: Path, chunks: Any, mode: int) -> Path:  # noqa: ANN401 - an iterator of bytes
+def write(path: Path, chunks: Any, mode: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as out:
         for chunk in chunks:
@@ -177,6 +177,7 @@ def keep(room: Path, machine: Machine, samples: list[Sample] | None) -> None:
     room.mkdir(parents=True, exist_ok=True)
     journal = machine.run("journalctl", "-o", "short-precise", "--no-pager", check=False)
     (room / "journal.log").write_text(journal)
+    (room / "pods.log").write_text(observe.logs(machine))
     try:
         happened = "\n".join(f"{when} {what}" for when, what in observe.moments(machine))
     except Exception as error:

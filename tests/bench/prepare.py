@@ -1,4 +1,4 @@
-"""Runs on a machine: everything that a control plane needs before any tool is started, by kubeboot's own steps.
+"""Runs on a machine: what a control plane needs before any tool is started, by kubeboot's own steps.
 
 Artifacts installed, kernel set up, containerd running, all images imported. kubeadm and kubeboot start from
 exactly this state.
