@@ -90,9 +90,8 @@ def one(name: str, bundle: Bundle, found: Results, given: argparse.Namespace) ->
             if name == "kubeboot":
                 found.second.append(cp.timed("kubeboot", "init")[0])
                 found.help_cpu.append(float(cp.run("python3", "-", stdin=CPU.encode())))
-                say(
-                    f"  second run: {found.second[-1]:.2f} s; --help: {found.help_cpu[-1] * 1000:.0f} ms of CPU"
-                )
+                milliseconds = found.help_cpu[-1] * 1000
+                say(f"  second run: {found.second[-1]:.2f} s; --help: {milliseconds:.0f} ms of CPU")
             for worker in (m for n, m in lab.items() if n != "cp-1"):
                 found.add(peers.join(name, cp, worker))
         finally:
