@@ -106,6 +106,17 @@ class _Shown(click.Command):
                     formatter.write_dl(records)
 
 
+class FileName(click.ParamType[str]):
+    """Any text; shells complete it as the name of a file."""
+
+    name = "filename"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        return [click.shell_completion.CompletionItem(incomplete, type="file")]
+
+
 class Command(_Shown):
     """One command. `outputs` are the values that its -o takes; none, no -o."""
 
@@ -120,6 +131,9 @@ class Command(_Shown):
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
         self.params += ([_output(outputs)] if outputs else []) + _shared()
+        for param in self.params:
+            if param.metavar in ("FILE", "FILE..."):
+                param.type = FileName()
 
 
 class Group(_Shown, click.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import pytest
 from kubeboot.cli import app, command
 from tests.unit.cli_support import golden, run
 
+TOP = pathlib.Path(__file__).parents[2]
 HEAVY = {"paramiko", "fabric", "pydantic", "lightkube", "rich", "jinja2", "cryptography", "yaml", "logging"}
 
 
@@ -73,7 +75,38 @@ def test_no_command_at_all_shows_the_help_on_stderr() -> None:
 def test_completion_prints_a_script(shell: str) -> None:
     ran = run("completion", shell)
     assert (ran.code, ran.err) == (0, "")
-    assert "_KUBEBOOT_COMPLETE" in ran.out
+    golden(f"cli-completion.{shell}", ran.out)
+
+
+def test_bash_completes_commands_options_choices_and_files(tmp_path: pathlib.Path) -> None:
+    kubeboot = tmp_path / "kubeboot"
+    kubeboot.write_text(f'#!/bin/sh\nexec {sys.executable} -m kubeboot "$@"\n')
+    kubeboot.chmod(0o755)
+    lines = ("tok", "token cr", "init --kubern", "completion z", "config validate clus", "init --config clus")
+    script = 'eval "$(kubeboot completion bash)"\ncompopt() { echo "files: $*"; }\n'
+    for line in lines:
+        words = f"kubeboot {line}".split()
+        script += f"COMPREPLY=(); COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n"
+        script += '_kubeboot_completion kubeboot; echo "${COMPREPLY[*]}"\n'
+    ended = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(TOP)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stderr == ""
+    wanted = [
+        "token",
+        "create",
+        "--kubernetes-version",
+        "zsh",
+        "files: -o default",
+        "",
+        "files: -o default",
+        "",
+    ]
+    assert ended.stdout.splitlines() == wanted
 
 
 def test_completion_completes() -> None:
