@@ -83,7 +83,7 @@ def test_bash_completes_commands_options_choices_and_files(tmp_path: pathlib.Pat
     kubeboot.write_text(f'#!/bin/sh\nexec {sys.executable} -m kubeboot "$@"\n')
     kubeboot.chmod(0o755)
     lines = ("tok", "token cr", "init --kubern", "completion z", "config validate clus", "init --config clus")
-    script = 'eval "$(kubeboot completion bash)"\ncompopt() { echo "files: $*"; }\n'
+    script = 'eval "$(kubeboot completion bash)"\ncompopt() { echo "files: $1 $2"; }\n'
     for line in lines:
         words = f"kubeboot {line}".split()
         script += f"COMPREPLY=(); COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n"
