@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,24 @@ def test_places_are_roots_or_the_users() -> None:
     assert str(cache.place({}, 0)) == "/var/cache/kubeboot"
     assert str(cache.place({"HOME": "/home/u"}, 7)) == "/home/u/.cache/kubeboot"
     assert str(cache.place({"XDG_CACHE_HOME": "/x"}, 7)) == "/x/kubeboot"
+
+
+def test_a_bundle_and_a_dry_run_need_no_network_at_all(tmp_path: Path) -> None:
+    """Every socket is refused, and the library for HTTP is not even loaded."""
+    pack.write(tmp_path / "b", CONTENTS)
+    code = (
+        "import socket, ssl, sys\n"
+        "def none(*a, **k): raise AssertionError('a socket')\n"
+        "socket.socket = socket.create_connection = socket.getaddrinfo = none\n"
+        "from kubeboot.artifacts import sources\n"
+        "from kubeboot.config.spec import Artifacts\n"
+        "found = sources.source(Artifacts(bundle=sys.argv[1]), 'v1.37.1', 'amd64')\n"
+        "found.verify(); assert b''.join(found.binary(found.catalog().binary('kubelet')))\n"
+        "assert list(found.image(found.catalog().image('etcd')))\n"
+        "assert sources.source(Artifacts(lock_file='/none'), 'v1.37.1', 'amd64', peek=True).catalog()\n"
+        "assert not {'httpx2', 'httpcore2', 'httpx', 'urllib3'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "b")], check=True)
 
 
 # Mirrors

@@ -19,6 +19,20 @@ from kubeboot.artifacts import bundle, oci, pack
 
 SHARED = pack.Blob.of(b"shared layer " * 100)
 OWN = pack.Blob.of(b"own layer " * 100)
+PAUSE = pack.Blob.of(b'{"p":1}')
+BROUGHT = {  # as a registry gave it: its bytes, and so its digest, are not kubeboot's own
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    "config": {
+        "mediaType": "application/vnd.docker.container.image.v1+json",
+        "digest": PAUSE.digest,
+        "size": 7,
+    },
+    "layers": [
+        {"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "digest": OWN.digest, "size": 1000}
+    ],
+}
+MANIFEST = pack.Blob.of(json.dumps(BROUGHT, indent=3).encode())
 KUBELET = b"\x7fELF kubelet " * 90
 CONTENTS = pack.Contents(
     kubernetes_version="v1.37.1",
@@ -26,6 +40,7 @@ CONTENTS = pack.Contents(
     images=(
         pack.Image("etcd", "registry.k8s.io/etcd:3.7.3-0", pack.Blob.of(b'{"e":1}'), (SHARED, OWN)),
         pack.Image("coredns", "registry.k8s.io/coredns/coredns:v1", pack.Blob.of(b'{"c":1}'), (SHARED,)),
+        pack.Image("pause", "registry.k8s.io/pause:3", PAUSE, (OWN,), MANIFEST, str(BROUGHT["mediaType"])),
     ),
     binaries=(
         pack.Binary("kubelet", "v1.37.1", "/usr/local/bin/kubelet", pack.Blob.of(KUBELET)),
@@ -109,6 +124,16 @@ def test_an_image_comes_as_a_layout_of_its_own(written: bytes, scratch: Path) ->
     assert blobs.keys() == {
         oci.blob_name(each) for each in (image.digest, manifest["config"]["digest"], SHARED.digest)
     }
+
+
+def test_an_image_keeps_the_manifest_that_it_brought(written: bytes, scratch: Path) -> None:
+    found = opened(scratch, written)
+    image = found.catalog().image("pause")
+    assert image.digest == MANIFEST.digest
+    assert image.size == MANIFEST.size + PAUSE.size + OWN.size
+    parts = members(b"".join(found.image(image)))
+    assert json.loads(parts["index.json"])["manifests"][0]["mediaType"] == BROUGHT["mediaType"]
+    assert parts[oci.blob_name(MANIFEST.digest)] == MANIFEST.source
 
 
 def test_shared_layers_are_stored_once(written: bytes) -> None:
