@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kubeboot import errors
+from kubeboot.engine import causes
 from kubeboot.engine.events import Event, StepWaiting
 from kubeboot.engine.failpoints import UNWATCHED, Watch
 from kubeboot.engine.step import Blocked, Condition, Drift, Later, Ok, Step, Target
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 
+_SEE_ABOVE = "see the lines above for the cause, mend it, then run the same command again"
 POLL = 0.1
 """Seconds between two looks at a condition; a look at a local API server takes about 3 ms."""
 
@@ -102,10 +104,17 @@ def settle(step: Step, condition: Condition, do: Target, run: Context) -> None:
             run.emit(StepWaiting(step.id, step.on, condition.sentence, allowed, last))
             told = last
         if time.monotonic() > end:
-            raise errors.TimedOut(
-                f"waited {allowed:.0f}s for {condition.sentence}: {last}",
-                hint="see the lines above for the cause, mend it, then run the same command again",
-                output=condition.explain(do.see),
-            )
+            raise _late(condition, do, last, allowed)
         if run.stop.wait(POLL):
             raise errors.Interrupted(f"stopped while waiting for {condition.sentence}")
+
+
+def _late(condition: Condition, do: Target, last: str, allowed: float) -> errors.TimedOut:
+    """What was last seen, the last words of whatever should have made it true, and what they speak for."""
+    said = condition.explain(do.see)
+    suspects = causes.diagnose(do.host, last, said)
+    return errors.TimedOut(
+        f"waited {allowed:.0f}s for {condition.sentence}: {last}",
+        hint=f"{suspects[0].cause.fix}; then run the same command again" if suspects else _SEE_ABOVE,
+        output="\n".join((*filter(None, (said,)), *map(str, suspects))),
+    )

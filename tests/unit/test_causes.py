@@ -1,0 +1,115 @@
+"""Lines as kubelets, containerd, etcd, CoreDNS and flannel write them, and the cause that each speaks for."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from kubeboot import errors
+from kubeboot.engine import causes
+from kubeboot.engine.causes import Line
+from kubeboot.engine.execute import Context, settle
+from kubeboot.engine.step import Step, Target, View
+from kubeboot.engine.values import Values
+from kubeboot.kube.api import NoApi
+from tests.fakes.host import FakeHost
+
+GOLDEN = Path(__file__).with_name("golden") / "log-lines.txt"
+LINES = dict(line.split("\t", 1) for line in GOLDEN.read_text().splitlines())
+
+
+@pytest.mark.parametrize("cause", causes.CAUSES, ids=lambda cause: cause.id)
+def test_every_cause_is_seen_in_a_line_that_speaks_for_it(cause: causes.Cause) -> None:
+    (found,) = causes.find([Line("kubelet", LINES[cause.id])])
+    assert found.cause is cause
+    assert not cause.means.endswith(".") and not cause.fix.endswith(".")
+    assert cause.fix in str(found) and "seen in kubelet" in str(found)
+
+
+def test_every_cause_has_one_name() -> None:
+    assert set(collections.Counter(cause.id for cause in causes.CAUSES).values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'I1121 kubelet.go:2412] "SyncLoop ADD" source="file" pods=["kube-system/etcd-cp-1"]',
+        '{"level":"info","msg":"ready to serve client requests"}',
+        "I1121 shared_informer.go:349] Caches are synced for RequestHeaderAuthRequestController",
+        "",
+    ],
+)
+def test_what_every_log_holds_speaks_for_nothing(line: str) -> None:
+    assert causes.find([Line("kubelet", line)]) == ()
+
+
+def test_the_more_telling_cause_comes_first_and_each_once() -> None:
+    lines = [LINES["refused"], LINES["timeout"], LINES["space"], LINES["refused"], LINES["cni"]]
+    found = causes.find([Line("kubelet", text) for text in lines])
+    assert [suspect.cause.id for suspect in found] == ["space", "cni", "timeout"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Never:
+    """What never comes about."""
+
+    says: str = ""
+    sentence: str = "the moon"
+    deadline: float = 0.0
+
+    def look(self, see: View, vals: Values) -> str | None:
+        return "not there yet"
+
+    def explain(self, see: View) -> str:
+        return self.says
+
+
+def _waited(host: FakeHost, says: str = "") -> errors.TimedOut:
+    step = Step(id="a", title="A", on="cp-1")
+    with pytest.raises(errors.TimedOut) as caught:
+        settle(
+            step,
+            Never(says),
+            Target(host, NoApi()),
+            Context(vals=Values(), emit=lambda e: None, stop=_stop()),
+        )
+    return caught.value
+
+
+def test_any_wait_that_ends_tells_cause_and_fix_from_the_machines_logs() -> None:
+    host = FakeHost()
+    host.journals["kubelet.service"] = [LINES["swap"], "Started kubelet."]
+    error = _waited(host)
+    assert "waited 0s for the moon: not there yet" in str(error)
+    assert "likely cause: swap is on" in (error.output or "") and "seen in kubelet" in (error.output or "")
+    assert (error.hint or "").startswith("swapoff -a")
+
+
+def test_a_containers_newest_log_is_read() -> None:
+    host = FakeHost()
+    folder = "/var/log/pods/kube-system_etcd-cp-1_1/etcd"
+    host.write(f"{folder}/9.log", f"2026-11-21T03:00:00Z stderr F {LINES['refused']}\n".encode())
+    host.write(f"{folder}/10.log", f"2026-11-21T03:00:00Z stderr F {LINES['etcd-removed']}\n".encode())
+    error = _waited(host, "etcd does not answer")
+    assert (error.output or "").startswith(
+        "etcd does not answer\nlikely cause: this machine's etcd was removed"
+    )
+    assert "connection refused" not in (error.output or "")
+
+
+def test_what_the_condition_says_counts_where_the_machine_says_nothing() -> None:
+    assert "no space left" in (_waited(FakeHost(), LINES["space"]).output or "")
+
+
+def test_without_a_known_cause_the_last_words_are_all_there_is() -> None:
+    error = _waited(FakeHost(), "something new")
+    assert error.output == "something new" and "see the lines above" in (error.hint or "")
+
+
+def test_a_machine_that_is_gone_still_leaves_what_the_condition_said() -> None:
+    host = FakeHost()
+    host.unreachable = True
+    assert causes.diagnose(host, "x", LINES["space"])[0].cause.id == "space"
