@@ -74,7 +74,7 @@ def _waited(host: FakeHost, says: str = "") -> errors.TimedOut:
             step,
             Never(says),
             Target(host, NoApi()),
-            Context(vals=Values(), emit=lambda e: None, stop=_stop()),
+            Context(vals=Values(), emit=lambda e: None, stop=threading.Event()),
         )
     return caught.value
 
