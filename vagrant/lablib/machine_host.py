@@ -78,13 +78,13 @@ def _start_dockerd() -> None:
     root.mkdir(parents=True, exist_ok=True)
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     argv = as_root("env", f"PATH={path}", "dockerd", "--storage-driver=overlay2")
-    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    files = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, str(root / "dockerd.log"), append, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-    ]
-    pid = os.posix_spawnp(argv[0], argv, dict(os.environ), file_actions=files, setsid=True)
+    with (root / "dockerd.log").open("ab") as log:
+        # it outlives us, so it must not hold what our caller holds open: a lock would never be free again
+        daemon = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True
+        )
+    pid = daemon.pid
+    daemon.returncode = 0  # nobody waits for it; without this Python warns about that
     (root / "dockerd.pid").write_text(f"{pid} {_started(pid)}\n")
 
 
