@@ -46,11 +46,11 @@ def _home(environ: Mapping[str, str], uid: int) -> str:
 
 def _private(home: str) -> str:
     """A directory that nobody else can write to, below one that nobody else can."""
-    os.makedirs(home, mode=0o755, exist_ok=True)
+    os.makedirs(os.path.dirname(home), mode=0o755, exist_ok=True)
     inner = os.path.join(home, "pyz")
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(inner, 0o700)
-    for path in (home, inner):
+    for path, mode in ((home, 0o755), (inner, 0o700)):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, mode)
         found = os.lstat(path)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022 or found.st_mode & 0o170000 != 0o040000:
             raise PermissionError(0, "is not a directory that only you can write to", path)
