@@ -140,8 +140,17 @@ kubeconfig_option = click.option(
 )
 
 
-def load(ctx: click.Context, sources: tuple[str, ...], *unwanted: str) -> Loaded:
-    """The configuration from all its sources; warnings are said. `unwanted`: documents for other commands."""
+def load(
+    ctx: click.Context,
+    sources: tuple[str, ...],
+    *unwanted: str,
+    read_files: bool = True,
+    default: bool = True,
+) -> Loaded:
+    """The configuration from all its sources; warnings are said. `unwanted`: documents for other commands.
+
+    `default`: the file in /etc belongs to the sources.
+    """
     from kubeboot.config import loader
 
     now = runtime.current(ctx)
@@ -151,9 +160,11 @@ def load(ctx: click.Context, sources: tuple[str, ...], *unwanted: str) -> Loaded
         sources,
         flags=flags,
         environment=environment,
-        default=loader.DEFAULT_FILE,
+        default=loader.DEFAULT_FILE if default else None,
         stdin=stdin,
         unwanted=frozenset(unwanted),
+        read_files=read_files,
+        joining="InitConfiguration" in unwanted,
     )
     for warning in loaded.warnings:
         now.say(f"{now.stderr.paint('warn', 'warning:')} {warning}")
@@ -223,7 +234,9 @@ certificate_key_file_option = click.option(
 )
 
 
-def find_certificate_key(ctx: click.Context, key: str | None, key_file: str | None) -> Secret[str] | None:
+def find_certificate_key(
+    ctx: click.Context, key: str | None, key_file: str | None, from_config: Hidden | None = None
+) -> Secret[str] | None:
     """The certificate key from wherever it was given; from now on it is in no log."""
     from kubeboot.engine.values import Secret
     from kubeboot.pki import sealed
@@ -235,6 +248,8 @@ def find_certificate_key(ctx: click.Context, key: str | None, key_file: str | No
             raise errors.UsageProblem("give either --certificate-key or --certificate-key-file, not both")
         key = None
     text = _read_token(key_file, "--certificate-key-file") if key_file is not None else key
+    if text is None and from_config is not None:
+        text = from_config.value
     if text is None:
         return None
     now.redactor.hide(text.strip())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kubeboot.config import durations
+from kubeboot.config.run import RunSettings
 from kubeboot.config.spec import API_VERSION, ClusterSpec
 
 KIND = "Cluster"
@@ -18,6 +20,35 @@ def document(spec: ClusterSpec) -> dict[str, Any]:
 def said(spec: ClusterSpec) -> dict[str, Any]:
     """The spec as a file would say it, with no more than what somebody said."""
     return {**_HEAD, **spec.model_dump(mode="json", by_alias=True, exclude_unset=True)}
+
+
+def flags(run: RunSettings) -> list[str]:
+    """What kubeadm's files say of one run, which a Cluster document does not say: the flags for it."""
+    table: tuple[tuple[str, object, str], ...] = (
+        ("the bootstrap token", run.token, "give it with --token-file"),
+        ("the token's lifetime", run.token_ttl, f"give it with --token-ttl {_duration(run)}"),
+        ("skipPhases", run.skip_phases, f"give --skip-phases {','.join(run.skip_phases)}"),
+        (
+            "ignorePreflightErrors",
+            run.ignore_preflight_errors,
+            f"give --ignore-preflight-errors {','.join(run.ignore_preflight_errors)}",
+        ),
+        ("dryRun", run.dry_run, "give --dry-run"),
+        ("the API server's address", run.endpoint, f"give it as `kubeboot join {run.endpoint}`"),
+        ("caCertHashes", run.ca_pins, f"give --discovery-token-ca-cert-hash {','.join(run.ca_pins)}"),
+        ("controlPlane", run.control_plane, "give --control-plane"),
+        ("certificateKey", run.certificate_key, "give it with --certificate-key-file"),
+    )
+    return [
+        f"{what} is not part of a Cluster document: {how}" for what, said, how in table if said not in _UNSAID
+    ]
+
+
+_UNSAID = (None, (), False)
+
+
+def _duration(run: RunSettings) -> str:
+    return durations.words(run.token_ttl) if run.token_ttl else "0"
 
 
 def schema() -> dict[str, Any]:

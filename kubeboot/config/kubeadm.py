@@ -14,7 +14,7 @@ from kubeboot.config.kubeadm_fields import Action, Call, Move, Note, Refuse, Tab
 from kubeboot.config.layers import Layer
 from kubeboot.config.problems import Origin, Path, Problem, dotted, meant, nearest
 from kubeboot.config.run import Hidden, RunSettings
-from kubeboot.pki import tokens
+from kubeboot.pki import sealed, tokens
 
 API_VERSION = "kubeadm.k8s.io/v1beta4"
 _KUBELET = "kubelet.config.k8s.io/v1beta1"
@@ -178,7 +178,12 @@ class _Work:
         self._keep(ignore_preflight_errors=self._texts(path, value))
 
     def take_certificate_key(self, path: Path, value: object) -> None:
-        self._keep(certificate_key=Hidden(self._text(path, value)))
+        try:
+            found = sealed.parse_key(self._text(path, value))
+        except errors.UsageProblem as wrong:
+            self._problem(path, wrong.message)
+        else:
+            self._keep(certificate_key=Hidden(found))
 
     def take_control_plane(self, path: Path, value: object) -> None:
         self._keep(control_plane=True)

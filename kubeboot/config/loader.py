@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from kubeboot.config import document, kubeadm, layers, named_files, rules, versions
 from kubeboot.config.describe import KIND
 from kubeboot.config.document import Document
 from kubeboot.config.layers import Layer, Setting
-from kubeboot.config.problems import InvalidConfig, Origin, Problem, located, meant
+from kubeboot.config.problems import InvalidConfig, Origin, Path, Problem, located, meant
 from kubeboot.config.run import RunSettings
 from kubeboot.config.spec import API_VERSION, ClusterSpec
 from kubeboot.config.validate import show, validate
@@ -56,28 +56,39 @@ def load(
     stdin: BinaryIO | None = None,
     unwanted: frozenset[str] = frozenset(),
     read_files: bool = True,
+    joining: bool = False,
 ) -> Loaded:
     """Load, merge and validate; InvalidConfig names every problem. `default` need not exist.
 
     `unwanted` are kinds of kubeadm's that are for other commands than the present one: warned of, not read.
-    `read_files`: the files that the description names are read into it.
+    `read_files`: the files that the description names are read into it. `joining`: the cluster is another's.
     """
     base = _files([str(default)], None, unwanted) if default is not None and default.exists() else _Read()
     given = _files(sources, stdin, unwanted)
     stack = (base.layer, layers.of_settings(environment), given.layer, layers.of_settings(flags))
     merged = functools.reduce(layers.over, stack)
     spec, problems = validate(_canonical(merged.data), merged.origins)
-    problems = [*base.problems, *given.problems, *problems]
+    joining = joining or given.run.endpoint is not None
+    problems = [*base.problems, *given.problems, *_own(problems, joining, merged.origins)]
     warnings = [*base.warnings, *given.warnings]
     if spec is not None and read_files and not problems:
         spec, more, notes = named_files.read(spec)
-        problems = located(
-            [*more, *map(named_files.moved, rules.check(spec) if not more else ())], merged.origins
-        )
-        warnings += notes
+        ruled = rules.check(spec) if not more else []
+        found = located([*more, *map(named_files.moved, ruled)], merged.origins)
+        problems, warnings = _own(found, joining, merged.origins), [*warnings, *notes]
     if problems or spec is None:
         raise InvalidConfig(problems)
     return Loaded(spec, given.run.over(base.run), tuple(warnings), (*base.sources, *given.sources))
+
+
+def _own(problems: Iterable[Problem], joining: bool, origins: Mapping[Path, Origin]) -> list[Problem]:
+    """Less those with the default ranges: those of the cluster that is joined are not known here."""
+    return [p for p in problems if not (joining and _is_about_defaults(p, origins))]
+
+
+def _is_about_defaults(problem: Problem, origins: Mapping[Path, Origin]) -> bool:
+    ranges = [path for path in problem.or_at if path[0] == "networking"]
+    return bool(ranges) and not any(path in origins for path in ranges)
 
 
 def _canonical(data: Any) -> dict[str, Any]:  # noqa: ANN401 - not validated yet

@@ -31,7 +31,9 @@ class RunSettings:
     certificate_key: Hidden | None = None
 
     def over(self, lower: RunSettings) -> RunSettings:
-        """These settings, and the lower ones where these say nothing."""
+        """These settings, and the lower ones where these say nothing; what is to be left out adds up."""
         mine = {f.name: getattr(self, f.name) or getattr(lower, f.name) for f in dataclasses.fields(self)}
+        for name in ("skip_phases", "ignore_preflight_errors"):
+            mine[name] = tuple(dict.fromkeys((*getattr(lower, name), *getattr(self, name))))
         mine["token_ttl"] = lower.token_ttl if self.token_ttl is None else self.token_ttl
         return RunSettings(**mine)

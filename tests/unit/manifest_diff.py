@@ -42,6 +42,11 @@ def differences(theirs: object, ours: object) -> dict[str, tuple[object, object]
     return {path: (a.get(path), b.get(path)) for path in sorted({*a, *b}) if a.get(path) != b.get(path)}
 
 
+def matches(path: str, reasons: Mapping[str, str]) -> bool:
+    """Whether a difference has a reason."""
+    return any(fnmatch.fnmatch(path, pattern) for pattern in reasons)
+
+
 def explained(found: Mapping[str, object], reasons: Mapping[str, str]) -> None:
     """Every difference has a reason, and every reason a difference."""
     unexplained = {p: v for p, v in found.items() if not any(fnmatch.fnmatch(p, r) for r in reasons)}

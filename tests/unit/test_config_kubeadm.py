@@ -140,9 +140,8 @@ def test_init_configuration() -> None:
     assert found.run.ignore_preflight_errors == ("Swap", "NumCPU")
     assert found.run.skip_phases == ("addon/kube-proxy", "show-join-command")
     assert found.run.dry_run
-    assert [w.split(": ", 1)[1] for w in found.warnings] == [
-        "nodeRegistration.kubeletExtraArgs[1] has no effect: the kubelet's flag `v` is not taken over"
-    ]
+    assert found.spec.node.kubelet_extra_args == (Argument(name="v", value="5"),)
+    assert found.warnings == ()
 
 
 def test_an_empty_list_of_taints_means_no_taints_and_null_means_the_usual_ones() -> None:
@@ -186,7 +185,7 @@ def test_join_configuration() -> None:
     assert found.run.token.value == "abcdef.0123456789abcdef"
 
 
-def test_kubelet_and_proxy_documents_name_what_they_would_have_set() -> None:
+def test_kubelet_and_proxy_documents_become_sections_of_ours() -> None:
     found = _load(
         "---\n".join(
             [
@@ -205,10 +204,10 @@ def test_kubelet_and_proxy_documents_name_what_they_would_have_set() -> None:
         "10.50.0.0/16",
     )
     assert [w.split(": ", 1)[1] for w in found.warnings] == [
-        "maxPods has no effect: kubelet settings are not taken over",
-        "mode has no effect: kube-proxy runs in nftables mode",
-        "iptables has no effect: kube-proxy settings are not taken over",
+        "mode has no effect: kube-proxy runs in nftables mode"
     ]
+    assert found.spec.kubelet == {"cgroupDriver": "systemd", "maxPods": 200}
+    assert found.spec.kube_proxy == {"iptables": {"masqueradeAll": True}}
     assert _load(_doc("KubeProxyConfiguration", mode="nftables")).warnings == ()
 
 
@@ -245,7 +244,9 @@ REFUSED: list[tuple[str, Mapping[str, Any], str]] = [
     (JOIN, {"discovery": {"bootstrapToken": {"apiServerEndpoint": "10.0.0.11"}}}, "has no port"),
     (JOIN, {"discovery": {"bootstrapToken": {"apiServerEndpoint": 6443}}}, "must be text"),
     (JOIN, {"discovery": {"bootstrapToken": {"token": "x"}}}, "this is not a bootstrap token"),
-    (JOIN, {"controlPlane": {}}, "joining as a control plane is not supported"),
+    (JOIN, {"controlPlane": []}, "controlPlane: must be a mapping"),
+    (JOIN, {"controlPlane": {"certificatekey": "x"}}, "certificatekey: unknown field (did you mean"),
+    (JOIN, {"controlPlane": {"certificateKey": "x"}}, "controlPlane.certificateKey: "),
     (JOIN, {"caCertPath": "/ca.crt"}, "kubeboot keeps the CA in"),
     (KUBELET, {"cgroupDriver": "cgroupfs"}, "sets up containerd and the kubelet for systemd"),
     (KUBELET, {"staticPodPath": "/pods"}, "uses /etc/kubernetes/manifests"),
@@ -263,8 +264,11 @@ NOTED: list[tuple[str, Mapping[str, Any], str]] = [
     (CLUSTER, {"featureGates": {"RootlessControlPlane": True}}, "featureGates"),
     (CLUSTER, {"dns": {"imageTag": "v1.12.0"}}, "dns.imageTag"),
     (CLUSTER, {"etcd": {"local": {"imageTag": "3.5.0"}}}, "etcd.local.imageTag"),
-    (INIT, {"certificateKey": "ff" * 32}, "certificateKey"),
-    (INIT, {"patches": {"directory": "/p"}}, "patches.directory"),
+    (
+        JOIN,
+        {"controlPlane": {"localAPIEndpoint": {"bindPort": 7443}}},
+        "controlPlane.localAPIEndpoint.bindPort",
+    ),
     (INIT, {"timeouts": {"kubernetesAPICall": "40s"}}, "timeouts.kubernetesAPICall"),
     (INIT, {"nodeRegistration": {"criSocket": "unix:///run/crio/crio.sock"}}, "nodeRegistration.criSocket"),
     (INIT, {"nodeRegistration": {"imagePullSerial": False}}, "nodeRegistration.imagePullSerial"),
@@ -281,6 +285,31 @@ def test_warned_of(kind: str, fields: Mapping[str, Any], field: str) -> None:
     assert "ff" * 32 not in warning
 
 
+def test_what_is_to_be_left_out_adds_up_over_documents() -> None:
+    found = _load(
+        _doc("InitConfiguration", skipPhases=["preflight"])
+        + "---\n"
+        + _doc("ClusterConfiguration", dns={"disabled": True})
+    )
+    assert found.run.skip_phases == ("preflight", "dns")
+
+
+def test_a_control_plane_that_joins() -> None:
+    found = _load(
+        _doc(
+            "JoinConfiguration",
+            controlPlane={
+                "localAPIEndpoint": {"advertiseAddress": "10.100.0.2"}, "certificateKey": "1f" * 32,
+            },
+            discovery={"bootstrapToken": {"apiServerEndpoint": "10.100.0.1:6443"}},
+        )
+    )  # fmt: skip
+    assert found.run.control_plane and found.run.certificate_key is not None
+    assert (found.run.certificate_key.value, found.spec.node.advertise_address) == ("1f" * 32, "10.100.0.2")
+    assert "1f1f" not in repr(found)
+    assert not _load(_doc("JoinConfiguration")).run.control_plane
+
+
 def test_addons_that_are_disabled_are_phases_that_are_skipped() -> None:
     found = _load(_doc("ClusterConfiguration", dns={"disabled": True}, proxy={"disabled": True}))
     assert found.run.skip_phases == ("dns", "proxy")
@@ -291,7 +320,7 @@ def test_addons_that_are_disabled_are_phases_that_are_skipped() -> None:
 def test_kubeadms_own_examples_are_understood(path: pathlib.Path) -> None:
     """Each is accepted, or refused for what kubeboot does not do; no field of kubeadm's is unknown."""
     try:
-        loader.load([str(path)])
+        loader.load([str(path)], read_files=False)
     except InvalidConfig as error:
         said = [str(p) for p in error.problems]
         assert not [s for s in said if "unknown field" in s]
@@ -301,7 +330,6 @@ def test_kubeadms_own_examples_are_understood(path: pathlib.Path) -> None:
 HONEST_REFUSALS = (
     "is not supported by this kubeboot",
     "external etcd is not supported",
-    "joining as a control plane is not supported",
     "cannot verify; give caCertHashes",
     "discovery by file is not supported",
     "is smaller than the /24 of one node",

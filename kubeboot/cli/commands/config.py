@@ -27,19 +27,47 @@ def config() -> None:
     examples=(
         "kubeboot config print --defaults > cluster.yaml",
         "kubeboot config print --config cluster.yaml        # with all that is not said in it",
+        "kubeboot config print --effective                  # and with the files that it names",
     ),
 )
 @click.option("--defaults", is_flag=True, help="the defaults alone")
+@click.option("--effective", is_flag=True, help="with the contents of the files that it names")
 @params.config_option
 @click.pass_context
-def print_(ctx: click.Context, defaults: bool, config: tuple[str, ...]) -> int:
+def print_(ctx: click.Context, defaults: bool, effective: bool, config: tuple[str, ...]) -> int:
     """What it prints is a configuration file."""
     from kubeboot import render
     from kubeboot.config import describe
     from kubeboot.config.spec import ClusterSpec
 
     now = runtime.current(ctx)
-    data = describe.document(ClusterSpec() if defaults else params.load(ctx, config).spec)
+    spec = ClusterSpec() if defaults else params.load(ctx, config, read_files=effective).spec
+    data = describe.document(spec)
+    now.console.data(json.dumps(data, indent=2) if now.settings.json else render.dump(data))
+    return 0
+
+
+@config.command(
+    help="make a Cluster document of kubeadm's documents",
+    outputs=("yaml", "json"),
+    examples=(
+        "kubeboot config migrate kubeadm.yaml > cluster.yaml",
+        "kubectl get configmap kubeadm-config -n kube-system -o jsonpath='{.data.ClusterConfiguration}' |",
+        "  kubeboot config migrate -",
+    ),
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.pass_context
+def migrate(ctx: click.Context, files: tuple[str, ...]) -> int:
+    """What has no place in a Cluster document is said on stderr, with the flag that says it."""
+    from kubeboot import render
+    from kubeboot.config import describe
+
+    now = runtime.current(ctx)
+    loaded = params.load(ctx, files, read_files=False, default=False)
+    for line in describe.flags(loaded.run):
+        now.say(f"{now.stderr.paint('warn', 'warning:')} {line}")
+    data = describe.said(loaded.spec)
     now.console.data(json.dumps(data, indent=2) if now.settings.json else render.dump(data))
     return 0
 

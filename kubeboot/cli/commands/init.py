@@ -13,6 +13,7 @@ from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
     from kubeboot.cli.actions import InitOptions, InitResult
+    from kubeboot.config.run import Hidden
     from kubeboot.engine.values import Secret
 
 
@@ -88,9 +89,9 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
 
     params.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
     token = params.find_token(ctx, given["token"], given["token_file"])
-    key = _key(ctx, given)
     loaded = params.load(ctx, given["config"], "JoinConfiguration")
     run = loaded.run
+    key = _key(ctx, given, run.certificate_key)
     if token is None:
         token = params.find_token(ctx, None, None, run.token)
     ttl = given["token_ttl"] if given["token_ttl"] is not None else run.token_ttl
@@ -106,7 +107,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
     )
 
 
-def _key(ctx: click.Context, given: dict[str, Any]) -> Secret[str] | None:
+def _key(ctx: click.Context, given: dict[str, Any], configured: Hidden | None) -> Secret[str] | None:
     """What to seal the certificates with, if they are to be uploaded."""
     from kubeboot.engine.values import Secret
     from kubeboot.pki import sealed
@@ -115,7 +116,10 @@ def _key(ctx: click.Context, given: dict[str, Any]) -> Secret[str] | None:
     if not given["upload_certs"]:
         if found is not None:
             raise errors.UsageProblem("a certificate key is of use with --upload-certs only")
+        if configured is not None:
+            runtime.current(ctx).say("warning: certificateKey has no effect without --upload-certs")
         return None
+    found = found or params.find_certificate_key(ctx, None, None, configured)
     key = found or Secret(sealed.new_key())
     runtime.current(ctx).redactor.hide(key.reveal())
     return key

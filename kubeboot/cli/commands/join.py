@@ -73,10 +73,12 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     pins = _pins(given["discovery_token_ca_cert_hash"])
     token = params.find_token(ctx, given["token"], given["token_file"])
     key = params.find_certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
-    if key is not None and not given["control_plane"]:
-        raise errors.UsageProblem("a certificate key is of use with --control-plane only")
     loaded = params.load(ctx, given["config"], "InitConfiguration")
     run = loaded.run
+    control_plane = given["control_plane"] or run.control_plane
+    key = key or params.find_certificate_key(ctx, None, None, run.certificate_key)
+    if key is not None and not control_plane:
+        raise errors.UsageProblem("a certificate key is of use with --control-plane only")
     if not host:
         host, port = _configured_address(loaded)
     token = token or params.find_token(ctx, None, None, run.token)
@@ -93,7 +95,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
         token=token,
         ca_pins=pins,
         spec=loaded.spec,
-        control_plane=given["control_plane"],
+        control_plane=control_plane,
         certificate_key=key,
         skip=params.find_phases(given["skip_phases"], run.skip_phases),
         ignore_preflight=frozenset((*given["ignore_preflight_errors"], *run.ignore_preflight_errors)),
