@@ -1,0 +1,53 @@
+"""kubeboot doctor."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kubeboot.cli import params, work
+from kubeboot.cli.command import Command
+
+if TYPE_CHECKING:
+    from kubeboot.fleet.doctor import Diagnosis
+
+
+@click.command(
+    cls=Command,
+    help="look for everything that is wrong with this machine and its cluster, and change nothing",
+    outputs=("text", "json"),
+    examples=("sudo kubeboot doctor", "sudo kubeboot doctor -o json | jq '.findings[].name'"),
+)
+@params.kubeconfig_option
+@params.node_name_option
+@params.bundle_option
+@params.config_option
+@click.pass_context
+def doctor(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
+    """Exit code 1 when something has to be mended."""
+    from kubeboot.fleet import doctor as examining
+
+    loaded = params.load(ctx, given["config"])
+    now = work.logged(ctx, dry_run=True)
+    found = examining.examine(loaded.spec, given["kubeconfig"])
+    work.result(now, "Diagnosis", _data(found), lambda: _text(found))
+    return 0 if found.healthy else 1
+
+
+def _data(found: Diagnosis) -> dict[str, Any]:
+    return {
+        "healthy": found.healthy,
+        "checks": found.checks,
+        "findings": [dataclasses.asdict(finding) for finding in found.findings],
+    }
+
+
+def _text(found: Diagnosis) -> str:
+    lines = [line for f in found.findings for line in (f"[{f.level.upper()} {f.name}] {f.host}: {f.message}",
+                                                       f"    fix: {f.hint}")]  # fmt: skip
+    bad = sum(f.level == "error" for f in found.findings)
+    few = len(found.findings) - bad
+    verdict = f"{found.checks} checks: {bad or 'nothing'} to mend, {few or 'nothing'} to know of"
+    return "\n".join((*lines, verdict))

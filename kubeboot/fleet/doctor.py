@@ -1,0 +1,172 @@
+"""`kubeboot doctor`: what is wrong with a cluster that lives, and what mends it. Changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from kubeboot import errors
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine import journal
+from kubeboot.engine.events import Event, StepFinished
+from kubeboot.engine.plan import Plan
+from kubeboot.fleet import checkup, here, shared, status
+from kubeboot.fleet.checkup import Patient
+from kubeboot.fleet.run import dry_run
+from kubeboot.host.api import HostView
+from kubeboot.host.facts import Facts
+from kubeboot.host.local import LocalView
+from kubeboot.kube import client, surroundings
+from kubeboot.kube import facts as clusters
+from kubeboot.kube.client import Client
+from kubeboot.kube.facts import ClusterFacts
+from kubeboot.pki import table
+from kubeboot.plan import init as init_plan
+from kubeboot.plan import join as join_plan
+from kubeboot.plan import join_control_plane as control_plane_plan
+from kubeboot.plan import node as nodes
+from kubeboot.steps import preflight
+from kubeboot.steps.preflight import Finding, Surroundings
+
+UNSEEN = ("token/",)
+"""Steps whose drift is no illness: a token that has expired."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """Every finding, and of how many checks."""
+
+    findings: tuple[Finding, ...]
+    checks: int
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing that has to be mended."""
+        return all(finding.level != "error" for finding in self.findings)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Home:
+    """What is known of the machine and its cluster before the checks."""
+
+    see: HostView
+    facts: Facts
+    api: Client
+    spec: ClusterSpec
+    node: NodeSettings
+    cluster: ClusterFacts | None
+    command: str
+
+
+def examine(spec: ClusterSpec, kubeconfig: str) -> Diagnosis:
+    """Look at this machine and, through its API, at its cluster. `spec` says where artifacts are."""
+    home = _home(spec, LocalView(), kubeconfig)
+    checks: list[Callable[[], Iterable[Finding]]] = [
+        lambda: _machine(home),
+        lambda: _cluster(home),
+        lambda: _drift(home),
+    ]
+    with ThreadPoolExecutor(3, thread_name_prefix="doctor") as pool:
+        found = [f for findings in pool.map(lambda check: tuple(check()), checks) for f in findings]
+    placed = tuple(dataclasses.replace(f, host=f.host or home.node.name) for f in found)
+    return Diagnosis(placed, len(preflight.CHECKS) + len(checkup.CHECKS) + 1)
+
+
+def _home(given: ClusterSpec, see: HostView, kubeconfig: str) -> _Home:
+    machine, api = see.facts(), _api(see, kubeconfig)
+    authority = see.read(f"{table.DIRECTORY}/ca.crt") or b""
+    try:
+        cluster = clusters.read(api, authority)
+    except errors.KubebootError:
+        cluster = None
+    spec = join_plan.cluster_spec(given, cluster) if cluster else given
+    role = "control_plane" if see.stat(f"{table.KUBECONFIGS}/manifests/etcd.yaml") else "worker"
+    near = next((host for host, _ in cluster.control_planes), None) if cluster else None
+    address = see.route_source(near) if role == "worker" and near else None
+    node = nodes.settings(spec, machine, "control_plane" if role == "control_plane" else "worker", address)
+    runs = [entry["run"] for entry in journal.entries(see) if entry.get("run") in ("init", "join")]
+    return _Home(see, machine, api, spec, node, cluster, runs[-1] if runs else "")
+
+
+def _api(see: HostView, kubeconfig: str) -> Client:
+    for path in (kubeconfig, status.KUBELET_CONF):
+        data = see.read(path)
+        if data is not None:
+            return client.from_kubeconfig(data, read=see.read)
+    raise errors.ConfigInvalid(
+        f"there is neither {kubeconfig} nor {status.KUBELET_CONF} on this machine",
+        hint="kubeboot doctor is for machines of a cluster; kubeboot preflight for those before",
+        reason="KB_KUBECONFIG",
+    )
+
+
+def _machine(home: _Home) -> Iterable[Finding]:
+    """Preflight, as of a machine of ours: swap that came back, a full disk, a clock that is off."""
+    around = None
+    if home.cluster is not None:
+        peers, ahead = surroundings.machines(home.api), surroundings.ahead(home.api)
+        around = Surroundings(peers, home.cluster.control_planes, home.cluster.version, ahead)
+    scene = preflight.Scene(home.spec, home.node, home.facts, home.see, True, os.environ, around)
+    return preflight.examine(scene, preflight.CHECKS)
+
+
+def _cluster(home: _Home) -> Iterable[Finding]:
+    state = status.look(home.see, home.api, datetime.datetime.now(datetime.UTC))
+    patient = Patient(
+        home.node.name,
+        home.node.address,
+        home.spec,
+        home.see,
+        home.api,
+        state,
+        home.node.role == "control_plane",
+    )
+    with ThreadPoolExecutor(8, thread_name_prefix="checkup") as pool:
+        found = pool.map(lambda check: _safely(check, patient), checkup.CHECKS)
+        return [finding for findings in found for finding in findings]
+
+
+def _safely(check: Callable[[Patient], Iterable[Finding]], patient: Patient) -> tuple[Finding, ...]:
+    """A check that cannot be made is a finding, unless the API's silence is one already."""
+    try:
+        return tuple(check(patient))
+    except errors.KubebootError as error:
+        if not patient.at_home:
+            return ()
+        name = check.__name__
+        return (
+            Finding(f"Check-{name}", f"{name} cannot be checked: {error.message}", error.hint or "see above"),
+        )
+
+
+def _drift(home: _Home) -> Iterable[Finding]:
+    """What a rerun of the command that made this machine would change."""
+    if home.cluster is None or not home.command:
+        return
+    events: list[Event] = []
+    try:
+        dry_run(_plan(home, home.cluster), home.node.name, home.see, home.api, events.append)
+    except errors.KubebootError as error:
+        yield Finding("Drift", f"drift cannot be checked: {error.message}", error.hint or "", "warning")
+    for event in events:
+        if isinstance(event, StepFinished) and event.state != "ok" and not event.step.startswith(UNSEEN):
+            yield Finding(
+                f"Drift-{event.step}",
+                f"{event.title}: {event.summary}",
+                f"kubeboot {home.command} again: it changes that and nothing else",
+            )
+
+
+def _plan(home: _Home, cluster: ClusterFacts) -> Plan:
+    spec, node, facts = home.spec, home.node, home.facts
+    source = here.source(spec, facts.arch, lambda event: None, dry=True)
+    if home.command == "init":
+        return init_plan.plan(spec, node, source, facts.cpus, ())
+    if node.role == "control_plane":
+        given = shared.on_disk(home.see)
+        return control_plane_plan.plan(spec, node, source, facts.cpus, cluster, given)
+    return join_plan.plan(spec, node, source, facts.cpus, cluster)
