@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from kubeboot.config.spec import ClusterSpec
     from kubeboot.fleet.status import Status
     from kubeboot.fleet.support import Packed
-    from kubeboot.fleet.support import Packed
     from kubeboot.steps.preflight.model import Finding
 
 Emit = Callable[[Event], None]
@@ -46,9 +45,9 @@ class InitResult:
     kubeconfig: str = ADMIN_CONF
     endpoint: str = ""
     join_command: Secret[str] | None = None
-    control_plane_join_command: Secret[str] | None = None
     token_expires: datetime.datetime | None = None
     single: bool = False
+    control_plane_join_command: Secret[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,13 +103,6 @@ class StatusOptions:
     """Which kubeconfig to ask the API with."""
 
     kubeconfig: str = ADMIN_CONF
-
-
-@dataclasses.dataclass(frozen=True)
-class SupportOptions:
-    """`to` None: a new file here, named after the machine and the time."""
-
-    to: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,17 +293,6 @@ def status(options: StatusOptions) -> Status:
     see = LocalView()
     now = datetime.datetime.now(datetime.UTC)
     return status.look(see, here.api(see, (options.kubeconfig, status.KUBELET_CONF)), now)
-
-
-def support(options: SupportOptions) -> Packed:
-    """Pack what somebody else needs to know of this machine."""
-    from kubeboot.fleet import here, status, support
-    from kubeboot.host.local import LocalView
-
-    see = LocalView()
-    now = datetime.datetime.now(datetime.UTC)
-    to = options.to or support.name_for(see.name, now)
-    return support.pack(see, here.api(see, (ADMIN_CONF, status.KUBELET_CONF)), now, to)
 
 
 def support(options: SupportOptions) -> Packed:

@@ -58,7 +58,9 @@ def test_the_ids_that_others_depend_on() -> None:
         "etcd/data-dir", "etcd/manifest",
         "control-plane/kube-apiserver", "control-plane/ready",
         "control-plane/kube-controller-manager", "control-plane/kube-scheduler",
-        "load-balancer/config", "load-balancer/manifest",
+        "load-balancer/config", "load-balancer/servers", "load-balancer/manifest",
+        "load-balancer/backends", "load-balancer/backends-service", "load-balancer/backends-timer",
+        "load-balancer/backends-state", "load-balancer/timer",
     }  # fmt: skip
 
 
@@ -76,7 +78,9 @@ def test_nothing_that_needs_the_api_server_starts_before_it_is_ready() -> None:
 def test_every_step_keeps_the_contract(step_id: str) -> None:
     host = machine()
     if step_id == "load-balancer/config":
-        del host.files[load_balancer.CONFIG]
+        del host.files[load_balancer.BASE]
+    if step_id == "load-balancer/timer":
+        host.files["/etc/systemd/system/kubeboot-backends.timer"] = File(b"[Timer]\n")
     contract.converges(all_steps()[step_id], host)
 
 
@@ -233,5 +237,18 @@ def test_logs_of_another_machines_pod_are_not_ours() -> None:
 
 def test_haproxys_pod_follows_its_config() -> None:
     step = all_steps()["load-balancer/manifest"]
-    assert isinstance(step, EnsureStaticPod) and load_balancer.CONFIG in step.pod.inputs
-    assert "load-balancer/config" in step.after
+    assert isinstance(step, EnsureStaticPod) and load_balancer.BASE in step.pod.inputs
+    assert "load-balancer/servers" in step.after
+    assert "load-balancer/config" in all_steps()["load-balancer/servers"].after
+
+
+def test_servers_that_the_timer_has_found_stay_and_a_new_base_takes_them_along() -> None:
+    host, step = machine(), all_steps()["load-balancer/servers"]
+    base = load_balancer.config(SPEC, NODE).encode()
+    found = b"    server 192.0.2.12:6443 192.0.2.12:6443 backup\n"
+    host.files[load_balancer.CONFIG] = File(base + found)
+    assert step.check(view(host), Values()) == Ok()
+    host.files[load_balancer.CONFIG] = File(b"# another base\n" + found)
+    assert isinstance(step.check(view(host), Values()), Drift)
+    step.apply(Target(host, NoApi()), Values())
+    assert host.files[load_balancer.CONFIG].data == base + found

@@ -17,7 +17,7 @@ BACKENDS = (("cp-1", "10.0.0.11", 6443), ("cp-2", "10.0.0.12", 6443), ("cp-3", "
 
 
 def config(node: NodeSettings, spec: ClusterSpec = SPEC, backends: object = BACKENDS) -> str:
-    return load_balancer.config(spec, node, backends)  # type: ignore[arg-type]
+    return load_balancer.config(spec, node) + load_balancer.servers(node, backends)  # type: ignore[arg-type]
 
 
 def lines(text: str, word: str) -> list[str]:
@@ -27,9 +27,9 @@ def lines(text: str, word: str) -> list[str]:
 def test_a_control_plane_prefers_its_own_api_server() -> None:
     made = config(NODE)
     assert lines(made, "server") == [
-        "server cp-2 10.0.0.12:6443",
-        "server cp-1 10.0.0.11:6443 backup",
-        "server cp-3 10.0.0.13:6443 backup",
+        "server 10.0.0.12:6443 10.0.0.12:6443",
+        "server 10.0.0.11:6443 10.0.0.11:6443 backup",
+        "server 10.0.0.13:6443 10.0.0.13:6443 backup",
     ]
     assert "option allbackups" in made
     assert " inter 1s " in lines(made, "default-server")[0]
@@ -81,7 +81,7 @@ def test_connections_are_limited_and_may_be_silent_for_hours() -> None:
 
 def test_ipv6_servers_get_brackets() -> None:
     made = config(dataclasses.replace(NODE, address="fd00::12"), backends=(("cp-2", "fd00::12", 6443),))
-    assert lines(made, "server") == ["server cp-2 [fd00::12]:6443"]
+    assert lines(made, "server") == ["server [fd00::12]:6443 [fd00::12]:6443"]
 
 
 def test_the_order_in_which_backends_are_named_changes_nothing() -> None:

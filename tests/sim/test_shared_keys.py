@@ -1,0 +1,149 @@
+"""What control planes share: its way through the cluster, and onto a machine that may have another."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from kubeboot import errors
+from kubeboot.engine.step import Blocked, Ok, Target
+from kubeboot.engine.values import Values
+from kubeboot.kube import lease, uploads
+from kubeboot.kube.api import ApiRefused, NoApi
+from kubeboot.pki import build, pem, sealed, table
+from kubeboot.steps import shared_keys
+from tests.fakes.api import FakeApi
+from tests.fakes.host import FakeHost, File
+from tests.sim.contract import converges
+
+AT = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
+KEY = sealed.new_key()
+
+
+def shared() -> dict[str, bytes]:
+    made: dict[str, bytes] = {}
+    for row in table.AUTHORITIES:
+        key = build.new_key()
+        made[f"{row.file}.crt"] = build.authority(row.common_name, key, days=10, at=AT)
+        made[f"{row.file}.key"] = pem.encode_key(key)
+    key = build.new_key()
+    return made | {"sa.pub": pem.encode_public(key.public_key()), "sa.key": pem.encode_key(key)}
+
+
+GIVEN = shared()
+
+
+def test_what_is_uploaded_comes_down_again_and_goes_after_two_hours() -> None:
+    api = FakeApi()
+    uploads.upload(api, GIVEN, KEY, lambda: AT)
+    assert uploads.download(api, KEY) == GIVEN
+    secret = api.get("v1", "Secret", uploads.NAME, "kube-system")
+    assert secret is not None
+    [owner] = secret["metadata"]["ownerReferences"]
+    token = api.get("v1", "Secret", owner["name"], "kube-system")
+    assert token is not None and token["metadata"]["uid"] == owner["uid"]
+    assert b"PRIVATE" not in str(secret).encode()
+
+
+def test_a_fresh_upload_makes_the_old_key_useless() -> None:
+    api = FakeApi()
+    uploads.upload(api, GIVEN, KEY, lambda: AT)
+    uploads.upload(api, GIVEN, sealed.new_key(), lambda: AT)
+    with pytest.raises(errors.KubebootError) as raised:
+        uploads.download(api, KEY)
+    assert raised.value.reason == "KB_CERTIFICATE_KEY"
+
+
+def test_no_secret_and_no_right_to_it_are_the_same_to_who_joins() -> None:
+    class Refusing(FakeApi):
+        def get(self, *_: object) -> None:  # type: ignore[override]
+            raise ApiRefused("no", status=403)
+
+    for api in (FakeApi(), Refusing()):
+        with pytest.raises(errors.Unreachable) as raised:
+            uploads.download(api, KEY)
+        assert "kubeboot certs upload" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("step", shared_keys.steps("cp-2", GIVEN), ids=lambda step: step.id)
+def test_each_pair_is_installed_and_taken_back(step: shared_keys.EnsureGiven) -> None:
+    converges(step, FakeHost("cp-2"))
+    assert "PRIVATE" not in repr(step)
+
+
+@pytest.mark.parametrize("step", shared_keys.steps("cp-2", GIVEN), ids=lambda step: step.id)
+def test_another_clusters_is_never_replaced(step: shared_keys.EnsureGiven) -> None:
+    host, other = FakeHost("cp-2"), shared()
+    name = step.files.certificate.removeprefix(f"{table.DIRECTORY}/")
+    host.files[step.files.certificate] = File(other[name])
+    found = step.check(Target(host, NoApi()).see, Values())
+    assert isinstance(found, Blocked) and found.reason == "KB_OTHER_CLUSTER"
+
+
+def test_a_half_written_pair_is_completed() -> None:
+    host, step = FakeHost("cp-2"), shared_keys.steps("cp-2", GIVEN)[0]
+    assert isinstance(step, shared_keys.EnsureGiven)
+    host.files[step.files.key] = File(GIVEN["ca.key"], 0o600)
+    step.apply(Target(host, NoApi()), Values())
+    assert step.check(Target(host, NoApi()).see, Values()) == Ok()
+
+
+@pytest.mark.parametrize("file", ["ca.key", "etcd/ca.key", "sa.key"])
+def test_halves_of_different_pairs_are_noticed(file: str) -> None:
+    assert shared_keys.mismatched(GIVEN) == ()
+    assert len(shared_keys.mismatched(GIVEN | {file: shared()[file]})) == 1
+
+
+class Clock:
+    """Time that passes when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def holder(api: FakeApi) -> str:
+    found = api.get(*lease.LEASE, lease.ETCD, "kube-system")
+    return str(found["spec"]["holderIdentity"]) if found else ""
+
+
+def test_a_lease_is_held_and_given_back() -> None:
+    api, clock = FakeApi(), Clock()
+    for _ in range(2):
+        with lease.held(api, "cp-2", pause=clock.sleep, clock=clock):
+            assert holder(api) == "cp-2"
+        assert holder(api) == ""
+    assert clock.now == 0
+
+
+def test_a_dead_holder_is_waited_for_by_watching_it_not_by_comparing_clocks() -> None:
+    api, clock = FakeApi(), Clock()
+    lease._take(api, "cp-3", lease.ETCD, None)
+    with lease.held(api, "cp-2", pause=clock.sleep, clock=clock):
+        assert holder(api) == "cp-2"
+    assert lease.DURATION <= clock.now <= lease.DURATION + 1
+
+
+def test_what_an_earlier_run_of_this_machine_held_is_its_own() -> None:
+    api, clock = FakeApi(), Clock()
+    lease._take(api, "cp-2", lease.ETCD, None)
+    with lease.held(api, "cp-2", pause=clock.sleep, clock=clock):
+        assert clock.now == 0
+
+
+def test_a_holder_that_lives_is_not_robbed() -> None:
+    api, clock = FakeApi(), Clock()
+    lease._take(api, "cp-3", lease.ETCD, None)
+
+    def renewed(seconds: float) -> None:
+        clock.sleep(seconds)
+        lease._take(api, "cp-3", lease.ETCD, api.get(*lease.LEASE, lease.ETCD, "kube-system"))
+
+    with pytest.raises(errors.Occupied, match="cp-3"), lease.held(api, "cp-2", pause=renewed, clock=clock):
+        pass
