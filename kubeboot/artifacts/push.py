@@ -26,7 +26,7 @@ BINARIES = "kubeboot-binaries"
 
 @dataclasses.dataclass(frozen=True)
 class Pushed:
-    """What is in the registry now, by full name, and how many of its blobs were not there before."""
+    """What is in the registry now, by full name, and how many of its blobs had to be uploaded."""
 
     names: tuple[str, ...]
     uploaded: int
@@ -102,8 +102,8 @@ class Pusher:
         where = self._begin(blob, place)
         if where is not None:
             self._upload(bundle, blob, where)
+            self._uploaded += 1
         self._there[blob.digest] = place.base
-        self._uploaded += 1
 
     def _begin(self, blob: oci.Descriptor, place: Place) -> str | None:
         """Where to upload to; None when the registry took the blob from a repository that has it."""

@@ -64,10 +64,16 @@ class Registry:
         return str(entries[0]["digest"])
 
     def _platform(self, repository: str, arch: str, files: Mapping[str, bytes]) -> dict[str, object]:
-        config = self._blob(json.dumps({"architecture": arch, "os": "linux"}).encode(), DOCKER_CONFIG)
+        config = self._blob(
+            repository, json.dumps({"architecture": arch, "os": "linux"}).encode(), DOCKER_CONFIG
+        )
         layers = [
-            self._blob(layer({"base": b"base of all"}), DOCKER_LAYER),
-            self._blob(layer({n: data + f" for {arch}".encode() for n, data in files.items()}), DOCKER_LAYER),
+            self._blob(repository, layer({"base": b"base of all"}), DOCKER_LAYER),
+            self._blob(
+                repository,
+                layer({n: data + f" for {arch}".encode() for n, data in files.items()}),
+                DOCKER_LAYER,
+            ),
         ]
         body = {"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": config, "layers": layers}
         data = json.dumps(body).encode()
@@ -75,9 +81,13 @@ class Registry:
         platform = {"os": "linux", "architecture": arch}
         return {"mediaType": DOCKER_MANIFEST, "digest": digest, "size": len(data), "platform": platform}
 
-    def _blob(self, data: bytes, kind: str) -> dict[str, object]:
-        self.blobs[oci.digest(data)] = data
+    def _blob(self, repository: str, data: bytes, kind: str) -> dict[str, object]:
+        self._hold(repository, data)
         return {"mediaType": kind, "digest": oci.digest(data), "size": len(data)}
+
+    def _hold(self, repository: str, data: bytes) -> None:
+        self.blobs[oci.digest(data)] = data
+        self.held.add((repository, oci.digest(data)))
 
     def _manifest(self, repository: str, reference: str, kind: str, data: bytes) -> str:
         self.manifests[repository, reference] = (kind, data)
@@ -99,7 +109,11 @@ class Registry:
             return refused
         if kind == "manifests":
             return self._manifests(request, repository, reference)
-        return self._uploads(request, repository, query) if upload else self._blobs(request, reference)
+        return (
+            self._uploads(request, repository, query)
+            if upload
+            else self._blobs(request, repository, reference)
+        )
 
     def _refused(self, request: Request, repository: str) -> Reply | None:
         action = "pull" if request.method in ("GET", "HEAD") else "pull,push"
@@ -127,7 +141,7 @@ class Registry:
             missing = [
                 d
                 for d in _named(request.body)
-                if d not in self.blobs and (repository, d) not in self.manifests
+                if (repository, d) not in self.held and (repository, d) not in self.manifests
             ]
             if missing:
                 return Reply(400, f"MANIFEST_BLOB_UNKNOWN {missing}".encode())
@@ -139,8 +153,8 @@ class Registry:
         stated = self.stated or oci.digest(data)
         return Reply(200, data, {"Content-Type": kind, "Docker-Content-Digest": stated})
 
-    def _blobs(self, request: Request, digest: str) -> Reply:
-        if digest not in self.blobs:
+    def _blobs(self, request: Request, repository: str, digest: str) -> Reply:
+        if (repository, digest) not in self.held or digest not in self.blobs:
             return Reply(404, b"")
         return Reply(
             200,
@@ -150,10 +164,13 @@ class Registry:
 
     def _uploads(self, request: Request, repository: str, query: Mapping[str, str]) -> Reply:
         if request.method == "POST":
+            if (query.get("from", ""), query.get("mount", "")) in self.held:
+                self.held.add((repository, query["mount"]))
+                return Reply(201, b"")
             return Reply(202, b"", {"Location": f"/v2/{repository}/blobs/uploads/1?state=abc"})
         if oci.digest(request.body) != query["digest"] or query["state"] != "abc":
             return Reply(400, b"DIGEST_INVALID")
-        self.blobs[query["digest"]] = request.body
+        self._hold(repository, request.body)
         return Reply(201, b"")
 
 

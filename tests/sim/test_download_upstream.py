@@ -203,6 +203,16 @@ def test_damage_between_verify_and_use_is_noticed(user: User) -> None:
         list(stock.binary(binary))
 
 
+def test_another_file_inside_of_an_archive_is_noticed(user: User) -> None:
+    stock = user.stock()
+    stock.verify()
+    executable = next(each for each in user.internet.release.executables if each.name == "ctr")
+    archive = user.cache.path(stock.known.files[executable.url].sha256)
+    archive.write_bytes(registry.layer({executable.member: b"evil"}))
+    with pytest.raises(errors.ConfigInvalid, match=r"bin/ctr in .* is damaged"):
+        list(stock.binary(stock.catalog().binary("ctr")))
+
+
 def test_sums_are_asked_over_https_only(user: User) -> None:
     plain = Mirrors({"https://dl.k8s.io": ("http://127.0.0.1:1",), **_others(user)})
     with pytest.raises(errors.Unreachable) as caught:
@@ -418,7 +428,8 @@ def test_a_pushed_bundle_is_a_mirror(user: User, tmp_path: Path, authority: str,
         other.credentials = Credentials({server.address: registry.USER})
         prefix = f"{server.address}/k8s"
         pushed = _push(other, tmp_path / "bundle.tar", prefix)
-        assert pushed.uploaded == len(target.blobs)
+        puts = [each for each in target.asked if each.method == "PUT" and "/uploads/" in each.path]
+        assert len(puts) == len(target.blobs) == pushed.uploaded
         assert _push(other, tmp_path / "bundle.tar", prefix).uploaded == 0
         assert f"{prefix}/coredns/coredns:v1.14.6" in pushed.names
         assert f"{prefix}/coredns:v1.14.6" in pushed.names
