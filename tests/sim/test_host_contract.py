@@ -323,3 +323,16 @@ def test_a_local_and_a_remote_failure_say_what_failed(real: HostTarget) -> None:
     with pytest.raises(CommandFailed) as raised:
         real.write("/proc/nowhere/file", b"", owner=OWNER)
     assert "/proc/nowhere" in str(raised.value)
+
+
+def test_fitness_is_told_and_nothing_is_left(real: HostTarget, tmp_path: Path) -> None:
+    room = os.statvfs(tmp_path)
+    found = real.space(f"{tmp_path}/not/there")
+    assert found.size == room.f_blocks * room.f_frsize and found.inodes == room.f_files
+    speed = real.sync_seconds(f"{tmp_path}/not/there")
+    assert speed is None or 0 < speed < 5
+    assert os.listdir(tmp_path) == []
+    assert isinstance(real.active_units(), frozenset)
+    assert set(real.versions()) <= {"containerd", "runc", "iptables"}
+    assert all(len(chain) == 3 for chain in real.nft_chains())
+    assert isinstance(real.runtime_config(), str)
