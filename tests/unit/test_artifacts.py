@@ -30,7 +30,10 @@ from kubeboot.artifacts.mirrors import Mirrors, Reference
 from kubeboot.artifacts.registry import Manifest, parse_manifest
 from kubeboot.artifacts.trouble import Failure
 from kubeboot.config import versions
-from kubeboot.config.spec import Artifacts
+from kubeboot.config.spec import Artifacts, ClusterSpec
+from kubeboot.host.facts import Facts
+from kubeboot.plan import init as planning
+from kubeboot.plan import node as nodes
 from kubeboot.steps import images, runtime
 from tests.unit.test_bundle import CONTENTS, pack
 
@@ -154,6 +157,14 @@ def test_a_bundle_and_a_dry_run_need_no_network_at_all(tmp_path: Path) -> None:
         "assert not {'httpx2', 'httpcore2', 'httpx', 'urllib3'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "b")], check=True)
+
+
+def test_a_plan_can_be_made_before_anything_is_known(tmp_path: Path) -> None:
+    spec = ClusterSpec(artifacts=Artifacts(lock_file=str(tmp_path / "none")))
+    node = nodes.settings(spec, Facts(hostname="cp-1", default_source="192.0.2.1"), "control_plane")
+    source = sources.source(spec.artifacts, spec.kubernetes_version, "amd64", peek=True)
+    steps = {step.id for step in planning.plan(spec, node, source, 2, ()).steps}
+    assert {"runtime/binary-runc", "runtime/cni-flannel", "images/etcd", "kubelet/binary"} <= steps
 
 
 # Mirrors
