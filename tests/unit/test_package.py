@@ -20,6 +20,7 @@ import pytest
 from packagelib import manpage, pyz, unpack
 
 import kubeboot
+from kubeboot import errors
 from kubeboot.cli import app
 
 TOP = Path(__file__).parents[2]
@@ -247,6 +248,11 @@ def test_the_man_page_has_every_command_and_every_option() -> None:
     assert page.count(r"\fB--debug\fR") == 1
     assert r"\fB--dry-run\fR" in page
     assert ".SH EXIT STATUS" in page
+
+
+def test_the_man_page_names_every_exit_code() -> None:
+    kinds = [errors.KubebootError, *errors.KubebootError.__subclasses__()]
+    assert {code for code, _ in manpage._EXIT} == {0, *(kind.exit_code for kind in kinds)}
 
 
 def test_no_line_of_the_man_page_is_an_accident_of_roff() -> None:
