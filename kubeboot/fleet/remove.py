@@ -72,7 +72,7 @@ def _refuse(wanted: Wanted, found: Object | None, own: set[str]) -> None:
     if found is not None and conditions.is_ready(found) and not wanted.force:
         raise errors.Occupied(
             f"{wanted.node} is Ready: it is not gone",
-            hint="`kubeboot reset` on it is the way; --force if it is gone and the cluster does not know it yet",
+            hint="`kubeboot reset` on it is the way; --force if it is gone and the cluster has not noticed",
             reason="KB_NODE_READY",
         )
 
