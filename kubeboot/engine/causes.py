@@ -17,6 +17,8 @@ LOGS = "/var/log/pods"
 NAMESPACES = ("kube-system_", "kube-flannel_")
 LINES = 40
 MOST = 3
+VAGUE = frozenset({"no-route", "timeout", "refused"})
+"""What follows from other causes more often than not: told where nothing better is known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -321,7 +323,8 @@ def find(lines: Iterable[Line]) -> tuple[Suspect, ...]:
         if cause is not None:
             found[cause.id] = Suspect(cause, line)
     order = [cause.id for cause in CAUSES]
-    return tuple(found[id] for id in sorted(found, key=order.index))[:MOST]
+    telling = [id for id in found if id not in VAGUE] or list(found)
+    return tuple(found[id] for id in sorted(telling, key=order.index))[:MOST]
 
 
 def diagnose(host: HostView, last: str, said: str) -> tuple[Suspect, ...]:

@@ -50,7 +50,9 @@ def test_what_every_log_holds_speaks_for_nothing(line: str) -> None:
 def test_the_more_telling_cause_comes_first_and_each_once() -> None:
     lines = [LINES["refused"], LINES["timeout"], LINES["space"], LINES["refused"], LINES["cni"]]
     found = causes.find([Line("kubelet", text) for text in lines])
-    assert [suspect.cause.id for suspect in found] == ["space", "cni", "timeout"]
+    assert [suspect.cause.id for suspect in found] == ["space", "cni"], "what follows from others is left out"
+    vague = causes.find([Line("kubelet", LINES[name]) for name in ("refused", "timeout")])
+    assert [suspect.cause.id for suspect in vague] == ["timeout", "refused"]
 
 
 @dataclasses.dataclass(frozen=True)

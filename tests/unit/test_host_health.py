@@ -29,7 +29,7 @@ def test_space_counts_bytes_and_inodes() -> None:
 @pytest.mark.parametrize(
     ("said", "found"),
     [
-        (b"containerd=containerd github.com/x/containerd 1.6.20~ds1 1.6.20~ds1-1\n", {"containerd": "1.6.20~ds1"}),
+        (b"containerd=containerd github.com/x 1.6.20~ds1 1.6.20~ds1-1\n", {"containerd": "1.6.20~ds1"}),
         (b"containerd=containerd github.com/containerd/containerd/v2 v2.3.7 \n", {"containerd": "2.3.7"}),
         (b"runc=runc version 1.1.5+ds1\n", {"runc": "1.1.5+ds1"}),
         (b"iptables=iptables v1.8.9 (nf_tables)\n", {"iptables": "1.8.9"}),
