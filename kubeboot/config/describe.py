@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kubeboot.config import durations
+from kubeboot.config import durations, wording
 from kubeboot.config.run import RunSettings
 from kubeboot.config.spec import API_VERSION, ClusterSpec
 
@@ -54,6 +54,9 @@ def _duration(run: RunSettings) -> str:
 def schema() -> dict[str, Any]:
     """The schema that editors check a file against."""
     inner = ClusterSpec.model_json_schema(by_alias=True)
+    _describe("ClusterSpec", inner["properties"])
+    for name, model in inner["$defs"].items():
+        _describe(name, model["properties"])
     head = {name: {"const": value, "title": name} for name, value in _HEAD.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -62,3 +65,8 @@ def schema() -> dict[str, Any]:
         "properties": {**head, **inner["properties"]},
         "required": list(_HEAD),
     }
+
+
+def _describe(model: str, properties: dict[str, Any]) -> None:
+    for field, shape in properties.items():
+        shape["description"] = wording.of(model, field)

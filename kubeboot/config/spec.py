@@ -68,7 +68,7 @@ class Component(Model):
 
 
 class ApiServer(Component):
-    """kube-apiserver. `bind_port` is where it listens; `cert_sans` are added to every serving certificate."""
+    """kube-apiserver."""
 
     cert_sans: tuple[str, ...] = Field(default=(), alias="certSANs")
     bind_port: int = 6443

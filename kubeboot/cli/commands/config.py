@@ -104,12 +104,17 @@ def validate(ctx: click.Context, files: tuple[str, ...], config: tuple[str, ...]
 
 @config.command(
     help="print the JSON Schema of the configuration, for editors",
-    examples=("kubeboot config schema > kubeboot.schema.json",),
+    examples=(
+        "kubeboot config schema > kubeboot.schema.json",
+        "kubeboot config schema --markdown               # the same for people",
+    ),
 )
+@click.option("--markdown", is_flag=True, help="the reference for people instead")
 @click.pass_context
-def schema(ctx: click.Context) -> int:
+def schema(ctx: click.Context, markdown: bool) -> int:
     """With the schema beside it, an editor completes and checks cluster.yaml."""
-    from kubeboot.config import describe
+    from kubeboot.config import describe, reference
 
-    runtime.current(ctx).console.data(json.dumps(describe.schema(), indent=2))
+    text = reference.markdown() if markdown else json.dumps(describe.schema(), indent=2)
+    runtime.current(ctx).console.data(text)
     return 0
