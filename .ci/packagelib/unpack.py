@@ -45,14 +45,15 @@ def _home(environ: Mapping[str, str], uid: int) -> str:
 
 
 def _private(home: str) -> str:
-    """A directory that nobody else can write to, below one that nobody else can."""
+    """A directory that nobody else can write to, below one that others cannot: a user's group is the user."""
     os.makedirs(os.path.dirname(home), mode=0o755, exist_ok=True)
     inner = os.path.join(home, "pyz")
-    for path, mode in ((home, 0o755), (inner, 0o700)):
+    group = 0o020 if os.geteuid() == 0 else 0
+    for path, mode, foreign in ((home, 0o755, 0o002 | group), (inner, 0o700, 0o022)):
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, mode)
         found = os.lstat(path)
-        if found.st_uid != os.geteuid() or found.st_mode & 0o022 or found.st_mode & 0o170000 != 0o040000:
+        if found.st_uid != os.geteuid() or found.st_mode & foreign or found.st_mode & 0o170000 != 0o040000:
             raise PermissionError(0, "is not a directory that only you can write to", path)
     os.chmod(inner, 0o700)
     return inner

@@ -137,9 +137,9 @@ def test_the_file_unpacks_once_in_private_and_runs(packed: Path, tmp_path: Path)
     (place,) = _dirs(cache)
     assert first == f"blanked\nran first {place}\n"
     assert stat.S_IMODE((cache / "pyz").stat().st_mode) == 0o700
-    made = place.stat()
+    made = place.stat().st_ino
     assert _start(packed, cache) == first
-    assert place.stat() == made
+    assert place.stat().st_ino == made
 
 
 def test_the_file_is_the_same_bytes_twice(packed: Path, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_what_a_killed_run_left_is_thrown_away(packed: Path, tmp_path: Path) -> 
     assert len(_dirs(cache)) == 1
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+@pytest.mark.parametrize("mode", [0o777, 0o1777, *([0o770] if os.geteuid() == 0 else [])])
 def test_a_place_that_others_can_write_to_is_refused(packed: Path, tmp_path: Path, mode: int) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
