@@ -56,6 +56,10 @@ def _private(home: str) -> str:
         if found.st_uid != os.geteuid() or found.st_mode & foreign or found.st_mode & 0o170000 != 0o040000:
             raise PermissionError(0, "is not a directory that only you can write to", path)
     os.chmod(inner, 0o700)
+    if os.statvfs(inner).f_flag & os.ST_NOEXEC:
+        raise PermissionError(
+            0, "is mounted noexec, and extension modules cannot be loaded from there", inner
+        )
     return inner
 
 

@@ -14,6 +14,7 @@ import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import click
 import pytest
@@ -189,6 +190,13 @@ def test_a_place_that_others_can_write_to_is_refused(packed: Path, tmp_path: Pat
     (cache / "pyz").symlink_to(cache / "elsewhere")
     with pytest.raises(AssertionError, match="only you can write to"):
         _start(packed, cache)
+
+
+def test_a_place_where_nothing_can_be_loaded_from_is_named_before_it_is_filled(tmp_path: Path) -> None:
+    flags = mock.Mock(f_flag=os.ST_NOEXEC)
+    with mock.patch.object(os, "statvfs", return_value=flags), pytest.raises(PermissionError, match="noexec"):
+        unpack._private(str(tmp_path / "cache"))
+    assert list((tmp_path / "cache" / "pyz").iterdir()) == []
 
 
 def test_root_does_not_believe_a_users_environment() -> None:
