@@ -176,6 +176,11 @@ class Client:
     def exclusively(self) -> AbstractContextManager[None]:
         return self._lock()
 
+    def close(self) -> None:
+        """Drop every connection; the next request makes new ones."""
+        for session in self._sessions.values():
+            session.close()
+
     def _ask(
         self, path: str, data: Mapping[str, Any], last: frozenset[str] = frozenset()
     ) -> Mapping[str, Any]:
@@ -195,7 +200,7 @@ class Client:
         )
 
     def _post(self, server: str, path: str, data: Mapping[str, Any], timeout: float) -> Mapping[str, Any]:
-        session = self._sessions.setdefault(server, self._session(server))
+        session = self._sessions.get(server) or self._sessions.setdefault(server, self._session(server))
         body = json.dumps(data).encode()
         answer = session.request("POST", path, body, {"Content-Type": "application/json"}, timeout)
         try:
@@ -223,9 +228,9 @@ def insist(change: Callable[[], None], done: Callable[[], bool], within: float =
         try:
             change()
         except (EtcdUnavailable, EtcdRefused) as error:
-            if not getattr(error, "later", True) and not _done(done):
-                raise
-            if time.monotonic() > end:
+            if _done(done):
+                return
+            if not getattr(error, "later", True) or time.monotonic() > end:
                 raise
             pause(0.2)
 
