@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kubeboot import errors
@@ -15,7 +15,7 @@ from kubeboot.engine.step import View
 from kubeboot.engine.values import Values
 from kubeboot.fleet.status import Status
 from kubeboot.host.api import HostView
-from kubeboot.kube.api import ApiView, Object
+from kubeboot.kube.api import ApiRefused, ApiView, Object
 from kubeboot.kube.etcd import CLIENT_PORT
 from kubeboot.kube.http import Endpoint, Session
 from kubeboot.pki import endpoint, table
@@ -51,6 +51,13 @@ class Patient:
     def at_home(self) -> bool:
         return self.status.problem is None
 
+    def known(self, kind: str, namespace: str | None = None, labels: str | None = None) -> Sequence[Object]:
+        """Objects, as far as the API answers and lets this machine read them."""
+        try:
+            return self.api.list("v1", kind, namespace, labels) if self.at_home else ()
+        except ApiRefused:
+            return ()
+
 
 def units(patient: Patient) -> Iterable[Finding]:
     for name in UNITS:
@@ -85,7 +92,7 @@ def api(patient: Patient) -> Iterable[Finding]:
 
 
 def nodes(patient: Patient) -> Iterable[Finding]:
-    for node in patient.api.list("v1", "Node") if patient.at_home else ():
+    for node in _nodes(patient):
         name = node["metadata"]["name"]
         said = {c["type"]: c for c in node.get("status", {}).get("conditions", ())}
         if said.get("Ready", {}).get("status") != "True":
@@ -115,9 +122,7 @@ def pods(patient: Patient) -> Iterable[Finding]:
 
 def skew(patient: Patient) -> Iterable[Finding]:
     """By the images of the API servers that run and the kubelets' own words."""
-    found = (
-        patient.api.list("v1", "Pod", "kube-system", "component=kube-apiserver") if patient.at_home else ()
-    )
+    found = patient.known("Pod", "kube-system", "component=kube-apiserver")
     images = (c["image"] for pod in found for c in pod.get("spec", {}).get("containers", ()))
     servers = [v for image in images if (v := versions.parse(image.rpartition(":")[2]))]
     fix = "kubeboot init, or join, with the bundle of the cluster's version on the machine that is behind"
@@ -164,7 +169,7 @@ def flannel(patient: Patient) -> Iterable[Finding]:
 
 def across(patient: Patient) -> Iterable[Finding]:
     """CoreDNS on other machines, by its pods' addresses: a packet there and back through VXLAN."""
-    found = patient.api.list("v1", "Pod", "kube-system", "k8s-app=kube-dns") if patient.at_home else ()
+    found = patient.known("Pod", "kube-system", "k8s-app=kube-dns")
     for pod in found:
         node, ip = pod.get("spec", {}).get("nodeName", ""), pod.get("status", {}).get("podIP", "")
         if ip and node not in ("", patient.name):
@@ -178,8 +183,22 @@ def across(patient: Patient) -> Iterable[Finding]:
                 )
 
 
-def _nodes(patient: Patient) -> Iterable[Object]:
-    return patient.api.list("v1", "Node") if patient.at_home else ()
+def _nodes(patient: Patient) -> Sequence[Object]:
+    """All of them, or this machine's own where its certificate reads no other."""
+    found = patient.known("Node")
+    own = patient.api.get("v1", "Node", patient.name) if patient.at_home and not found else None
+    return found or ((own,) if own else ())
+
+
+def overlay(patient: Patient) -> Iterable[Finding]:
+    """Without the API: each route through flannel.1 leads to a VXLAN end that is known."""
+    known = {row[0] for row in _arp(patient.see)}
+    for network in sorted(_routes(patient.see) - known):
+        yield Finding(
+            f"Overlay-{network}",
+            f"the route to {network} goes through flannel.1, which does not know the machine behind it",
+            "kubectl -n kube-flannel rollout restart ds/kube-flannel-ds",
+        )
 
 
 def _range(node: Object) -> str:
@@ -187,8 +206,12 @@ def _range(node: Object) -> str:
 
 
 def _neighbours(see: HostView) -> frozenset[str]:
+    return frozenset(row[3] for row in _arp(see))
+
+
+def _arp(see: HostView) -> list[list[str]]:
     rows = (line.split() for line in (see.read("/proc/net/arp") or b"").decode().splitlines()[1:])
-    return frozenset(row[3] for row in rows if len(row) > 5 and row[5] == "flannel.1")
+    return [row for row in rows if len(row) > 5 and row[5] == "flannel.1"]
 
 
 def _routes(see: HostView) -> frozenset[str]:
@@ -299,5 +322,5 @@ def _member(patient: Patient) -> Callable[[str, Mapping[str, Any]], Mapping[str,
 
 
 CHECKS: tuple[Callable[[Patient], Iterable[Finding]], ...] = (
-    units, certificates, api, etcd, nodes, pods, balancer, names, flannel, across, skew,
+    units, certificates, api, etcd, nodes, pods, balancer, names, flannel, overlay, across, skew,
 )  # fmt: skip

@@ -22,6 +22,7 @@ from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
 from kubeboot.kube import client, surroundings
 from kubeboot.kube import facts as clusters
+from kubeboot.kube.api import ApiRefused
 from kubeboot.kube.client import Client
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import table
@@ -84,7 +85,7 @@ def _home(given: ClusterSpec, see: HostView, kubeconfig: str) -> _Home:
     except errors.KubebootError:
         cluster = None
     spec = join_plan.cluster_spec(given, cluster) if cluster else given
-    role = "control_plane" if see.stat(f"{table.KUBECONFIGS}/manifests/etcd.yaml") else "worker"
+    role = "control_plane" if see.stat(f"{table.DIRECTORY}/etcd/server.crt") else "worker"
     near = next((host for host, _ in cluster.control_planes), None) if cluster else None
     address = see.route_source(near) if role == "worker" and near else None
     node = nodes.settings(spec, machine, "control_plane" if role == "control_plane" else "worker", address)
@@ -115,7 +116,11 @@ def _machine(home: _Home) -> Iterable[Finding]:
 
 
 def _cluster(home: _Home) -> Iterable[Finding]:
-    state = status.look(home.see, home.api, datetime.datetime.now(datetime.UTC))
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        state = status.look(home.see, home.api, now)
+    except ApiRefused:
+        state = status.alone(home.see, home.api, home.node.name, now)
     patient = Patient(
         home.node.name,
         home.node.address,

@@ -81,6 +81,12 @@ def look(host: HostView, api: ApiView, at: datetime.datetime) -> Status:
     return Status(nodes, pods, certificates)
 
 
+def alone(host: HostView, api: ApiView, name: str, at: datetime.datetime) -> Status:
+    """What a machine may know by its own certificate: a kubelet's reads no other Node."""
+    own = api.get("v1", "Node", name)
+    return Status((_node(own),) if own else (), (), tuple(_certificates(host, at)))
+
+
 def _node(found: Object) -> NodeStatus:
     status: Mapping[str, Any] = found.get("status", {})
     info = status.get("nodeInfo", {})

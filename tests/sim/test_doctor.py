@@ -16,6 +16,7 @@ from kubeboot.fleet.checkup import Patient
 from kubeboot.fleet.doctor import Diagnosis
 from kubeboot.fleet.status import CertificateStatus, NodeStatus, PodStatus, Status
 from kubeboot.host.api import Link
+from kubeboot.kube.api import ApiRefused
 from kubeboot.steps import load_balancer
 from kubeboot.steps.preflight import Finding
 from tests.fakes.api import FakeApi
@@ -86,6 +87,7 @@ def well() -> Patient:
     return Patient("cp-1", "192.0.2.11", ClusterSpec(), host, api, WELL)
 
 
+OTHER = b"IP\n10.244.1.0 0x1 0x6 02:00:00:00:00:99 * flannel.1\n"
 OLD = _pod("b", "cp-2", "192.0.2.12", "component", "kube-apiserver", "a:v1.35.0")
 QUIET = tuple(check for check in checkup.CHECKS if check not in (checkup.names, checkup.etcd))
 
@@ -133,7 +135,7 @@ ILL: tuple[tuple[str, Callable[[Patient], Patient]], ...] = (
     ("warning:Restarts-dns", _status(pods=(PodStatus("kube-system", "dns", "cp-1", True, 12, "Running"),))),
     ("error:Flannel", _do(lambda p: _host(p).delete_link("flannel.1"))),
     ("error:Route-worker-1", _do(lambda p: _host(p).write("/proc/net/route", b"Iface\n"))),
-    ("error:Neighbour-worker-1", _do(lambda p: _host(p).write("/proc/net/arp", b"IP\n"))),
+    ("error:Neighbour-worker-1", _do(lambda p: _host(p).write("/proc/net/arp", OTHER))),
     ("error:PodUnreachable-worker-1", _do(lambda p: _host(p).dialers.pop(("10.244.1.7", 53)))),
     ("error:LoadBalancer", _do(lambda p: _host(p).dialers.pop(("127.0.0.1", 8444)))),
     (
@@ -187,6 +189,22 @@ def _etcd(status: dict[str, Any], alarms: tuple[str, ...] = (), members: tuple[A
         "/v3/cluster/member/list": {"members": list(members)},
     }
     return [f"{f.level}:{f.name}" for f in checkup._etcd(lambda path, data: answers[path])]
+
+
+class _Node(FakeApi):
+    """As the API is to a kubelet: it lists nothing, and reads its own Node."""
+
+    def list(self, *asked: Any) -> Any:
+        raise ApiRefused("forbidden", status=403)
+
+
+def test_a_worker_is_examined_with_what_its_own_certificate_may_read() -> None:
+    own = _Node(_node("worker-1", 1))
+    patient = dataclasses.replace(well(), name="worker-1", api=own, control_plane=False)
+    assert found(patient) == []
+    own.put(_node("worker-1", 1, Ready="False"))
+    _host(patient).write("/proc/net/arp", b"IP\n")
+    assert found(patient) == ["error:NodeReady-worker-1", "error:Overlay-10.244.1.0"]
 
 
 def test_etcds_own_words_are_understood() -> None:
