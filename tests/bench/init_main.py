@@ -19,6 +19,8 @@ from lablib import build
 
 from kubeboot.artifacts.api import Catalog
 from kubeboot.artifacts.bundle import Bundle
+from kubeboot.config.node import NodeSettings
+from kubeboot.steps import runtime
 from tests.bench import floor, machines, observe, peers
 from tests.bench.machines import Machine
 from tests.bench.peers import Sample
@@ -144,22 +146,9 @@ def place_archive(machine: Machine, bundle: Bundle, catalog: Catalog) -> None:
 
 def containerd_files(machine: Machine, catalog: Catalog) -> None:
     """containerd as kubeboot configures it: a peer is not made to look for what a container needs."""
-    from kubeboot import render
-
-    values = {
-        "sandbox": catalog.image("pause").name,
-        "runc": catalog.binary("runc").path,
-        "may_lower_oom_score": False,
-        "containerd": catalog.binary("containerd").path,
-    }
-    config = render.template("containerd/config.toml.j2", **pick(values, "sandbox", "runc"))
-    unit = render.template("systemd/containerd.service.j2", **pick(values, "containerd"))
-    machine.write("/etc/containerd/config.toml", config.encode())
-    machine.write("/etc/systemd/system/containerd.service", unit.encode())
-
-
-def pick(values: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: values[name] for name in (*names, "may_lower_oom_score")}
+    node = NodeSettings("cp-1", machine.address, "control_plane", may_lower_oom_score=False)
+    machine.write(runtime.CONFIG, runtime.config(node, catalog).encode())
+    machine.write(runtime.UNIT_FILE, runtime.unit(node, catalog).encode())
 
 
 def write(path: Path, chunks: Any, mode: int) -> Path:
