@@ -13,7 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeboot import render
-from kubeboot.config import describe, document, durations, layers, loader, names, phases, rules, versions
+from kubeboot.config import (
+    component_fields,
+    describe,
+    document,
+    durations,
+    layers,
+    loader,
+    names,
+    phases,
+    rules,
+    versions,
+)
 from kubeboot.config.layers import Layer, Setting
 from kubeboot.config.problems import InvalidConfig, Origin, Problem, dotted, meant, printable
 from kubeboot.config.spec import ClusterSpec
@@ -401,13 +412,19 @@ YAML_VALUES = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+def _paths(at: tuple[str, ...] = ()) -> list[str]:
+    """Every field of the description, and those of the programs in it."""
+    found = []
+    for name in fields(at):
+        found += [".".join((*at, name)), *_paths((*at, name))]
+    return found
+
+
 PATHS = st.sampled_from(
-    ["clusterName", "kubernetesVersion", "controlPlaneEndpoint", "single", "networking", "nonsense",
-     "networking.podSubnet", "networking.serviceSubnet", "apiServer", "apiServer.certSANs",
-     "apiServer.bindPort", "apiServer.extraArgs", "apiServer.extraVolumes", "etcd.dataDir",
-     "etcd.extraEnvs", "loadBalancer.port", "certificates.algorithm", "certificates.validityDays",
-     "artifacts.bundle", "artifacts.imageRepository", "node", "node.name", "node.advertiseAddress",
-     "node.labels", "node.taints"]
+    [*_paths(), "nonsense", *(f"kubelet.{n}" for n in component_fields.KUBELET),
+     *(f"kubeProxy.{n}" for n in component_fields.PROXY), "kubelet.authentication.x509.clientCAFile"]
 )  # fmt: skip
 
 
@@ -431,7 +448,9 @@ def test_any_values_in_any_fields(values: list[tuple[str, Any]]) -> None:
         inner = data
         *above, last = path.split(".")
         for part in above:
-            inner = inner[part] if isinstance(inner.get(part), dict) else inner.setdefault(part + "_", {})
+            if not isinstance(inner.get(part), dict):
+                inner[part] = {}
+            inner = inner[part]
         inner[last] = value
     _refused_or_valid(yaml.safe_dump(data, allow_unicode=True))
 
