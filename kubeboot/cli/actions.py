@@ -12,6 +12,7 @@ from kubeboot.engine.values import Secret
 
 if TYPE_CHECKING:
     from kubeboot.config.spec import ClusterSpec
+    from kubeboot.fleet.doctor import Diagnosis
     from kubeboot.fleet.status import Status
     from kubeboot.fleet.support import Packed
     from kubeboot.steps.preflight.model import Finding
@@ -110,6 +111,14 @@ class SupportOptions:
     """`to` None: a new file here, named after the machine and the time."""
 
     to: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DoctorOptions:
+    """Whom to ask, and where this machine's artifacts are."""
+
+    spec: ClusterSpec
+    kubeconfig: str = ADMIN_CONF
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,6 +292,13 @@ def preflight(options: PreflightOptions, emit: Emit) -> PreflightResult:
 
     findings, checks = here.examine(options.spec, options.ignore_preflight)
     return PreflightResult(findings, checks)
+
+
+def doctor(options: DoctorOptions) -> Diagnosis:
+    """Everything that is wrong with this machine and its cluster."""
+    from kubeboot.fleet import doctor
+
+    return doctor.examine(options.spec, options.kubeconfig)
 
 
 def status(options: StatusOptions) -> Status:

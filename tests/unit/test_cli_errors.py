@@ -171,13 +171,14 @@ DOCUMENTED = {0, 1, 2, 3, 4, 5, 6, 7, 130}
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(WORDS, TEXTS), max_size=8), st.text(max_size=60))
 def test_no_command_line_gives_a_traceback(line: list[str], stdin: str) -> None:
-    names = ("init", "join", "reset", "status", "preflight", "kubeconfig", *TOKEN_ACTIONS)
+    names = ("init", "join", "reset", "status", "preflight", "doctor", "kubeconfig", *TOKEN_ACTIONS)
     failing = {name: mock.Mock(side_effect=errors.Unreachable("nobody there")) for name in names}
     with mock.patch.multiple(actions, **failing):
         ran = run(*line, stdin=stdin.encode("utf-8", "replace"))
     assert ran.code in DOCUMENTED
     assert "KB_BUG" not in ran.err
-    assert "Traceback" not in ran.err or "--debug" in line
+    told = "--debug" in line or sum(word in ("-v", "--verbose") for word in line) > 1
+    assert "Traceback" not in ran.err or told
 
 
 def _spawn(code: str) -> subprocess.CompletedProcess[str]:
@@ -423,5 +424,5 @@ def test_events_and_warnings_of_a_run_are_in_its_log() -> None:
 def test_every_command_is_in_the_table() -> None:
     assert set(app.COMMANDS) == {
         "init", "join", "reset", "status", "preflight", "token", "kubeconfig", "config", "completion",
-        "version", "certs", "node", "artifacts", "bundle", "support",
+        "version", "certs", "node", "artifacts", "bundle", "support", "doctor",
     }  # fmt: skip

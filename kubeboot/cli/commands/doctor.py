@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    help="look for everything that is wrong with this machine and its cluster, and change nothing",
+    help="look for what is wrong with this machine and its cluster",
     outputs=("text", "json"),
     examples=("sudo kubeboot doctor", "sudo kubeboot doctor -o json | jq '.findings[].name'"),
 )
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 @click.pass_context
 def doctor(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """Exit code 1 when something has to be mended."""
-    from kubeboot.fleet import doctor as examining
+    from kubeboot.cli import actions
 
     loaded = params.load(ctx, given["config"])
     now = work.logged(ctx, dry_run=True)
-    found = examining.examine(loaded.spec, given["kubeconfig"])
+    found = actions.doctor(actions.DoctorOptions(loaded.spec, given["kubeconfig"]))
     work.result(now, "Diagnosis", _data(found), lambda: _text(found))
     return 0 if found.healthy else 1
 
