@@ -13,16 +13,19 @@ EVERY = 5.0
 _MIB = 1 << 20
 
 
-def spoken(say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Watch:
-    """Tell a person, sentence by sentence."""
-    return Watch(said=say, moved=Meter(say, clock).moved)
+def spoken(
+    say: Callable[[str], None], done: str = "downloaded", clock: Callable[[], float] = time.monotonic
+) -> Watch:
+    """Tell a person, sentence by sentence. `done` is what is done to files, in the past tense."""
+    return Watch(said=say, moved=Meter(say, done, clock).moved)
 
 
 class Meter:
     """Counts from any thread, and says something every few seconds."""
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
+    def __init__(self, say: Callable[[str], None], done: str, clock: Callable[[], float]) -> None:
         self._say = say
+        self._done = done
         self._clock = clock
         self._lock = threading.Lock()
         self._under_way: dict[str, tuple[int, int]] = {}
@@ -43,7 +46,7 @@ class Meter:
     def _sentence(self) -> str:
         there = self._finished + sum(done for done, _ in self._under_way.values())
         files = ", ".join(_one(name, *counts) for name, counts in self._under_way.items())
-        return f"downloaded {there // _MIB} MiB so far{f'; now {files}' if files else ''}"
+        return f"{self._done} {there // _MIB} MiB so far{f'; now {files}' if files else ''}"
 
 
 def _one(name: str, done: int, total: int) -> str:

@@ -39,11 +39,11 @@ repository_option = click.option(
 )
 
 
-def watch(now: runtime.Runtime) -> Watch:
+def watch(now: runtime.Runtime, done: str = "downloaded") -> Watch:
     """Tell a person what is found out, and now and then how far the downloads are."""
     from kubeboot.artifacts import progress
 
-    return progress.spoken(now.say)
+    return progress.spoken(now.say, done)
 
 
 def arch(given: str | None) -> str:

@@ -398,7 +398,7 @@ def test_credentials_that_are_not_there_are_named(tmp_path: Path) -> None:
 def test_progress_is_told_now_and_then_and_of_all_together() -> None:
     said: list[str] = []
     now = [0.0]
-    watch = progress.spoken(said.append, lambda: now[0])
+    watch = progress.spoken(said.append, clock=lambda: now[0])
     watch.moved("https://h/kubelet", 10 << 20, 40 << 20)
     assert said == []
     now[0] = 5.0

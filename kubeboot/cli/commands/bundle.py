@@ -116,7 +116,7 @@ def push(ctx: click.Context, file: str, prefix: str, config: tuple[str, ...]) ->
         raise errors.UsageProblem(f"`{prefix}` {wrong}", hint="write it like registry.example.org:5000/k8s")
     spec = params.load(ctx, config).spec
     now = work.logged(ctx)
-    done = verbs.push_bundle(spec, Path(file), prefix, supplies.watch(now))
+    done = verbs.push_bundle(spec, Path(file), prefix, supplies.watch(now, "uploaded"))
     data = {"names": list(done.names), "uploaded": done.uploaded}
     work.result(now, "Push", data, lambda: "\n".join(done.names))
     return 0
