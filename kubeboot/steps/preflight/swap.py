@@ -63,4 +63,15 @@ def units(scene: Scene) -> Iterable[Finding]:
             )
 
 
-CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (swap, fstab, zram, units)
+def _where_it_matters(check: Callable[[Scene], Iterable[Finding]]) -> Callable[[Scene], Iterable[Finding]]:
+    """Nothing to say where the kubelets are told to live with swap."""
+
+    def found(scene: Scene) -> Iterable[Finding]:
+        return () if scene.spec.kubelet.get("failSwapOn") is False else check(scene)
+
+    return found
+
+
+CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = tuple(
+    map(_where_it_matters, (swap, fstab, zram, units))
+)
