@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
 from kubeboot import errors
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.host.api import Link
 from kubeboot.steps import preflight
 from kubeboot.steps.preflight import leftovers
@@ -217,3 +219,13 @@ def test_ignoring_demotes_and_the_rest_is_refused_with_every_fix() -> None:
     said = caught.value.output or ""
     assert "[ERROR Link-cni0]" in said and "ip link delete cni0" in said and "Port-6443" not in said
     preflight.refuse(stage.findings(frozenset({"all"})))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_swap_is_fine_where_the_kubelets_are_told_to_live_with_it(told: bool) -> None:
+    stage = Stage(
+        faults.fit(),
+        dataclasses.replace(faults.FIT, swap=("/dev/sda2",)),
+        ClusterSpec(kubelet={"failSwapOn": False} if told else {}),
+    )
+    assert names(stage) == ([] if told else ["error:Swap"])
