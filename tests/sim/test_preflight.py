@@ -194,6 +194,15 @@ def test_a_control_plane_must_reach_etcds_ports_too() -> None:
     assert names(stage) == ["error:PeerUnreachable-2379", "error:PeerUnreachable-2380"]
 
 
+def test_a_control_plane_that_has_just_died_does_not_keep_its_successor_out() -> None:
+    stage = Stage(faults.fit())
+    pair = (("192.0.2.21", 6443), ("192.0.2.22", 6443))
+    faults.cluster("control_plane", control_planes=pair)(stage)
+    for port in (6443, 2379, 2380):
+        stage.host.dialers[("192.0.2.21", port)] = faults._socket
+    assert {name.partition(":")[0] for name in names(stage)} == {"warning"}
+
+
 def test_a_disk_that_cannot_be_measured_is_no_finding() -> None:
     stage = Stage(faults.fit())
     stage.host.sync = None

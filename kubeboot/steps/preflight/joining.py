@@ -34,20 +34,22 @@ def _span(seconds: float) -> str:
 
 
 def reachable(scene: Scene) -> Iterable[Finding]:
+    """Of several control planes one may just have died: it is named for a while, and no reason to refuse."""
     known = scene.cluster.control_planes if scene.cluster else ()
     wanted = [(host, port) for host, port in known if host != scene.node.address]
     if scene.node.role == "control_plane":
         wanted += [(host, port) for host in dict(wanted) for port in ETCD]
     with ThreadPoolExecutor(8) as pool:
-        said = pool.map(lambda place: _dial(scene, *place), wanted)
-        for (host, port), why in zip(wanted, said, strict=True):
-            if why:
-                yield Finding(
-                    f"PeerUnreachable-{port}",
-                    f"{scene.node.name} → {host}:{port}: {why}",
-                    f"open TCP {port} between the machines, and see `ip route get {host}`",
-                    "error" if len(wanted) == 1 or port in ETCD else "warning",
-                )
+        said = tuple(pool.map(lambda place: _dial(scene, *place), wanted))
+    alive = {host for (host, _), why in zip(wanted, said, strict=True) if not why}
+    for (host, port), why in zip(wanted, said, strict=True):
+        if why:
+            yield Finding(
+                f"PeerUnreachable-{port}",
+                f"{scene.node.name} → {host}:{port}: {why}",
+                f"open TCP {port} between the machines, and see `ip route get {host}`",
+                "error" if not alive or (port in ETCD and host in alive) else "warning",
+            )
 
 
 def _dial(scene: Scene, host: str, port: int) -> str:
