@@ -125,22 +125,15 @@ class _Changes:
 
         return call
 
-    def _half(
-        self, name: str, path: str, what: str | bytes | Iterable[bytes], *_: object, **__: object
-    ) -> None:
-        """The temporary file as it is before it is renamed; of a streamed one not all bytes have come."""
+    def _half(self, name: str, path: str, what: object, *_: object, **__: object) -> None:
+        """The temporary file as it is before it is renamed; of a streamed one nothing has come yet."""
         folder, base = posixpath.split(path)
         left = posixpath.join(folder, host.temporary(base, "0" * 8))
         to = cast(HostTarget, self._inner)
         if name == "symlink":
-            to.symlink(left, cast(str, what))
+            to.symlink(left, str(what))
         else:
-            data = (
-                what
-                if isinstance(what, bytes)
-                else b"".join(itertools.islice(cast("Iterable[bytes]", what), 1))
-            )
-            to.write(left, data, 0o600)
+            to.write(left, what if isinstance(what, bytes) else b"", 0o600)
 
 
 @dataclasses.dataclass(frozen=True)
