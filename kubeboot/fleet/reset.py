@@ -6,9 +6,11 @@ import dataclasses
 
 from kubeboot import errors
 from kubeboot.engine import journal
+from kubeboot.engine.events import Notice
 from kubeboot.engine.run import Outcome
 from kubeboot.fleet import leaving
 from kubeboot.fleet.run import Emit, attempt, dry_run
+from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset as planning
@@ -39,12 +41,21 @@ def reset(emit: Emit, *, dry: bool = False, timeout_scale: float = 1.0, force: b
         return Done(0, 0, 0.0)
     if see.facts().uid != 0:
         raise errors.PreflightFailed("reset needs root", hint="run `sudo kubeboot reset`")
+    _tell_of_node(see, emit)
     host = LocalHost(see.name)
     outcome = attempt(plan, see.name, host, NoApi(), emit, timeout_scale=timeout_scale, others=left.others)
     for failure in outcome.failures:
         if failure.step == "leave/etcd" and not force:
             raise failure
     return Done(outcome.ok, outcome.changed, outcome.seconds, _left(outcome))
+
+
+def _tell_of_node(see: HostView, emit: Emit) -> None:
+    """A worker's kubelet may not delete its own Node."""
+    worker = see.stat("/etc/kubernetes/kubelet.conf") and not see.stat("/etc/kubernetes/pki/ca.key")
+    if worker:
+        told = f"the Node stays; `kubeboot node remove {see.name}` on a control plane deletes it"
+        emit(Notice("info", told))
 
 
 def _left(outcome: Outcome) -> tuple[str, ...]:

@@ -25,7 +25,12 @@ from kubeboot.steps import (
 from kubeboot.steps import node as marks
 from kubeboot.steps.load_balancer import Backend
 
-BEFORE_KUBELET = frozenset({"etcd/manifest", "load-balancer/manifest", "images/"})
+BEFORE_KUBELET = frozenset({"etcd/manifest", "load-balancer/manifest"})
+BEFORE_API = frozenset({etcd_join.PROMOTED, "images/"})
+"""The Node is registered with the API server that starts here, and its pods' images must be there by then.
+
+A learner answers almost nothing: an API server beside it would be useless.
+"""
 BEFORE_ETCD = frozenset(
     {"images/etcd", "images/pause", "runtime/", "kernel/", "kubeconfig/", "kubelet/binary", "kubelet/flags",
      "kubelet/inputs", "kubelet/client-certificate"}
@@ -68,7 +73,7 @@ def plan(
         *certificates.leaves(spec, node),
         *kubeconfigs.join_steps(spec, node, where),
         *etcd_join.steps(spec, node, catalog, BEFORE_ETCD),
-        *map(_voting, control_plane.steps(spec, node, catalog)),
+        *map(_at_last, control_plane.steps(spec, node, catalog)),
         *load_balancer.steps(spec, node, backends(spec, node, cluster), catalog),
         *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, after=BEFORE_KUBELET),
         *marks.steps(spec, node),
@@ -77,8 +82,7 @@ def plan(
     return Plan("join", title, machine.in_order(steps), {node.name: node.role})
 
 
-def _voting(step: Step) -> Step:
-    """A learner answers almost nothing: an API server beside it would be useless."""
+def _at_last(step: Step) -> Step:
     if step.id != "control-plane/kube-apiserver":
         return step
-    return dataclasses.replace(step, after=step.after | {etcd_join.PROMOTED})
+    return dataclasses.replace(step, after=step.after | BEFORE_API)
