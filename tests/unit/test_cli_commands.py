@@ -581,6 +581,29 @@ def test_kubeadm_documents_set_the_run_too(acts: Actions, tmp_path: pathlib.Path
     assert "nodeRegistration.imagePullSerial has no effect" in ran.err
 
 
+def test_a_control_plane_that_kubeadms_document_describes(acts: Actions, tmp_path: pathlib.Path) -> None:
+    path, key = tmp_path / "kubeadm.yaml", "1f" * 32
+    path.write_text(
+        "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\ndiscovery:\n  bootstrapToken:\n"
+        f"    apiServerEndpoint: 10.0.0.11:6443\n    token: {TOKEN}\n    caCertHashes: ['{PIN}']\n"
+        f"controlPlane: {{localAPIEndpoint: {{advertiseAddress: 10.100.0.2}}, certificateKey: '{key}'}}\n"
+    )
+    ran = run("join", "--config", str(path), "-v", "-v")
+    (found,) = acts.asked
+    assert (found.control_plane, found.certificate_key) == (True, Secret(key))
+    assert found.spec.node.advertise_address == "10.100.0.2", "the default ranges are not this cluster's"
+    assert key not in ran.err + ran.out + (ran.log or "")
+
+
+@pytest.mark.parametrize("upload", [True, False])
+def test_kubeadms_certificate_key_is_for_an_upload(acts: Actions, upload: bool) -> None:
+    text = f"apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\ncertificateKey: '{'1f' * 32}'\n"
+    ran = run("init", "--config", "-", *(["--upload-certs"] if upload else []), stdin=text)
+    (found,) = acts.asked
+    assert found.certificate_key == (Secret("1f" * 32) if upload else None)
+    assert ("certificateKey has no effect without --upload-certs" in ran.err) is not upload
+
+
 def test_a_document_for_another_command_is_named_and_not_read(acts: Actions) -> None:
     text = "".join(
         f"---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: {kind}Configuration\n"
