@@ -11,9 +11,10 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.host.api import Link
+from kubeboot.host.api import CommandFailed, Link, Listener
 from kubeboot.steps import preflight
 from kubeboot.steps.preflight import leftovers
+from tests.fakes.host import FakeHost
 from tests.sim import preflight_faults as faults
 from tests.sim.preflight_faults import FAULTS, Fault, Stage
 
@@ -238,3 +239,22 @@ def test_swap_is_fine_where_the_kubelets_are_told_to_live_with_it(told: bool) ->
         ClusterSpec(kubelet={"failSwapOn": False} if told else {}),
     )
     assert names(stage) == ([] if told else ["error:Swap"])
+
+
+def test_what_cannot_be_looked_at_hides_nothing_else() -> None:
+    class Closed(FakeHost):
+        def listeners(self) -> tuple[Listener, ...]:
+            raise CommandFailed("permission denied: /proc/net/tcp", host="cp-1")
+
+    stage = Stage(Closed())
+    stage.host.__dict__ = {**faults.fit().__dict__}
+    faults.link("cni0")(stage)
+    assert "error:Link-cni0" in names(stage)
+    assert "warning:Unchecked-ports" in names(stage)
+
+
+def test_a_machine_that_is_gone_is_no_finding() -> None:
+    stage = Stage(faults.fit())
+    stage.host.unreachable = True
+    with pytest.raises(errors.Unreachable):
+        stage.findings()

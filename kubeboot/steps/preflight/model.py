@@ -10,7 +10,7 @@ from typing import Literal
 from kubeboot import errors
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.host.api import HostView
+from kubeboot.host.api import CommandFailed, HostView
 from kubeboot.host.facts import Facts
 from kubeboot.kube.surroundings import Machine
 
@@ -69,8 +69,20 @@ def examine(
 ) -> tuple[Finding, ...]:
     """Run every check at once; findings in the checks' order, ignored errors demoted to warnings."""
     with ThreadPoolExecutor(8, thread_name_prefix="preflight") as pool:
-        found = [finding for findings in pool.map(lambda c: tuple(c(scene)), checks) for finding in findings]
+        found = [
+            finding for findings in pool.map(lambda c: _checked(c, scene), checks) for finding in findings
+        ]
     return tuple(_placed(finding, scene, ignored) for finding in found)
+
+
+def _checked(check: Check, scene: Scene) -> tuple[Finding, ...]:
+    """What cannot be looked at hides nothing else. A machine that is gone is another matter."""
+    try:
+        return tuple(check(scene))
+    except CommandFailed as error:
+        name = getattr(check, "__name__", "check")
+        hint = error.hint or "run the same command with sudo"
+        return (Finding(f"Unchecked-{name}", f"{name} cannot be checked: {error.message}", hint, "warning"),)
 
 
 def _placed(finding: Finding, scene: Scene, ignored: frozenset[str]) -> Finding:
