@@ -26,7 +26,10 @@ def working(ctx: click.Context, *, dry_run: bool = False) -> Iterator[Feed]:
 
 def logged(ctx: click.Context, *, dry_run: bool = False) -> runtime.Runtime:
     """Open this command's log."""
+    from kubeboot.engine import failpoints
+
     now = runtime.current(ctx)
+    failpoints.watched(now.environ)
     now.command = ctx.command_path.removeprefix("kubeboot ").replace(" ", "-")
     now.open_log(to_disk=not dry_run)
     return now

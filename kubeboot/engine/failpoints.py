@@ -179,14 +179,21 @@ def parse(text: str) -> Failpoint | Recorder:
     return Failpoint(step, operation, cast(Literal["kill", "error", "hang"], mode))
 
 
-def watch(environ: Mapping[str, str], steps: Iterable[str]) -> Watch:
-    """What this process's environment asks for. UsageProblem for a step that the plan does not have."""
+def watched(environ: Mapping[str, str]) -> Failpoint | Recorder | None:
+    """What this process's environment asks for, if anything; UsageProblem for what it cannot mean."""
     text = environ.get(VARIABLE)
-    if not text:
+    return parse(text) if text else None
+
+
+def watch(environ: Mapping[str, str], steps: Iterable[str]) -> Watch:
+    """What the engine tells of this run. UsageProblem for a step that the plan does not have."""
+    found = watched(environ)
+    if found is None:
         return UNWATCHED
-    found = parse(text)
     if isinstance(found, Failpoint) and found.step not in steps:
         raise errors.UsageProblem(
-            f"{VARIABLE}={text}: the plan has no step {found.step}", hint=_HINT, reason="KB_FAILPOINT"
+            f"{VARIABLE}={environ[VARIABLE]}: the plan has no step {found.step}",
+            hint=_HINT,
+            reason="KB_FAILPOINT",
         )
     return Watched(found.reach)
