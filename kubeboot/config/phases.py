@@ -36,7 +36,7 @@ _KUBEADM: Mapping[str, tuple[str, ...]] = {
     "upload-config": ("cluster/kubeadm-config", "cluster/kubelet-config"),
     "upload-config/kubeadm": ("cluster/kubeadm-config",),
     "upload-config/kubelet": ("cluster/kubelet-config",),
-    "wait-control-plane": ("control-plane/ready",),
+    "wait-control-plane": ("control-plane/rights", "control-plane/ready"),
     "kubelet-finalize": (),
     "upload-certs": (),
     "show-join-command": (),

@@ -13,11 +13,12 @@ from kubeboot.engine.step import Impact, Ref, Step, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
 from kubeboot.pki import endpoint
-from kubeboot.steps import api_server_files, basic, pod_logs, static_pod
+from kubeboot.steps import api_server_files, basic, conditions, pod_logs, static_pod
 from kubeboot.steps import component_flags as flags
 from kubeboot.steps.static_pod import INPUTS, PKI, EnsureStaticPod, Probe, StaticPod, Volume
 
 READY = "control-plane/ready"
+RIGHTS = "control-plane/rights"
 _ENDPOINT = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
 _TRUST = (
     ("ca-certs", "/etc/ssl/certs"),
@@ -39,7 +40,7 @@ class ApiServerReady:
     sentence: str = "the API server to be ready"
 
     def look(self, see: View, vals: Values) -> str | None:
-        last = see.api.ready()
+        last = self.lacks(see, vals)
         if last is not None:
             return last
         try:
@@ -49,6 +50,10 @@ class ApiServerReady:
         if running in (None, self._wanted(see)):
             return None
         return "the API server still runs with its old manifest"
+
+    def lacks(self, see: View, vals: Values) -> str | None:
+        """What keeps it from being ready."""
+        return see.api.ready()
 
     def explain(self, see: View) -> str:
         return pod_logs.explain(see.host, self.node, ("kube-apiserver", "etcd"))
@@ -66,6 +71,25 @@ class ApiServerReady:
         return found["metadata"].get("annotations", {}).get(INPUTS) if found else None
 
 
+@dataclasses.dataclass(frozen=True)
+class ApiServerHasRights(ApiServerReady):
+    """The API server has begun to write down what its components may do.
+
+    That is about a second before it is ready, and about as long as the kubelet takes to start a pod: a
+    component that comes up when the API server is ready neither waits nor finds itself without rights.
+    """
+
+    sentence: str = "the API server to know its components' rights"
+
+    def lacks(self, see: View, vals: Values) -> str | None:
+        return _RIGHTS.look(see, vals)
+
+
+_RIGHTS = conditions.ObjectExists(
+    "rbac.authorization.k8s.io/v1", "ClusterRole", "system:kube-controller-manager"
+)
+
+
 def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
     """The API server's manifest goes before the kubelet; the others wait for it, so that none crash-loops."""
     pods = (
@@ -78,9 +102,9 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step
     return (
         *files,
         _manifest(node, first, Impact.API_GAP, "pki/", *(step.id for step in files)),
-        _ready(node),
+        *_waits(node),
         *(
-            _manifest(node, pod, Impact.RESTART, READY, f"kubeconfig/{pod.name.removeprefix('kube-')}")
+            _manifest(node, pod, Impact.RESTART, RIGHTS, f"kubeconfig/{pod.name.removeprefix('kube-')}")
             for pod in others
         ),
     )
@@ -97,14 +121,25 @@ def _manifest(node: NodeSettings, pod: StaticPod, impact: Impact, *after: Ref) -
     )
 
 
-def _ready(node: NodeSettings) -> Step:
-    return basic.Await(
-        id=READY,
-        title="Wait for the API server",
-        on=node.name,
-        after=frozenset({"control-plane/kube-apiserver", "etcd/manifest", "kubelet/service"}),
-        condition=ApiServerReady(node.name),
-        cost=4.0,
+def _waits(node: NodeSettings) -> tuple[Step, ...]:
+    started = frozenset({"control-plane/kube-apiserver", "etcd/manifest", "kubelet/service"})
+    return (
+        basic.Await(
+            id=RIGHTS,
+            title="Wait for the API server to know rights",
+            on=node.name,
+            after=started,
+            condition=ApiServerHasRights(node.name),
+            cost=3.0,
+        ),
+        basic.Await(
+            id=READY,
+            title="Wait for the API server",
+            on=node.name,
+            after=started,
+            condition=ApiServerReady(node.name),
+            cost=4.0,
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from kubeboot.engine.step import Blocked, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import EmptyTree, RemoveTree
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, ApiUnavailable, NoApi
-from kubeboot.steps import control_plane, etcd, load_balancer, pod_logs, static_pod
+from kubeboot.steps import basic, control_plane, etcd, load_balancer, pod_logs, static_pod
 from kubeboot.steps.control_plane import ApiServerReady
 from kubeboot.steps.static_pod import EnsureStaticPod
 from tests.fakes.api import FakeApi
@@ -56,7 +56,7 @@ def view(host: FakeHost, api: FakeApi | NoApi | None = None) -> View:
 def test_the_ids_that_others_depend_on() -> None:
     assert set(all_steps()) == {
         "etcd/data-dir", "etcd/manifest",
-        "control-plane/kube-apiserver", "control-plane/ready",
+        "control-plane/kube-apiserver", "control-plane/rights", "control-plane/ready",
         "control-plane/kube-controller-manager", "control-plane/kube-scheduler",
         "load-balancer/config", "load-balancer/servers", "load-balancer/manifest",
         "load-balancer/backends", "load-balancer/backends-service", "load-balancer/backends-timer",
@@ -64,17 +64,18 @@ def test_the_ids_that_others_depend_on() -> None:
     }  # fmt: skip
 
 
-def test_nothing_that_needs_the_api_server_starts_before_it_is_ready() -> None:
+def test_nothing_that_needs_the_api_server_starts_before_it_knows_what_that_may_do() -> None:
     made = all_steps()
     for name in ("controller-manager", "scheduler"):
         after = made[f"control-plane/kube-{name}"].after
-        assert {"control-plane/ready", f"kubeconfig/{name}"} <= after
-    assert "kubelet/service" in made["control-plane/ready"].after
+        assert {"control-plane/rights", f"kubeconfig/{name}"} <= after
+    for name in ("rights", "ready"):
+        assert "kubelet/service" in made[f"control-plane/{name}"].after
     for name in ("etcd/manifest", "control-plane/kube-apiserver", "load-balancer/manifest"):
         assert not {"kubelet/service", "control-plane/ready"} & made[name].after
 
 
-@pytest.mark.parametrize("step_id", [i for i in all_steps() if i != "control-plane/ready"])
+@pytest.mark.parametrize("step_id", [i for i, s in all_steps().items() if not isinstance(s, basic.Await)])
 def test_every_step_keeps_the_contract(step_id: str) -> None:
     host = machine()
     if step_id == "load-balancer/config":
@@ -131,6 +132,22 @@ def test_changing_a_flag_changes_the_digest_too() -> None:
     changed = all_steps(spec)["control-plane/kube-apiserver"]
     changed.apply(Target(host, NoApi()), Values())
     assert annotation(host) != old
+
+
+class NotReady(FakeApi):
+    """It answers, and its own controllers have not finished."""
+
+    def ready(self) -> str | None:
+        return "[-]poststarthook/rbac/bootstrap-roles failed"
+
+
+def test_rights_are_there_when_the_first_of_them_is_even_if_the_api_server_is_not_ready() -> None:
+    waits, api = all_steps()["control-plane/rights"], NotReady()
+    assert isinstance(waits.check(view(machine(), api), Values()), Drift)
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
+    api.put({**kind, "metadata": {"name": "system:kube-controller-manager"}})
+    assert waits.check(view(machine(), api), Values()) == Ok()
+    assert isinstance(all_steps()["control-plane/ready"].check(view(machine(), api), Values()), Drift)
 
 
 def annotation(host: FakeHost) -> str:

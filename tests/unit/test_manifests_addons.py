@@ -162,6 +162,7 @@ def test_kube_proxy_changes_no_sysctl_and_opens_no_port_on_other_addresses() -> 
         "healthzBindAddress": ".".join("0000") + ":10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "mode": "nftables",
+        "nftables": {"minSyncPeriod": "200ms"},
         "nodePortAddresses": ["primary"],
     }
 
