@@ -158,11 +158,16 @@ kill "-$2" "$1" 2>/dev/null || [ ! -e "/proc/$1" ] || { echo "process $1 cannot 
 
 LOCK = """\
 umask 022
-mkdir -p -- "${1%/*}/" && exec 9<>"$1" || exit
-flock -n 9 || { cat <&9; exit 75; }
+mkdir -p -- "${1%/*}/" || exit
+while
+  exec 9<>"$1" || exit
+  flock -n 9 || { cat <&9; exit 75; }
+  [ "$(stat -L -c %d:%i /proc/$$/fd/9)" != "$(stat -c %d:%i -- "$1" 2>/dev/null)" ]
+do :; done
 printf '%s' "$2" >"$1"
 echo "held"
 cat >/dev/null
-: >"$1"
+[ ! -e "$1" ] || : >"$1"
 """
-"""PATH HOLDER: held until stdin ends, which it does when the connection goes."""
+"""PATH HOLDER: held until stdin ends, which it does when the connection goes. A file that a reset removed
+meanwhile is not the lock any more."""
