@@ -78,13 +78,13 @@ class EnsureDir(Step):
     def undo(self, see: View) -> Sequence[Undo]:
         path = paths.followed(see, self.path)
         stat = see.host.stat(path)
-        ours = trees.tree_undo(see, self.path) if self.tree else ()
+        ours = trees.tree_undo(see, path) if self.tree else ()
         if stat is None:
             return paths.missing_dirs(see, self.path) + (ours or (RemoveDir(self.path),))
         return (RestoreMode(path, stat.mode, f"{stat.uid}:{stat.gid}"), *ours)
 
     def claim(self, see: View) -> Sequence[Undo]:
-        return trees.tree_undo(see, self.path) if self.tree else ()
+        return trees.tree_undo(see, paths.followed(see, self.path)) if self.tree else ()
 
     def apply(self, do: Target, vals: Values) -> None:
         path = paths.followed(do.see, self.path)
