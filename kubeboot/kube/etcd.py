@@ -196,7 +196,7 @@ class Client:
                 return found
         raise EtcdUnavailable(
             f"no member of etcd answers: {'; '.join(failures) or 'none is known'}",
-            hint="see `crictl ps` or /var/log/pods on a control plane for why etcd does not run there",
+            hint="see /var/log/pods/kube-system_etcd-* on a control plane for why etcd does not run there",
         )
 
     def _post(self, server: str, path: str, data: Mapping[str, Any], timeout: float) -> Mapping[str, Any]:
