@@ -52,7 +52,7 @@ apiServer:
   - name: oidc-issuer-url
     value: https://login.example.org
 featureGates:
-  UserNamespacesSupport: true
+  PodLevelResources: true
 kubelet:                       # any field of KubeletConfiguration
   maxPods: 200
   systemReserved: {cpu: 200m, memory: 512Mi}
