@@ -143,7 +143,13 @@ def names(patient: Patient) -> Iterable[Finding]:
     see = View(patient.see, patient.api)
     problem = asked.look(see, Values())
     if problem is not None:
-        yield Finding("DNS", f"the cluster's name server does not answer: {problem}", asked.explain(see))
+        pods = patient.known("Pod", "kube-system", "k8s-app=kube-dns")
+        said = "".join(f"; {dns.describe(pod)}" for pod in pods)
+        yield Finding(
+            "DNS",
+            f"the cluster's name server does not answer: {problem}{said}",
+            "kubectl -n kube-system logs -l k8s-app=kube-dns; kubectl -n kube-system get pods -o wide",
+        )
 
 
 def flannel(patient: Patient) -> Iterable[Finding]:
@@ -272,7 +278,11 @@ def etcd(patient: Patient) -> Iterable[Finding]:
 def _etcd(ask: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]) -> Iterable[Finding]:
     status = ask("/v3/maintenance/status", {})
     if str(status.get("leader", "0")) == "0":
-        yield Finding("EtcdLeader", "etcd has no leader: most members do not answer", "start the others")
+        yield Finding(
+            "EtcdLeader",
+            "etcd has no leader: most members do not answer",
+            "kubeboot doctor on the other control planes",
+        )
     size, quota = int(status.get("dbSize", 0)), int(status.get("dbSizeQuota", 0)) or QUOTA
     if size > FULL * quota:
         yield Finding(

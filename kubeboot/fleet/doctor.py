@@ -16,7 +16,7 @@ from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.plan import Plan
 from kubeboot.fleet import checkup, here, shared, status
 from kubeboot.fleet.checkup import Patient
-from kubeboot.fleet.run import dry_run
+from kubeboot.fleet.run import Others, dry_run
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
@@ -154,7 +154,8 @@ def _drift(home: _Home) -> Iterable[Finding]:
         return
     events: list[Event] = []
     try:
-        dry_run(_plan(home, home.cluster), home.node.name, home.see, home.api, events.append)
+        plan, others = _plan(home, home.cluster), _others(home, home.cluster)
+        dry_run(plan, home.node.name, home.see, home.api, events.append, others=others)
     except errors.KubebootError as error:
         yield Finding("Drift", f"drift cannot be checked: {error.message}", error.hint or "", "warning")
     for event in events:
@@ -164,6 +165,14 @@ def _drift(home: _Home) -> Iterable[Finding]:
                 f"{event.title}: {event.summary}",
                 f"kubeboot {home.command} again: it changes that and nothing else",
             )
+
+
+def _others(home: _Home, cluster: ClusterFacts) -> Others:
+    """etcd's members as a further control plane sees them."""
+    if home.command == "init" or home.node.role == "worker":
+        return Others()
+    addresses = [address for address, _ in cluster.control_planes]
+    return Others(home.api, shared.members(shared.on_disk(home.see), addresses))
 
 
 def _plan(home: _Home, cluster: ClusterFacts) -> Plan:

@@ -179,7 +179,7 @@ def test_a_check_that_cannot_be_made_says_so() -> None:
 
 def test_a_name_server_that_does_not_answer_is_found_with_its_pods() -> None:
     (finding,) = checkup.names(well())
-    assert finding.name == "DNS" and "coredns-1" in finding.hint
+    assert finding.name == "DNS" and "coredns-1" in finding.message
 
 
 def _etcd(status: dict[str, Any], alarms: tuple[str, ...] = (), members: tuple[Any, ...] = ()) -> list[str]:
