@@ -173,6 +173,9 @@ class World:
     def _namespaces(self) -> None:
         for name in ("default", "kube-system", "kube-public"):
             self._made("v1", "Namespace", name)
+        for name in ("cluster-admin", "system:kube-controller-manager", "system:kube-scheduler"):
+            for kind in ("ClusterRole", "ClusterRoleBinding"):
+                self._made("rbac.authorization.k8s.io/v1", kind, name)
         inputs = {"annotations": {INPUTS: _inputs(self.host.files[f"{MANIFESTS}/kube-apiserver.yaml"].data)}}
         meta = {"name": f"kube-apiserver-{self.host.name}", "namespace": "kube-system", **inputs}
         self.api.put({"apiVersion": "v1", "kind": "Pod", "metadata": meta})
