@@ -83,6 +83,9 @@ def plan(
 
 
 def _at_last(step: Step) -> Step:
-    if step.id != "control-plane/kube-apiserver":
-        return step
-    return dataclasses.replace(step, after=step.after | BEFORE_API)
+    """The API server after etcd's vote. It finds all rights in etcd: what uses it waits until it is ready."""
+    if step.id == "control-plane/kube-apiserver":
+        return dataclasses.replace(step, after=step.after | BEFORE_API)
+    if control_plane.RIGHTS in step.after:
+        return dataclasses.replace(step, after=step.after | {control_plane.READY})
+    return step
