@@ -49,11 +49,11 @@ def quoted(text: str) -> str:
 
 def load(text: str | bytes) -> Any:  # noqa: ANN401 - YAML is untyped; callers validate
     """One YAML document by the safe C loader; None for an empty one."""
-    return yaml.load(text, Loader=yaml.CSafeLoader)  # noqa: S506 - a safe loader
+    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def load_all(text: str | bytes) -> list[Any]:
-    return [doc for doc in yaml.load_all(text, Loader=yaml.CSafeLoader) if doc is not None]  # noqa: S506
+    return [doc for doc in yaml.load_all(text, Loader=yaml.CSafeLoader) if doc is not None]
 
 
 class _Dumper(yaml.CSafeDumper):
