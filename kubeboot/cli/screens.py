@@ -6,14 +6,14 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from kubeboot.cli import actions
 from kubeboot.cli.terminal import Terminal
 from kubeboot.config import durations
+from kubeboot.fleet import orders
 
 NEW_TOKEN = "sudo kubeboot token create --print-join-command"  # noqa: S105 - a command
 
 
-def init_done(result: actions.InitResult, terminal: Terminal, now: datetime.datetime) -> str:
+def init_done(result: orders.InitResult, terminal: Terminal, now: datetime.datetime) -> str:
     """What to do next; ends where the join command follows on stdout."""
     lines = [
         "",
@@ -34,7 +34,7 @@ def init_done(result: actions.InitResult, terminal: Terminal, now: datetime.date
     )
 
 
-def expiry(result: actions.InitResult, now: datetime.datetime) -> str:
+def expiry(result: orders.InitResult, now: datetime.datetime) -> str:
     """Until when the token is good."""
     if result.token_expires is None:
         return "it does not expire"
@@ -47,7 +47,7 @@ def moment(when: datetime.datetime) -> str:
     return f"{when.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def init_data(result: actions.InitResult) -> dict[str, Any]:
+def init_data(result: orders.InitResult) -> dict[str, Any]:
     """InitResult for machines."""
     return {
         "changed": result.changed,
@@ -68,7 +68,7 @@ def stamp(when: datetime.datetime | None) -> str | None:
     return f"{when.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}" if when else None
 
 
-def join_done(result: actions.JoinResult, terminal: Terminal) -> str:
+def join_done(result: orders.JoinResult, terminal: Terminal) -> str:
     """What happened, and where to look."""
     name = result.node or "this machine"
     headline = terminal.paint(
@@ -77,7 +77,7 @@ def join_done(result: actions.JoinResult, terminal: Terminal) -> str:
     return "\n".join(["", headline, "", "to see it, on a control plane:", "  sudo kubeboot status"])
 
 
-def join_data(result: actions.JoinResult) -> dict[str, Any]:
+def join_data(result: orders.JoinResult) -> dict[str, Any]:
     """JoinResult for machines."""
     return {
         "changed": result.changed,
@@ -89,7 +89,7 @@ def join_data(result: actions.JoinResult) -> dict[str, Any]:
     }
 
 
-def reset_done(result: actions.ResetResult, terminal: Terminal) -> str:
+def reset_done(result: orders.ResetResult, terminal: Terminal) -> str:
     """That the machine is clean, or what is left on it."""
     if result.left:
         return "\n".join(["", "could not be removed:", *(f"  {what}" for what in result.left)])
@@ -98,7 +98,7 @@ def reset_done(result: actions.ResetResult, terminal: Terminal) -> str:
     return "\n".join(["", terminal.paint("bold", "this machine is as it was before kubeboot came")])
 
 
-def reset_data(result: actions.ResetResult) -> dict[str, Any]:
+def reset_data(result: orders.ResetResult) -> dict[str, Any]:
     """ResetResult for machines."""
     return {
         "changed": result.changed,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 
-from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.values import Secret
 from kubeboot.fleet import here, shared
+from kubeboot.fleet.orders import ADMIN_CONF, InitOptions, InitResult
 from kubeboot.fleet.run import Emit, dry_run, on_this_machine
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.host.local import LocalHost, LocalView
@@ -20,44 +19,15 @@ from kubeboot.steps import preflight
 from kubeboot.steps import tokens as token_steps
 
 SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
-ADMIN = "/etc/kubernetes/admin.conf"
 
 
-@dataclasses.dataclass(frozen=True)
-class Wanted:
-    """What init is asked for. `token` None: the one that an earlier init made, else a new one."""
-
-    spec: ClusterSpec
-    token: Secret[str] | None = None
-    token_ttl: datetime.timedelta = bootstrap.TTL
-    certificate_key: Secret[str] | None = None
-    """Seal the certificates with it for further control planes; None: do not upload them."""
-    skip: frozenset[str] = frozenset()
-    ignored: frozenset[str] = frozenset()
-    dry_run: bool = False
-    timeout_scale: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Done:
-    """How it ended. Without a token (a dry run, `token` skipped) there is no join command."""
-
-    ok: int
-    changed: int
-    seconds: float
-    endpoint: str
-    join: Secret[str] | None = None
-    join_control_plane: Secret[str] | None = None
-    expires: datetime.datetime | None = None
-
-
-def init(wanted: Wanted, emit: Emit) -> Done:
+def init(wanted: InitOptions, emit: Emit) -> InitResult:
     """Make this machine the first control plane; see fleet.run for what it raises."""
     see = LocalView()
     facts = see.facts()
     node = nodes.settings(wanted.spec, facts, "control_plane")
     given = Secret(tokens.parse(wanted.token.reveal())) if wanted.token else None
-    found = here.findings(wanted.spec, node, facts, see, wanted.ignored) if _checked(wanted) else ()
+    found = here.findings(wanted.spec, node, facts, see, wanted.ignore_preflight) if _checked(wanted) else ()
     here.tell(found, emit)
     if not wanted.dry_run:
         preflight.refuse(found)
@@ -69,30 +39,32 @@ def init(wanted: Wanted, emit: Emit) -> Done:
     where = planning.control_plane_endpoint(wanted.spec, node)
     if wanted.dry_run:
         dry_run(plan, node.name, see, _api(see, server), emit)
-        return Done(0, 0, 0.0, where)
+        return InitResult(0, 0, 0.0, endpoint=where)
     target: HostTarget = LocalHost(node.name)
     api = _api(see, server)
     outcome = on_this_machine(plan, node.name, target, api, emit, timeout_scale=wanted.timeout_scale)
     if wanted.certificate_key is not None:
         shared.upload(api, target, wanted.certificate_key.reveal())
-    done = Done(outcome.ok, outcome.changed, outcome.seconds, where)
+    done = InitResult(outcome.changed, outcome.ok, outcome.seconds, endpoint=where, single=wanted.spec.single)
     made = outcome.values.get(token_steps.TOKEN)
     return done if made is None else _told(done, api, made.reveal(), wanted.certificate_key)
 
 
-def _told(done: Done, api: Api, token: bootstrap.Token, key: Secret[str] | None) -> Done:
+def _told(done: InitResult, api: Api, token: bootstrap.Token, key: Secret[str] | None) -> InitResult:
     """With the commands for the other machines."""
     commands = [Secret(" ".join(bootstrap.join_command(api, token.token)))]
     if key is not None:
         commands.append(Secret(" ".join(bootstrap.join_command(api, token.token, key.reveal()))))
     further = commands[1] if key is not None else None
-    return dataclasses.replace(done, join=commands[0], join_control_plane=further, expires=token.expires)
+    return dataclasses.replace(
+        done, join_command=commands[0], control_plane_join_command=further, token_expires=token.expires
+    )
 
 
-def _checked(wanted: Wanted) -> bool:
+def _checked(wanted: InitOptions) -> bool:
     return "preflight" not in wanted.skip
 
 
 def _api(see: HostView, server: str) -> Api:
     """This machine's own apiserver, as the one identity that may do everything before RBAC is there."""
-    return here.api(see, (SUPER_ADMIN, ADMIN), server)
+    return here.api(see, (SUPER_ADMIN, ADMIN_CONF), server)

@@ -9,8 +9,8 @@ from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.events import Notice
 from kubeboot.engine.plan import Plan
-from kubeboot.engine.values import Secret
 from kubeboot.fleet import here, shared
+from kubeboot.fleet.orders import JoinOptions, JoinResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube import discovery, facts
@@ -22,37 +22,7 @@ from kubeboot.plan import node as nodes
 from kubeboot.steps import preflight
 
 
-@dataclasses.dataclass(frozen=True)
-class Wanted:
-    """What join is asked for. `host` and `port` serve discovery only."""
-
-    host: str
-    port: int
-    token: Secret[str]
-    ca_pins: tuple[str, ...]
-    spec: ClusterSpec
-    control_plane: bool = False
-    certificate_key: Secret[str] | None = None
-    skip: frozenset[str] = frozenset()
-    ignored: frozenset[str] = frozenset()
-    dry_run: bool = False
-    timeout_scale: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Done:
-    """How it ended."""
-
-    ok: int
-    changed: int
-    seconds: float
-    node: str
-    cluster: str
-    voters: int = 0
-    """Of etcd, after a control plane has joined."""
-
-
-def join(wanted: Wanted, emit: Emit) -> Done:
+def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     """Make this machine a node; it is not touched before the cluster is known to be the right one."""
     search = discovery.Discovery(
         endpoint.join(wanted.host, wanted.port), tokens.parse(wanted.token.reveal()), wanted.ca_pins
@@ -69,7 +39,7 @@ def join(wanted: Wanted, emit: Emit) -> Done:
     given = shared.obtain(api, see, wanted.certificate_key, authority) if wanted.control_plane else {}
     checked = "preflight" not in wanted.skip
     around = here.around(api, cluster) if checked else None
-    found = here.findings(spec, node, machine, see, wanted.ignored, around) if checked else ()
+    found = here.findings(spec, node, machine, see, wanted.ignore_preflight, around) if checked else ()
     here.tell(found, emit)
     if not wanted.dry_run:
         preflight.refuse(found)
@@ -85,7 +55,7 @@ def join(wanted: Wanted, emit: Emit) -> Done:
 class _Scene:
     """What a join knows before its plan."""
 
-    wanted: Wanted
+    wanted: JoinOptions
     spec: ClusterSpec
     node: NodeSettings
     see: LocalView
@@ -104,17 +74,17 @@ def _others(scene: _Scene, given: Mapping[str, bytes]) -> Others:
     return Others(admin, shared.members(given, addresses, admin, scene.node.name))
 
 
-def _run(scene: _Scene, whole: Plan, api: Api, others: Others, emit: Emit) -> Done:
+def _run(scene: _Scene, whole: Plan, api: Api, others: Others, emit: Emit) -> JoinResult:
     wanted, name = scene.wanted, scene.node.name
     plan = whole.without(wanted.skip)
     if wanted.dry_run:
         dry_run(plan, name, scene.see, api, emit, others=others)
-        return Done(0, 0, 0.0, name, scene.spec.cluster_name)
+        return JoinResult(0, 0, 0.0, name, scene.spec.cluster_name)
     outcome = on_this_machine(
         plan, name, LocalHost(name), api, emit, timeout_scale=wanted.timeout_scale, others=others
     )
     voters = _voters(others, emit) if wanted.control_plane else 0
-    return Done(outcome.ok, outcome.changed, outcome.seconds, name, scene.spec.cluster_name, voters)
+    return JoinResult(outcome.changed, outcome.ok, outcome.seconds, name, scene.spec.cluster_name, voters)
 
 
 def _voters(others: Others, emit: Emit) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from kubeboot import errors
 from kubeboot.engine.events import Notice
 from kubeboot.fleet import access, leaving, shared
+from kubeboot.fleet.orders import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import Api, Object
@@ -15,27 +14,7 @@ from kubeboot.plan import remove as planning
 from kubeboot.steps import conditions, load_balancer
 
 
-@dataclasses.dataclass(frozen=True)
-class Wanted:
-    """What is to be forgotten. `force`: although it still reports that it is Ready."""
-
-    node: str
-    kubeconfig: str
-    force: bool = False
-    dry_run: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Done:
-    """How it ended. `voters`: how many members etcd has left."""
-
-    ok: int
-    changed: int
-    seconds: float
-    voters: int
-
-
-def remove(wanted: Wanted, emit: Emit) -> Done:
+def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
     """Take a machine out of etcd and the API; whatever runs on it is its own `kubeboot reset`'s affair."""
     see = LocalView()
     given = shared.on_disk(see)
@@ -56,15 +35,15 @@ def remove(wanted: Wanted, emit: Emit) -> Done:
     plan = planning.plan(see.name, wanted.node, addresses, stays, given["ca.crt"])
     if wanted.dry_run:
         dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
-        return Done(0, 0, 0.0, 0)
+        return NodeRemoveResult(0, 0, 0.0, 0)
     outcome = on_this_machine(plan, see.name, LocalHost(see.name), api, emit, others=Others(api, etcd))
     voters = sum(not member.learner for member in etcd.members())
     if voters % 2 == 0:
         emit(Notice("warning", f"etcd has {voters} members and bears the loss of {(voters - 1) // 2}"))
-    return Done(outcome.ok, outcome.changed, outcome.seconds, voters)
+    return NodeRemoveResult(outcome.changed, outcome.ok, outcome.seconds, voters)
 
 
-def _refuse(wanted: Wanted, found: Object | None, own: set[str]) -> None:
+def _refuse(wanted: NodeRemoveOptions, found: Object | None, own: set[str]) -> None:
     if own:
         raise errors.UsageProblem(
             f"{wanted.node} is this machine", hint="`kubeboot reset` takes it out of the cluster"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from kubeboot import errors
 from kubeboot.engine import journal
 from kubeboot.engine.events import Notice
 from kubeboot.engine.run import Outcome
 from kubeboot.fleet import leaving
+from kubeboot.fleet.orders import ResetOptions, ResetResult
 from kubeboot.fleet.run import Emit, attempt, dry_run
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
@@ -16,17 +15,7 @@ from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset as planning
 
 
-@dataclasses.dataclass(frozen=True)
-class Done:
-    """How it ended. `left` says what could not be taken back, and why."""
-
-    ok: int
-    changed: int
-    seconds: float
-    left: tuple[str, ...] = ()
-
-
-def reset(emit: Emit, *, dry: bool = False, timeout_scale: float = 1.0, force: bool = False) -> Done:
+def reset(wanted: ResetOptions, emit: Emit) -> ResetResult:
     """Take kubeboot off this machine; twice is as good as once.
 
     A control plane leaves etcd first, and stays as it is where etcd needs it, but by `force`.
@@ -35,19 +24,21 @@ def reset(emit: Emit, *, dry: bool = False, timeout_scale: float = 1.0, force: b
     touched = any(see.stat(path) for path in (journal.HOME, journal.LOCK))
     undo_list = journal.undo_list(see)
     left = leaving.find(see) if undo_list else leaving.Leaving()
-    plan = planning.plan(see.name, undo_list, touched, left.steps, force)
-    if dry:
+    plan = planning.plan(see.name, undo_list, touched, left.steps, wanted.force)
+    if wanted.dry_run:
         dry_run(plan, see.name, see, NoApi(), emit, others=left.others)
-        return Done(0, 0, 0.0)
+        return ResetResult(0, 0, 0.0)
     if see.facts().uid != 0:
         raise errors.PreflightFailed("reset needs root", hint="run `sudo kubeboot reset`")
     _tell_of_node(see, emit)
     host = LocalHost(see.name)
-    outcome = attempt(plan, see.name, host, NoApi(), emit, timeout_scale=timeout_scale, others=left.others)
+    outcome = attempt(
+        plan, see.name, host, NoApi(), emit, timeout_scale=wanted.timeout_scale, others=left.others
+    )
     for failure in outcome.failures:
-        if failure.step == "leave/etcd" and not force:
+        if failure.step == "leave/etcd" and not wanted.force:
             raise failure
-    return Done(outcome.ok, outcome.changed, outcome.seconds, _left(outcome))
+    return ResetResult(outcome.changed, outcome.ok, outcome.seconds, _left(outcome))
 
 
 def _tell_of_node(see: HostView, emit: Emit) -> None:

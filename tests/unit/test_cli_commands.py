@@ -15,6 +15,7 @@ from kubeboot import errors
 from kubeboot.cli import actions
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.values import Secret
+from kubeboot.fleet import orders
 from kubeboot.fleet.status import CertificateStatus, NodeStatus, PodStatus, Status
 from kubeboot.steps.preflight.model import Finding
 from tests.unit.cli_support import Ran, golden, run
@@ -32,17 +33,17 @@ class Actions:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.answers: dict[str, Any] = {
-            "init": actions.InitResult(
+            "init": orders.InitResult(
                 3, 2, 1.5, "/etc/kubernetes/admin.conf", "10.0.0.11:8443", Secret(LINE), SOON
             ),
-            "join": actions.JoinResult(4, 0, 2.0, "w-1", "kubernetes"),
-            "reset": actions.ResetResult(5, 0, 3.0),
+            "join": orders.JoinResult(4, 0, 2.0, "w-1", "kubernetes"),
+            "reset": orders.ResetResult(5, 0, 3.0),
             "kubeconfig": Secret("apiVersion: v1\nkind: Config\n"),
-            "token_create": actions.TokenCreateResult(Secret(TOKEN), SOON, None),
+            "token_create": orders.TokenCreateResult(Secret(TOKEN), SOON, None),
             "token_list": (),
-            "token_delete": actions.TokenDeleteResult(("abcdef",)),
+            "token_delete": orders.TokenDeleteResult(("abcdef",)),
             "status": Status(),
-            "preflight": actions.PreflightResult((), 12),
+            "preflight": orders.PreflightResult((), 12),
         }
 
     def stand_in(self, name: str) -> Callable[..., Any]:
@@ -66,7 +67,7 @@ def acts() -> Iterator[Actions]:
 
 def test_init_without_options_asks_for_the_defaults(acts: Actions) -> None:
     assert run("init").code == 0
-    assert acts.asked == [actions.InitOptions(spec=ClusterSpec())]
+    assert acts.asked == [orders.InitOptions(spec=ClusterSpec())]
 
 
 def test_every_flag_of_init_reaches_the_options(acts: Actions, tmp_path: pathlib.Path) -> None:
@@ -151,7 +152,7 @@ def _left() -> str:
 
 
 def test_init_without_a_token_to_show(acts: Actions) -> None:
-    acts.answers["init"] = actions.InitResult(0, 5, 1.0)
+    acts.answers["init"] = orders.InitResult(0, 5, 1.0)
     ran = run("init")
     assert ran.out == ""
     golden("cli-init-screen-no-token.txt", ran.err)
@@ -376,7 +377,7 @@ def test_reset_without_a_terminal_is_an_error_and_never_a_hang(acts: Actions) ->
 
 
 def test_what_reset_could_not_remove_makes_it_fail(acts: Actions) -> None:
-    acts.answers["reset"] = actions.ResetResult(5, 0, 3.0, ("/var/lib/kubelet/pods/x: busy (pid 7)",))
+    acts.answers["reset"] = orders.ResetResult(5, 0, 3.0, ("/var/lib/kubelet/pods/x: busy (pid 7)",))
     ran = run("reset", "--yes")
     assert ran.code == 1
     assert "could not be removed:\n  /var/lib/kubelet/pods/x: busy (pid 7)" in ran.err
@@ -386,7 +387,7 @@ def test_what_reset_could_not_remove_makes_it_fail(acts: Actions) -> None:
 
 
 def test_reset_on_a_clean_machine_is_happy(acts: Actions) -> None:
-    acts.answers["reset"] = actions.ResetResult(0, 0, 0.1)
+    acts.answers["reset"] = orders.ResetResult(0, 0, 0.1)
     ran = run("reset", "--yes")
     assert (ran.code, ran.err) == (0, "there is nothing of kubeboot's on this machine\n")
 
@@ -416,7 +417,7 @@ def test_token_create_prints_the_token(acts: Actions) -> None:
 
 
 def test_token_create_prints_the_join_command(acts: Actions) -> None:
-    acts.answers["token_create"] = actions.TokenCreateResult(Secret(TOKEN), SOON, Secret(LINE))
+    acts.answers["token_create"] = orders.TokenCreateResult(Secret(TOKEN), SOON, Secret(LINE))
     assert run("token", "create", TOKEN, "--print-join-command").out == f"{LINE}\n"
     assert (acts.asked[0].token, acts.asked[0].join_command) == (Secret(TOKEN), True)
     assert json.loads(run("token", "create", "-o", "json").out)["joinCommand"] == LINE
@@ -450,8 +451,8 @@ def test_bad_token_lines(acts: Actions, line: tuple[str, ...]) -> None:
 def test_token_list(acts: Actions) -> None:
     past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     acts.answers["token_list"] = (
-        actions.Token("abcdef", None, ("authentication", "signing"), "for rack 7"),
-        actions.Token("zzzzzz", past, ("signing",)),
+        orders.Token("abcdef", None, ("authentication", "signing"), "for rack 7"),
+        orders.Token("zzzzzz", past, ("signing",)),
     )
     assert run("token", "list").out == (
         "ID      EXPIRES IN  USAGES                  DESCRIPTION\n"
@@ -471,7 +472,7 @@ def test_no_tokens_is_no_output(acts: Actions) -> None:
 def test_token_delete_takes_ids_and_whole_tokens(acts: Actions) -> None:
     assert run("token", "delete", "abcdef", "zzzzzz.0123456789abcdef").code == 0
     assert acts.asked[0].ids == ("abcdef", "zzzzzz")
-    acts.answers["token_delete"] = actions.TokenDeleteResult((), ("abcdef",))
+    acts.answers["token_delete"] = orders.TokenDeleteResult((), ("abcdef",))
     ran = run("token", "delete", "abcdef")
     assert (ran.code, "reason KB_NO_TOKEN" in ran.err) == (1, True)
 
@@ -516,7 +517,7 @@ def test_status_where_the_api_does_not_answer(acts: Actions) -> None:
 
 
 def test_preflight_prints_every_finding_with_its_fix(acts: Actions) -> None:
-    acts.answers["preflight"] = actions.PreflightResult(
+    acts.answers["preflight"] = orders.PreflightResult(
         (
             Finding("Swap", "swap is on: /dev/sda2", "swapoff -a", "warning"),
             Finding("Port-6443", "port 6443 is held by nginx (pid 7)", "stop it", host="cp-1"),

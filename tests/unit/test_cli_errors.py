@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from kubeboot import errors
 from kubeboot.cli import actions, app, failure
 from kubeboot.cli.terminal import Terminal
+from kubeboot.fleet import orders
 from tests.unit.cli_support import golden, run
 
 EXIT_CODES = {
@@ -408,9 +409,9 @@ def test_where_logs_go(uid: int, environ: dict[str, str], expected: str) -> None
 def test_events_and_warnings_of_a_run_are_in_its_log() -> None:
     from kubeboot.engine.events import Notice
 
-    def act(options: object, emit: actions.Emit) -> actions.InitResult:
+    def act(options: object, emit: actions.Emit) -> orders.InitResult:
         emit(Notice("info", "hello abcdef.0123456789abcdef"))
-        return actions.InitResult(0, 1, 0.1)
+        return orders.InitResult(0, 1, 0.1)
 
     with mock.patch.object(actions, "init", act):
         ran = run("init")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from kubeboot import errors
 from kubeboot.cli import actions
-from kubeboot.fleet import redact, support
+from kubeboot.fleet import orders, redact, support
 from kubeboot.host.api import CommandFailed, Process
 from kubeboot.pki import build, pem
 from tests.fakes.api import FakeApi
@@ -226,7 +226,7 @@ def test_the_command_prints_the_files_name_alone(tmp_path: Path) -> None:
     packed = support.Packed("out.tar.gz", ("a", "b"), ("containers: no",))
     with mock.patch.object(actions, "support", return_value=packed) as asked:
         ran = run("support", "-o", "out.tar.gz")
-    asked.assert_called_once_with(actions.SupportOptions("out.tar.gz"))
+    asked.assert_called_once_with(orders.SupportOptions("out.tar.gz"))
     assert (ran.code, ran.out) == (0, "out.tar.gz\n")
     assert "left out: containers: no" in ran.err
     assert "2 parts" in ran.err

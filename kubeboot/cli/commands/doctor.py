@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 def doctor(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """Exit code 1 when something has to be mended."""
     from kubeboot.cli import actions
+    from kubeboot.fleet import orders
 
     loaded = params.load(ctx, given["config"])
     now = work.logged(ctx, dry_run=True)
-    found = actions.doctor(actions.DoctorOptions(loaded.spec, given["kubeconfig"]))
+    found = actions.doctor(orders.DoctorOptions(loaded.spec, given["kubeconfig"]))
     work.result(now, "Diagnosis", _data(found), lambda: _text(found))
     return 0 if found.healthy else 1
 

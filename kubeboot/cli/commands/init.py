@@ -12,9 +12,9 @@ from kubeboot.cli import params, runtime, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
-    from kubeboot.cli.actions import InitOptions, InitResult
     from kubeboot.config.run import Hidden
     from kubeboot.engine.values import Secret
+    from kubeboot.fleet.orders import InitOptions, InitResult
 
 
 @click.command(
@@ -85,7 +85,7 @@ def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 
 
 def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
-    from kubeboot.cli.actions import InitOptions
+    from kubeboot.fleet.orders import InitOptions
 
     params.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
     token = params.find_token(ctx, given["token"], given["token_file"])

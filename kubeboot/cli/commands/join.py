@@ -11,8 +11,8 @@ from kubeboot.cli import params, runtime, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
-    from kubeboot.cli.actions import JoinOptions
     from kubeboot.config.loader import Loaded
+    from kubeboot.fleet.orders import JoinOptions
 
 _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prints the whole line"
 
@@ -66,7 +66,7 @@ def join(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 
 def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     """Everything is checked before the first packet leaves the machine."""
-    from kubeboot.cli.actions import JoinOptions
+    from kubeboot.fleet.orders import JoinOptions
 
     params.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
     host, port = _address(given["endpoint"]) if given["endpoint"] is not None else ("", 0)

@@ -21,9 +21,10 @@ from kubeboot.cli.command import Command
 def kubeconfig(ctx: click.Context, server: str | None) -> int:
     """To stdout, and only there: it is a key to the cluster."""
     from kubeboot.cli import actions
+    from kubeboot.fleet import orders
 
     now = work.logged(ctx)
-    now.console.data(actions.kubeconfig(actions.KubeconfigOptions(server=_checked(server))).reveal())
+    now.console.data(actions.kubeconfig(orders.KubeconfigOptions(server=_checked(server))).reveal())
     return 0
 
 

@@ -33,9 +33,10 @@ def node() -> None:
 def remove(ctx: click.Context, name: str, force: bool, kubeconfig: str, dry_run: bool) -> int:
     """One action, its result."""
     from kubeboot.cli import actions
+    from kubeboot.fleet import orders
 
     now = runtime.current(ctx)
-    options = actions.NodeRemoveOptions(name, kubeconfig, force, dry_run)
+    options = orders.NodeRemoveOptions(name, kubeconfig, force, dry_run)
     with work.working(ctx, dry_run=dry_run) as emit:
         result = actions.node_remove(options, emit)
     if dry_run:

@@ -11,7 +11,7 @@ from kubeboot.cli import params, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
-    from kubeboot.cli.actions import PreflightResult
+    from kubeboot.fleet.orders import PreflightResult
     from kubeboot.steps.preflight.model import Finding
 
 FAILED = 3
@@ -34,12 +34,13 @@ FAILED = 3
 def preflight(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """Exit code 3 when a finding stands in the way."""
     from kubeboot.cli import actions, report
+    from kubeboot.fleet import orders
 
     loaded = params.load(ctx, given["config"])
     now = work.logged(ctx, dry_run=True)
     ignored = frozenset((*given["ignore_preflight_errors"], *loaded.run.ignore_preflight_errors))
     with report.feed(now, plan=True) as emit:
-        result = actions.preflight(actions.PreflightOptions(loaded.spec, ignored), emit)
+        result = actions.preflight(orders.PreflightOptions(loaded.spec, ignored), emit)
     work.result(now, "PreflightResult", _data(result), lambda: _text(result))
     return FAILED if any(f.level == "error" for f in result.findings) else 0
 

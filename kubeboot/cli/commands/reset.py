@@ -31,13 +31,14 @@ from kubeboot.cli.command import Command
 def reset(ctx: click.Context, yes: bool, force: bool, dry_run: bool, timeout_scale: float) -> int:
     """The plan, a question, one action, its result."""
     from kubeboot.cli import actions, screens
+    from kubeboot.fleet import orders
 
     now = runtime.current(ctx)
     if not (dry_run or yes or force) and not _agreed(now):
         now.say("nothing was changed")
         return 0
     with work.working(ctx, dry_run=dry_run) as emit:
-        result = actions.reset(actions.ResetOptions(dry_run, timeout_scale, force), emit)
+        result = actions.reset(orders.ResetOptions(dry_run, timeout_scale, force), emit)
     if dry_run:
         return 0
     if now.settings.json:
@@ -50,6 +51,7 @@ def reset(ctx: click.Context, yes: bool, force: bool, dry_run: bool, timeout_sca
 def _agreed(now: runtime.Runtime) -> bool:
     """Show what would be done and ask; without a terminal there is nobody to ask."""
     from kubeboot.cli import actions, report
+    from kubeboot.fleet import orders
 
     if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
         raise errors.UsageProblem(
@@ -57,6 +59,6 @@ def _agreed(now: runtime.Runtime) -> bool:
             hint="say --yes to do it, or --dry-run to see what it would do",
         )
     with report.preview(now) as emit:
-        actions.reset(actions.ResetOptions(dry_run=True), emit)
+        actions.reset(orders.ResetOptions(dry_run=True), emit)
     now.console.err.write("do this, and lose the pods and the etcd data of this machine? type `yes`: ")
     return sys.stdin.readline().strip().lower() in ("yes", "y")

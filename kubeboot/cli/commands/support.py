@@ -21,9 +21,10 @@ from kubeboot.cli.command import Command
 def support(ctx: click.Context, file: str | None) -> int:
     """Its name is all that is on stdout."""
     from kubeboot.cli import actions
+    from kubeboot.fleet import orders
 
     now = work.logged(ctx)
-    packed = actions.support(actions.SupportOptions(file))
+    packed = actions.support(orders.SupportOptions(file))
     for problem in packed.problems:
         now.say(f"{now.stderr.paint('warn', 'left out:')} {problem}")
     now.say(f"{len(packed.parts)} parts, without keys, tokens and passwords; look into it before you send it")

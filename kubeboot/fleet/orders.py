@@ -1,0 +1,223 @@
+"""What the fleet is asked for and how it ended: frozen options and results, light to import."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import TYPE_CHECKING
+
+from kubeboot.engine.values import Secret
+
+if TYPE_CHECKING:
+    from kubeboot.config.spec import ClusterSpec
+    from kubeboot.steps.preflight.model import Finding
+
+ADMIN_CONF = "/etc/kubernetes/admin.conf"
+
+
+@dataclasses.dataclass(frozen=True)
+class InitOptions:
+    """`token` None: make one. `token_ttl` zero: it does not expire. `skip` are step groups or step ids."""
+
+    spec: ClusterSpec
+    token: Secret[str] | None = None
+    token_ttl: datetime.timedelta = datetime.timedelta(hours=24)
+    certificate_key: Secret[str] | None = None
+    skip: frozenset[str] = frozenset()
+    ignore_preflight: frozenset[str] = frozenset()
+    dry_run: bool = False
+    timeout_scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class InitResult:
+    """How init ended. `join_command` is None when there is no token to show (a dry run, `token` skipped)."""
+
+    changed: int
+    ok: int
+    seconds: float
+    kubeconfig: str = ADMIN_CONF
+    endpoint: str = ""
+    join_command: Secret[str] | None = None
+    token_expires: datetime.datetime | None = None
+    single: bool = False
+    control_plane_join_command: Secret[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinOptions:
+    """`spec` holds what is said on this machine: its node's options and where artifacts are."""
+
+    host: str
+    port: int
+    token: Secret[str]
+    ca_pins: tuple[str, ...]
+    spec: ClusterSpec
+    control_plane: bool = False
+    certificate_key: Secret[str] | None = None
+    skip: frozenset[str] = frozenset()
+    ignore_preflight: frozenset[str] = frozenset()
+    dry_run: bool = False
+    timeout_scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class JoinResult:
+    """How join ended."""
+
+    changed: int
+    ok: int
+    seconds: float
+    node: str = ""
+    cluster: str = ""
+    voters: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ResetOptions:
+    """The command has asked the user already."""
+
+    dry_run: bool = False
+    timeout_scale: float = 1.0
+    force: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ResetResult:
+    """How reset ended. `left` is what could not be removed; anything in it makes the exit code 1."""
+
+    changed: int
+    ok: int
+    seconds: float
+    left: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class StatusOptions:
+    """Which kubeconfig to ask the API with."""
+
+    kubeconfig: str = ADMIN_CONF
+
+
+@dataclasses.dataclass(frozen=True)
+class SupportOptions:
+    """`to` None: a new file here, named after the machine and the time."""
+
+    to: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DoctorOptions:
+    """Whom to ask, and where this machine's artifacts are."""
+
+    spec: ClusterSpec
+    kubeconfig: str = ADMIN_CONF
+
+
+@dataclasses.dataclass(frozen=True)
+class PreflightOptions:
+    """`ignore_preflight` demotes findings to warnings."""
+
+    spec: ClusterSpec
+    ignore_preflight: frozenset[str] = frozenset()
+
+
+@dataclasses.dataclass(frozen=True)
+class PreflightResult:
+    """Every finding, the demoted ones as warnings. `checks` is how many checks ran."""
+
+    findings: tuple[Finding, ...]
+    checks: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenCreateOptions:
+    """`token` None: make one. `ttl` zero: it does not expire. Empty `usages` and `groups`: kubeadm's."""
+
+    token: Secret[str] | None = None
+    ttl: datetime.timedelta = datetime.timedelta(hours=24)
+    description: str = ""
+    usages: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    join_command: bool = False
+    certificate_key: Secret[str] | None = None
+    kubeconfig: str = ADMIN_CONF
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenCreateResult:
+    """`join_command` is there when it was asked for."""
+
+    token: Secret[str]
+    expires: datetime.datetime | None = None
+    join_command: Secret[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class CertsUploadOptions:
+    """`key` None: make one."""
+
+    key: Secret[str] | None = None
+    kubeconfig: str = ADMIN_CONF
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRemoveOptions:
+    """`force`: although the Node is Ready."""
+
+    node: str
+    kubeconfig: str = ADMIN_CONF
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRemoveResult:
+    """How it ended. `voters`: how many members etcd has left."""
+
+    changed: int
+    ok: int
+    seconds: float
+    voters: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenListOptions:
+    """Which kubeconfig to ask the API with."""
+
+    kubeconfig: str = ADMIN_CONF
+
+
+@dataclasses.dataclass(frozen=True)
+class Token:
+    """A bootstrap token as `token list` shows it: never its secret."""
+
+    id: str
+    expires: datetime.datetime | None
+    usages: tuple[str, ...] = ()
+    description: str = ""
+    groups: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenDeleteOptions:
+    """The public ids of the tokens."""
+
+    ids: tuple[str, ...]
+    kubeconfig: str = ADMIN_CONF
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenDeleteResult:
+    """Which of them were there."""
+
+    deleted: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class KubeconfigOptions:
+    """Which file; another server address to write into it, if any."""
+
+    path: str = ADMIN_CONF
+    server: str | None = None
