@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Sequence
 
 from kubeboot import errors
@@ -87,6 +88,42 @@ def _mounts(see: View) -> Sequence[Mount]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class NoShims(Step):
+    """No shim of a pod's container lives on: one that a killed run left has no container to be found by."""
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = _shims(see)
+        return Drift(f"end {len(found)} containerd-shim processes", "remove") if found else Ok()
+
+    def apply(self, do: Target, vals: Values) -> None:
+        for pid in _shims(do.see):
+            do.host.kill(pid, signal.SIGKILL)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShimsEnded:
+    """A process that is killed is there a moment longer."""
+
+    sentence: str = "the pods' shims to end"
+    deadline: float = 10.0
+
+    def look(self, see: View, vals: Values) -> str | None:
+        left = _shims(see)
+        return f"{len(left)} of them are left" if left else None
+
+    def explain(self, see: View) -> str:
+        return ""
+
+
+def _shims(see: View) -> tuple[int, ...]:
+    return tuple(
+        process.pid
+        for process in see.host.processes()
+        if process.name.startswith("containerd-shim") and "k8s.io" in process.cmdline
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class NoCgroups(Step):
     """The pods' control groups are gone, also those of cgroup v1 that systemd does not look after."""
 
@@ -159,11 +196,12 @@ class Gone(Step):
 
 def steps(host: str) -> tuple[Step, ...]:
     """In order: the kubelet first, since it brings back what is stopped under it."""
-    table: tuple[tuple[type[Step], str, str, dict[str, str]], ...] = (
+    table: tuple[tuple[type[Step], str, str, dict[str, object]], ...] = (
         (Stopped, "sweep/kubelet", "Stop the kubelet", {"unit": "kubelet.service"}),
         (NoPods, "sweep/pods", "Remove the pods' containers", {}),
         (Stopped, "sweep/slice", "Stop the pods' slice", {"unit": "kubepods.slice"}),
         (Stopped, "sweep/containerd", "Stop containerd", {"unit": "containerd.service"}),
+        (NoShims, "sweep/shims", "End the pods' shims", {"settle": ShimsEnded()}),
         (NoCgroups, "sweep/cgroups", "Remove what is left of the pods' cgroups", {}),
         (NoMounts, "sweep/mounts", "Unmount what pods left mounted", {}),
         (NoLinks, "sweep/links", "Delete the pod network's interfaces", {}),

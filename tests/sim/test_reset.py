@@ -10,7 +10,7 @@ from kubeboot.engine import undo as undos
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.journal import Journal
 from kubeboot.engine.run import Outcome, Site, run
-from kubeboot.engine.step import Ok, Target
+from kubeboot.engine.step import Drift, Ok, Target
 from kubeboot.engine.undo import (
     DeleteObject,
     EmptyTree,
@@ -25,7 +25,7 @@ from kubeboot.engine.undo import (
     Undo,
 )
 from kubeboot.engine.values import Values
-from kubeboot.host.api import CommandFailed, Container, Link, Mount
+from kubeboot.host.api import CommandFailed, Container, Link, Mount, Process
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset
 from kubeboot.steps import sweep, trees, undoing
@@ -144,6 +144,22 @@ def test_every_pod_s_container_goes_though_a_shim_dies_meanwhile() -> None:
     step = sweep.steps("cp-1")[1]
     step.apply(Target(host, NoApi()), Values())
     assert host.container_table == {}
+
+
+def test_a_shim_without_a_container_is_ended_and_somebody_else_s_is_not() -> None:
+    host = FakeHost()
+    ours = ("/usr/local/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", "x")
+    theirs = ("/usr/bin/containerd-shim-runc-v2", "-namespace", "moby", "-id", "y")
+    host.process_table |= {
+        7: Process(7, "containerd-shim", "", ours),
+        8: Process(8, "containerd-shim", "", theirs),
+    }
+    do = Target(host, NoApi())
+    step = next(step for step in sweep.steps("cp-1") if step.id == "sweep/shims")
+    assert step.check(do.see, Values()) == Drift("end 1 containerd-shim processes", "remove")
+    step.apply(do, Values())
+    assert step.check(do.see, Values()) == Ok()
+    assert 8 in host.process_table
 
 
 def test_a_container_that_cannot_be_removed_is_told_and_the_others_go() -> None:
