@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeboot.cli import runtime, screens
+from kubeboot.cli import params, runtime, screens
 
 if TYPE_CHECKING:
     from kubeboot.artifacts.api import Catalog
@@ -37,6 +37,20 @@ cache_option = click.option(
 repository_option = click.option(
     "--image-repository", metavar="PREFIX", help="where images come from; default registry.k8s.io"
 )
+
+
+def download_options(command: params.F) -> params.F:
+    """What every command that may download takes."""
+    for option in (
+        params.config_option,
+        cache_option,
+        locked_option,
+        lock_option,
+        repository_option,
+        version_option,
+    ):
+        command = option(command)
+    return command
 
 
 def watch(now: runtime.Runtime, done: str = "downloaded") -> Watch:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kubeboot.cli import params, runtime, supplies, work
+from kubeboot.cli import flags, params, runtime, supplies, work
 from kubeboot.cli.command import Group
 
 
@@ -44,7 +44,7 @@ def list_(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's
     """A table."""
     from kubeboot.artifacts import verbs
 
-    spec = params.load(ctx, given["config"]).spec
+    spec = flags.load(ctx, given["config"]).spec
     found = verbs.listing(spec, supplies.arch(given["arch"]))
     text = supplies.data(found.catalog, found.places)
     work.result(
@@ -62,19 +62,14 @@ def list_(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's
         "kubeboot artifacts lock --locked                # fail if anything is in no lock",
     ),
 )
-@supplies.version_option
 @supplies.archs_option
-@supplies.repository_option
-@supplies.lock_option
-@supplies.locked_option
-@supplies.cache_option
-@params.config_option
+@supplies.download_options
 @click.pass_context
 def lock(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401
     """What was found out is on stderr, the lock's path on stdout."""
     from kubeboot.artifacts import verbs
 
-    spec = params.load(ctx, given["config"]).spec
+    spec = flags.load(ctx, given["config"]).spec
     now = work.logged(ctx)
     found = verbs.lock(spec, supplies.archs(given["arch"]), supplies.watch(now))
     data = {"path": str(found.path), "files": found.files, "images": found.images}
@@ -91,19 +86,14 @@ def lock(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401
     ),
 )
 @click.option("--to", metavar="DIR", help="a directory to fill, besides the cache")
-@supplies.version_option
 @supplies.archs_option
-@supplies.repository_option
-@supplies.lock_option
-@supplies.locked_option
-@supplies.cache_option
-@params.config_option
+@supplies.download_options
 @click.pass_context
 def pull(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401
     """Where everything is, on stdout."""
     from kubeboot.artifacts import verbs
 
-    spec = params.load(ctx, given["config"]).spec
+    spec = flags.load(ctx, given["config"]).spec
     now = work.logged(ctx)
     to = Path(given["to"]) if given["to"] is not None else None
     where = verbs.pull(spec, supplies.archs(given["arch"]), to, supplies.watch(now))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kubeboot import errors
-from kubeboot.cli import params, supplies, work
+from kubeboot.cli import flags, params, supplies, work
 from kubeboot.cli.command import Group
 
 
@@ -36,19 +36,14 @@ def bundle() -> None:
 )
 @click.option("--to", metavar="FILE", help="default kubeboot-VERSION-ARCH.bundle, here")
 @click.option("--from", "origin", metavar="DIR", help="a directory that `artifacts pull --to` filled")
-@supplies.version_option
 @supplies.arch_option
-@supplies.repository_option
-@supplies.lock_option
-@supplies.locked_option
-@supplies.cache_option
-@params.config_option
+@supplies.download_options
 @click.pass_context
 def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """Its sum and name are on stdout, as `sha256sum` writes them."""
     from kubeboot.artifacts import verbs
 
-    spec = params.load(ctx, given["config"]).spec
+    spec = flags.load(ctx, given["config"]).spec
     arch = supplies.arch(given["arch"])
     to = Path(given["to"] or f"kubeboot-{spec.kubernetes_version}-{arch}.bundle")
     origin = Path(given["origin"]) if given["origin"] is not None else None
@@ -114,7 +109,7 @@ def push(ctx: click.Context, file: str, prefix: str, config: tuple[str, ...]) ->
 
     if wrong := push.prefix_problem(prefix):
         raise errors.UsageProblem(f"`{prefix}` {wrong}", hint="write it like registry.example.org:5000/k8s")
-    spec = params.load(ctx, config).spec
+    spec = flags.load(ctx, config).spec
     now = work.logged(ctx)
     done = verbs.push_bundle(spec, Path(file), prefix, supplies.watch(now, "uploaded"))
     data = {"names": list(done.names), "uploaded": done.uploaded}

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kubeboot.cli import params, runtime, work
+from kubeboot.cli import hidden, params, runtime, work
 from kubeboot.cli.command import Group
 
 
@@ -28,8 +28,7 @@ def certs() -> None:
         "sudo kubeboot token create --print-join-command --certificate-key-file key",
     ),
 )
-@params.certificate_key_option
-@params.certificate_key_file_option
+@params.certificate_key_options
 @params.kubeconfig_option
 @click.pass_context
 def upload(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
@@ -37,7 +36,7 @@ def upload(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click'
     from kubeboot.cli import actions
     from kubeboot.fleet import orders
 
-    key = params.find_certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
+    key = hidden.certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
     now = work.logged(ctx)
     found = actions.certs_upload(orders.CertsUploadOptions(key, given["kubeconfig"]))
     runtime.current(ctx).redactor.hide(found.reveal())

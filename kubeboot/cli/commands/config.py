@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kubeboot.cli import params, runtime
+from kubeboot.cli import flags, params, runtime
 from kubeboot.cli.command import Group
 
 
@@ -41,7 +41,7 @@ def print_(ctx: click.Context, defaults: bool, effective: bool, config: tuple[st
     from kubeboot.config.spec import ClusterSpec
 
     now = runtime.current(ctx)
-    spec = ClusterSpec() if defaults else params.load(ctx, config, read_files=effective).spec
+    spec = ClusterSpec() if defaults else flags.load(ctx, config, read_files=effective).spec
     data = describe.document(spec)
     now.console.data(json.dumps(data, indent=2) if now.settings.json else render.dump(data))
     return 0
@@ -64,7 +64,7 @@ def migrate(ctx: click.Context, files: tuple[str, ...]) -> int:
     from kubeboot.config import describe
 
     now = runtime.current(ctx)
-    loaded = params.load(ctx, files, read_files=False, default=False)
+    loaded = flags.load(ctx, files, read_files=False, default=False)
     for line in describe.flags(loaded.run):
         now.say(f"{now.stderr.paint('warn', 'warning:')} {line}")
     data = describe.said(loaded.spec)
@@ -88,7 +88,7 @@ def validate(ctx: click.Context, files: tuple[str, ...], config: tuple[str, ...]
     from kubeboot.cli import work
 
     now = runtime.current(ctx)
-    loaded = params.load(ctx, (*config, *files))
+    loaded = flags.load(ctx, (*config, *files))
     data: dict[str, Any] = {
         "valid": True,
         "sources": list(loaded.sources),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeboot.cli import params, work
+from kubeboot.cli import flags, params, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def doctor(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click'
     from kubeboot.cli import actions
     from kubeboot.fleet import orders
 
-    loaded = params.load(ctx, given["config"])
+    loaded = flags.load(ctx, given["config"])
     now = work.logged(ctx, dry_run=True)
     found = actions.doctor(orders.DoctorOptions(loaded.spec, given["kubeconfig"]))
     work.result(now, "Diagnosis", _data(found), lambda: _text(found))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeboot import errors
-from kubeboot.cli import params, runtime, work
+from kubeboot.cli import flags, hidden, params, runtime, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ if TYPE_CHECKING:
 @params.node_name_option
 @click.option("--single", is_flag=True, help="one machine that is control plane and worker")
 @params.bundle_option
-@params.token_option
-@params.token_file_option
+@params.token_options
 @click.option(
     "--token-ttl",
     type=params.Duration(),
@@ -63,13 +62,8 @@ if TYPE_CHECKING:
 @click.option(
     "--upload-certs", is_flag=True, help="store the certificates, sealed, for other control planes; two hours"
 )
-@params.certificate_key_option
-@params.certificate_key_file_option
-@params.config_option
-@params.skip_option
-@params.ignore_option
-@params.dry_run_option
-@params.scale_option
+@params.certificate_key_options
+@params.run_options
 @click.pass_context
 def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """The options, one action, its result."""
@@ -87,23 +81,20 @@ def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
     from kubeboot.fleet.orders import InitOptions
 
-    params.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
-    token = params.find_token(ctx, given["token"], given["token_file"])
-    loaded = params.load(ctx, given["config"], "JoinConfiguration")
+    hidden.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
+    token = hidden.token(ctx, given["token"], given["token_file"])
+    loaded = flags.load(ctx, given["config"], "JoinConfiguration")
     run = loaded.run
     key = _key(ctx, given, run.certificate_key)
     if token is None:
-        token = params.find_token(ctx, None, None, run.token)
+        token = hidden.token(ctx, None, None, run.token)
     ttl = given["token_ttl"] if given["token_ttl"] is not None else run.token_ttl
     return InitOptions(
         spec=loaded.spec,
         token=token,
         token_ttl=datetime.timedelta(hours=24) if ttl is None else ttl,
         certificate_key=key,
-        skip=params.find_phases(given["skip_phases"], run.skip_phases),
-        ignore_preflight=frozenset((*given["ignore_preflight_errors"], *run.ignore_preflight_errors)),
-        dry_run=given["dry_run"] or run.dry_run,
-        timeout_scale=given["timeout_scale"],
+        **flags.run(given, run),
     )
 
 
@@ -112,14 +103,14 @@ def _key(ctx: click.Context, given: dict[str, Any], configured: Hidden | None) -
     from kubeboot.engine.values import Secret
     from kubeboot.pki import sealed
 
-    found = params.find_certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
+    found = hidden.certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
     if not given["upload_certs"]:
         if found is not None:
             raise errors.UsageProblem("a certificate key is of use with --upload-certs only")
         if configured is not None:
             runtime.current(ctx).say("warning: certificateKey has no effect without --upload-certs")
         return None
-    found = found or params.find_certificate_key(ctx, None, None, configured)
+    found = found or hidden.certificate_key(ctx, None, None, configured)
     key = found or Secret(sealed.new_key())
     runtime.current(ctx).redactor.hide(key.reveal())
     return key

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeboot import errors
-from kubeboot.cli import params, runtime, work
+from kubeboot.cli import flags, hidden, params, runtime, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
@@ -29,23 +29,17 @@ _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prin
     ),
 )
 @click.argument("endpoint", metavar="HOST:PORT", required=False)
-@params.token_option
-@params.token_file_option
+@params.token_options
 @params.comma_option(
     "--discovery-token-ca-cert-hash",
     help="the cluster's CA, as `sha256:...`; never joins without",
     metavar="HASH",
 )
 @click.option("--control-plane", is_flag=True, help="as one more control plane, with etcd")
-@params.certificate_key_option
-@params.certificate_key_file_option
+@params.certificate_key_options
 @params.node_name_option
 @params.bundle_option
-@params.config_option
-@params.skip_option
-@params.ignore_option
-@params.dry_run_option
-@params.scale_option
+@params.run_options
 @click.pass_context
 def join(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """The options, one action, its result."""
@@ -68,20 +62,20 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     """Everything is checked before the first packet leaves the machine."""
     from kubeboot.fleet.orders import JoinOptions
 
-    params.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
+    hidden.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
     host, port = _address(given["endpoint"]) if given["endpoint"] is not None else ("", 0)
     pins = _pins(given["discovery_token_ca_cert_hash"])
-    token = params.find_token(ctx, given["token"], given["token_file"])
-    key = params.find_certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
-    loaded = params.load(ctx, given["config"], "InitConfiguration")
+    token = hidden.token(ctx, given["token"], given["token_file"])
+    key = hidden.certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
+    loaded = flags.load(ctx, given["config"], "InitConfiguration")
     run = loaded.run
     control_plane = given["control_plane"] or run.control_plane
-    key = key or params.find_certificate_key(ctx, None, None, run.certificate_key)
+    key = key or hidden.certificate_key(ctx, None, None, run.certificate_key)
     if key is not None and not control_plane:
         raise errors.UsageProblem("a certificate key is of use with --control-plane only")
     if not host:
         host, port = _configured_address(loaded)
-    token = token or params.find_token(ctx, None, None, run.token)
+    token = token or hidden.token(ctx, None, None, run.token)
     if token is None:
         raise errors.UsageProblem("no token: give --token-file, --token or KUBEBOOT_TOKEN", hint=_PRINTS)
     pins = pins or _pins(run.ca_pins)
@@ -97,10 +91,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
         spec=loaded.spec,
         control_plane=control_plane,
         certificate_key=key,
-        skip=params.find_phases(given["skip_phases"], run.skip_phases),
-        ignore_preflight=frozenset((*given["ignore_preflight_errors"], *run.ignore_preflight_errors)),
-        dry_run=given["dry_run"] or run.dry_run,
-        timeout_scale=given["timeout_scale"],
+        **flags.run(given, run),
     )
 
 

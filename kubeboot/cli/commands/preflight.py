@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeboot.cli import params, work
+from kubeboot.cli import flags, params, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def preflight(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - cli
     from kubeboot.cli import actions, report
     from kubeboot.fleet import orders
 
-    loaded = params.load(ctx, given["config"])
+    loaded = flags.load(ctx, given["config"])
     now = work.logged(ctx, dry_run=True)
     ignored = frozenset((*given["ignore_preflight_errors"], *loaded.run.ignore_preflight_errors))
     with report.feed(now, plan=True) as emit:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeboot import errors
-from kubeboot.cli import params, runtime, screens, work
+from kubeboot.cli import hidden, params, runtime, screens, work
 from kubeboot.cli.command import Group
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def token() -> None:
 @params.comma_option("--usages", help="signing, authentication; default: both", metavar="USAGE")
 @params.comma_option("--groups", help="groups that its bearer is in", metavar="GROUP")
 @click.option("--print-join-command", is_flag=True, help="print the whole join command instead of the token")
-@params.certificate_key_option
-@params.certificate_key_file_option
+@params.certificate_key_options
 @params.kubeconfig_option
 @click.pass_context
 def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
@@ -59,7 +58,7 @@ def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click'
     from kubeboot.fleet import orders
 
     options = orders.TokenCreateOptions(
-        token=params.find_token(ctx, given["token"], given["token_file"]),
+        token=hidden.token(ctx, given["token"], given["token_file"]),
         ttl=given["ttl"],
         description=_one_line(given["description"]),
         usages=_usages(given["usages"]),
@@ -78,8 +77,8 @@ def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click'
 
 
 def _key(ctx: click.Context, given: dict[str, Any]) -> Secret[str] | None:
-    params.one_reader(given["token_file"], (), given["certificate_key_file"])
-    key = params.find_certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
+    hidden.one_reader(given["token_file"], (), given["certificate_key_file"])
+    key = hidden.certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
     if key is not None and not given["print_join_command"]:
         raise errors.UsageProblem("a certificate key is of use with --print-join-command only")
     return key

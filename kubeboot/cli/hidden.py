@@ -1,0 +1,85 @@
+"""Tokens and keys, wherever they were given: from then on they are in no log and no child's environment."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from kubeboot import errors
+from kubeboot.cli import runtime
+
+if TYPE_CHECKING:
+    from kubeboot.config.run import Hidden
+    from kubeboot.engine.values import Secret
+
+MAX_BYTES = 4096
+
+
+def one_reader(token_file: str | None, config: tuple[str, ...], key_file: str | None = None) -> None:
+    """Standard input can be read once."""
+    if [token_file, key_file, *config].count("-") > 1:
+        raise errors.UsageProblem("standard input can be read once, and `-` is given more often")
+
+
+def token(
+    ctx: click.Context, text: str | None, file: str | None, configured: Hidden | None = None
+) -> Secret[str] | None:
+    """The bootstrap token; UsageProblem if it is none."""
+    from kubeboot.engine.values import Secret
+    from kubeboot.pki import tokens
+
+    said = _said(ctx, "token", text, file, configured)
+    if said is None:
+        return None
+    found = tokens.parse(said)
+    runtime.current(ctx).redactor.hide(found.secret)
+    return Secret(found.text)
+
+
+def certificate_key(
+    ctx: click.Context, text: str | None, file: str | None, configured: Hidden | None = None
+) -> Secret[str] | None:
+    """The certificate key; UsageProblem if it is none."""
+    from kubeboot.engine.values import Secret
+    from kubeboot.pki import sealed
+
+    said = _said(ctx, "certificate_key", text, file, configured)
+    if said is None:
+        return None
+    found = sealed.parse_key(said)
+    runtime.current(ctx).redactor.hide(found)
+    return Secret(found)
+
+
+def _said(
+    ctx: click.Context, name: str, text: str | None, file: str | None, configured: Hidden | None
+) -> str | None:
+    """Typed over file over environment over configuration."""
+    now = runtime.current(ctx)
+    now.environ.pop(f"KUBEBOOT_{name.upper()}", None)
+    option = f"--{name.replace('_', '-')}"
+    if text is not None and file is not None:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise errors.UsageProblem(f"give either {option} or {option}-file, not both")
+        text = None
+    if file is not None:
+        text = _read(file, f"{option}-file")
+    if text is None and configured is not None:
+        text = configured.value
+    if text is not None:
+        now.redactor.hide(text.strip())
+    return text
+
+
+def _read(source: str, option: str) -> str:
+    try:
+        if source == "-":
+            return sys.stdin.read(MAX_BYTES) if sys.stdin is not None else ""
+        with open(source, encoding="ascii", errors="replace") as stream:  # noqa: PTH123 - may be a pipe
+            return stream.read(MAX_BYTES)
+    except (OSError, ValueError) as error:
+        why = (getattr(error, "strerror", None) or str(error)).lower()
+        raise errors.UsageProblem(f"{option} {source} cannot be read: {why}") from None
