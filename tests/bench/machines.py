@@ -55,15 +55,20 @@ class Machine:
 
 
 @contextmanager
-def booted(workers: int, purpose: str) -> Iterator[dict[str, Machine]]:
-    """One control plane and some workers, gone afterwards."""
+def booted(workers: int, purpose: str, control_planes: int = 1) -> Iterator[dict[str, Machine]]:
+    """Control planes and some workers, gone afterwards."""
     name = f"bench-{purpose}-{os.getpid()}"
-    counts = ("--control-planes", "1", "--workers", str(workers))
+    counts = ("--control-planes", str(control_planes), "--workers", str(workers))
     _lab("up", *counts, "--name", name)
     try:
-        yield {m.name: m for m in _machines(name)}
+        yield of(name)
     finally:
         _lab("down", "--name", name)
+
+
+def of(name: str) -> dict[str, Machine]:
+    """The machines of a lab as they run now: one that was booted again has another root."""
+    return {m.name: m for m in _machines(name)}
 
 
 def _lab(*argv: str) -> str:
