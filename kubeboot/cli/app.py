@@ -23,7 +23,7 @@ COMMANDS = {
     "preflight": (f"{_HERE}.preflight:preflight", "check whether this machine is fit, and change nothing"),
     "token": (f"{_HERE}.token:token", "create, list and delete the tokens that machines join with"),
     "certs": (f"{_HERE}.certs:certs", "hand the certificates that control planes share to new ones"),
-    "node": (f"{_HERE}.node:node", "remove machines that are gone from the cluster"),
+    "node": (f"{_HERE}.node:node", "remove machines from the cluster"),
     "kubeconfig": (f"{_HERE}.kubeconfig:kubeconfig", "print the administrator's kubeconfig"),
     "config": (f"{_HERE}.config:config", "print, validate and describe the configuration"),
     "artifacts": (f"{_HERE}.artifacts:artifacts", "list, lock and download what a cluster is made of"),

@@ -163,11 +163,12 @@ class CertsUploadOptions:
 
 @dataclasses.dataclass(frozen=True)
 class NodeRemoveOptions:
-    """`force`: although the Node is Ready."""
+    """`force`: what runs there is not taken elsewhere first, though the Node is Ready."""
 
     node: str
     kubeconfig: str = ADMIN_CONF
     force: bool = False
+    drain_timeout: datetime.timedelta = datetime.timedelta(minutes=5)
     dry_run: bool = False
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from kubeboot import errors
 from kubeboot.engine.events import Notice
+from kubeboot.engine.plan import Plan
+from kubeboot.engine.step import Blocked, View
+from kubeboot.engine.values import Values
 from kubeboot.fleet import access, leaving, shared
 from kubeboot.fleet.orders import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
@@ -26,34 +29,35 @@ def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
     api: Api = access.administrator(wanted.kubeconfig)
     found = api.get("v1", "Node", wanted.node)
     addresses = _addresses(found)
-    _refuse(wanted, found, set(addresses) & set(mine))
+    if set(addresses) & set(mine):
+        raise errors.UsageProblem(
+            f"{wanted.node} is this machine", hint="`kubeboot reset` takes it out of the cluster"
+        )
     known = [host for host, _ in load_balancer.known(see)]
     etcd = shared.members(given, [*mine, *known], api, see.name)
     if found is None and all(member.name != wanted.node for member in etcd.members()):
         emit(Notice("info", f"there is no Node and no member of etcd called {wanted.node}"))
     stays = next((host for host in known if host in mine), mine[0])
-    plan = planning.plan(see.name, wanted.node, addresses, stays, given["ca.crt"])
+    within = None if wanted.force else wanted.drain_timeout.total_seconds()
+    plan = planning.plan(see.name, wanted.node, addresses, stays, given["ca.crt"], within)
     if wanted.dry_run:
         dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
         return NodeRemoveResult(0, 0, 0.0, 0)
+    _refuse(plan, View(see, api, etcd))
     outcome = on_this_machine(plan, see.name, LocalHost(see.name), api, emit, others=Others(api, etcd))
     voters = sum(not member.learner for member in etcd.members())
     if voters % 2 == 0:
         emit(Notice("warning", f"etcd has {voters} members and bears the loss of {(voters - 1) // 2}"))
+    if found is not None and conditions.is_ready(found):
+        emit(Notice("info", f"`kubeboot reset` on {wanted.node} takes kubeboot off that machine"))
     return NodeRemoveResult(outcome.changed, outcome.ok, outcome.seconds, voters)
 
 
-def _refuse(wanted: NodeRemoveOptions, found: Object | None, own: set[str]) -> None:
-    if own:
-        raise errors.UsageProblem(
-            f"{wanted.node} is this machine", hint="`kubeboot reset` takes it out of the cluster"
-        )
-    if found is not None and conditions.is_ready(found) and not wanted.force:
-        raise errors.Occupied(
-            f"{wanted.node} is Ready: it is not gone",
-            hint="`kubeboot reset` on it is the way; --force if it is gone and the cluster has not noticed",
-            reason="KB_NODE_READY",
-        )
+def _refuse(plan: Plan, see: View) -> None:
+    """What etcd cannot bear is said before anything is drained."""
+    found = next(step for step in plan.steps if step.id == "remove/etcd").check(see, Values())
+    if isinstance(found, Blocked):
+        raise errors.KubebootError(found.message, hint=found.hint, reason=found.reason)
 
 
 def _addresses(node: Object | None) -> tuple[str, ...]:

@@ -69,8 +69,14 @@ class Api(ApiView, Protocol):
     def patch_merge(
         self, api_version: str, kind: str, name: str, patch: Object, namespace: str | None = None
     ) -> Object: ...
-    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
-        """False when it was not there."""
+    def delete(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None, *, now: bool = False
+    ) -> bool:
+        """False when it was not there. `now`: whoever runs a pod is not waited for."""
+        ...
+
+    def evict(self, name: str, namespace: str) -> str | None:
+        """Ask for a pod's end; None when that is granted, or it has ended, else why it is not now."""
         ...
 
 
@@ -105,5 +111,10 @@ class NoApi:
     ) -> Object:
         raise self._none()
 
-    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
+    def delete(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None, *, now: bool = False
+    ) -> bool:
+        raise self._none()
+
+    def evict(self, name: str, namespace: str) -> str | None:
         raise self._none()

@@ -92,14 +92,28 @@ class Client:
         query = {"fieldManager": FIELD_MANAGER}
         return self._object(self._ask("PATCH", path, query=query, data=patch, content=MERGE))
 
-    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
+    def delete(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None, *, now: bool = False
+    ) -> bool:
         resource = self._kinds.find(api_version, kind)
         if resource is None:
             return False
-        answer = self._ask("DELETE", resource.path(namespace, name))
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0} if now else None
+        answer = self._ask("DELETE", resource.path(namespace, name), data=options, content=JSON)
         if answer.status != 404:
             self._object(answer)
         return answer.status != 404
+
+    def evict(self, name: str, namespace: str) -> str | None:
+        path = self._need("v1", "Pod").path(namespace, name) + "/eviction"
+        meta = {"name": name, "namespace": namespace}
+        body = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}).encode()
+        answer = self._session.request("POST", path, body, {"Content-Type": JSON})
+        if answer.status == 429:
+            return _causes(answer.body)
+        if answer.status != 404:
+            self._object(answer)
+        return None
 
     def version(self) -> str:
         """What the server calls its version: `v1.37.1`."""
@@ -207,6 +221,15 @@ def _message(body: bytes) -> str:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         return " ".join(body.decode(errors="replace").split())[:200] or "nothing"
+
+
+def _causes(body: bytes) -> str:
+    """A refusal with its details: which PodDisruptionBudget, and what it needs."""
+    try:
+        details = json.loads(body)["details"]["causes"]
+        return " ".join((_message(body), *(str(cause["message"]) for cause in details)))
+    except (ValueError, KeyError, TypeError):
+        return _message(body)
 
 
 def _failing(body: bytes) -> str:

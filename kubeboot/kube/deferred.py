@@ -43,5 +43,10 @@ class Deferred:
     ) -> Object:
         return self._api().patch_merge(api_version, kind, name, patch, namespace)
 
-    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
-        return self._api().delete(api_version, kind, name, namespace)
+    def delete(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None, *, now: bool = False
+    ) -> bool:
+        return self._api().delete(api_version, kind, name, namespace, now=now)
+
+    def evict(self, name: str, namespace: str) -> str | None:
+        return self._api().evict(name, namespace)

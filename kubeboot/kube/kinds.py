@@ -56,6 +56,7 @@ _ROWS = (
     (_RBAC, "Role", "roles", True),
     (_RBAC, "RoleBinding", "rolebindings", True),
     ("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", False),
+    ("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments", False),
 )
 KNOWN: Mapping[tuple[str, str], Resource] = MappingProxyType(
     {(version, kind): Resource(version, plural, spaced) for version, kind, plural, spaced in _ROWS}

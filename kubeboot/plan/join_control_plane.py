@@ -16,6 +16,7 @@ from kubeboot.plan import join, machine
 from kubeboot.steps import (
     certificates,
     control_plane,
+    dns_spread,
     etcd_join,
     kubeconfigs,
     kubelet,
@@ -77,6 +78,7 @@ def plan(
         *load_balancer.steps(spec, node, backends(spec, node, cluster), catalog),
         *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, after=BEFORE_KUBELET),
         *marks.steps(spec, node),
+        dns_spread.step("node/ready"),
     )
     title = f"{spec.cluster_name}: control plane {node.name} ({node.address}), {spec.kubernetes_version}"
     return Plan("join", title, machine.in_order(steps), {node.name: node.role})

@@ -1,10 +1,12 @@
-"""`kubeboot node remove`: the cluster forgets a machine that is gone."""
+"""`kubeboot node remove`: the cluster goes on without a machine, whether that still lives or not."""
 
 from __future__ import annotations
 
+import dataclasses
+
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
-from kubeboot.steps import leaving
+from kubeboot.steps import draining, leaving
 
 
 def steps(
@@ -34,7 +36,42 @@ def steps(
     )
 
 
-def plan(here: str, node: str, addresses: tuple[str, ...], to: str, authority: bytes) -> Plan:
-    """Run on any control plane, `here`."""
-    made = steps("remove", node, addresses, to, authority)
+def emptied(node: str, within: float) -> tuple[Step, ...]:
+    """What runs there goes elsewhere, in `within` seconds, or is known not to run any more."""
+    return (
+        draining.Cordon(id="remove/cordon", title=f"Cordon {node}", on=CLUSTER, node=node),
+        draining.Drain(
+            id="remove/drain",
+            title=f"Drain {node}",
+            on=CLUSTER,
+            after=frozenset({"remove/cordon"}),
+            node=node,
+            within=within,
+        ),
+        draining.Detach(
+            id="remove/volumes",
+            title=f"Detach what a dead {node} holds",
+            on=CLUSTER,
+            after=frozenset({"remove/drain"}),
+            node=node,
+            settle=draining.Detached(node),
+        ),
+    )
+
+
+def plan(
+    here: str, node: str, addresses: tuple[str, ...], to: str, authority: bytes, drain: float | None
+) -> Plan:
+    """Run on any control plane, `here`. `drain`: seconds for its pods to go; None: nobody asks for them."""
+    before = emptied(node, drain) if drain is not None else ()
+    etcd, *rest = steps("remove", node, addresses, to, authority)
+    etcd = dataclasses.replace(etcd, after=frozenset(step.id for step in before))
+    pods = draining.NoPods(
+        id="remove/pods",
+        title=f"Forget the pods of {node}",
+        on=CLUSTER,
+        after=frozenset({"remove/node"}),
+        node=node,
+    )
+    made = (*before, etcd, *rest, pods)
     return Plan("node-remove", f"{node}: remove it from the cluster", made, {here: "control_plane"})

@@ -30,8 +30,7 @@ _CA = f"{PKI}/ca.crt"
 _SERVER = b"    server "
 _USER = 99
 """Upstream's image has this user; any other that is not root does as well."""
-_OWN = "inter 1s fastinter 250ms fall 2 rise 1"
-_REMOTE = "inter 2s fastinter 500ms fall 2 rise 1"
+_TIMING = "inter 1s fastinter 250ms fall 2 rise 1"
 
 
 def steps(
@@ -110,7 +109,7 @@ def config(spec: ClusterSpec, node: NodeSettings) -> str:
         binds=_binds(spec, node),
         local=local,
         ca_file=_CA,
-        timing=_OWN if local else _REMOTE,
+        timing=_TIMING,
         health=endpoint.join(loopback(node.address), health_port(spec)),
     )
 

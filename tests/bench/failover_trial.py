@@ -62,7 +62,7 @@ class Trial:
 
 
 def trial(cluster: Cluster, event: Event, number: int, say: Callable[[str], None]) -> Trial:
-    """Strike once, and leave a cluster that is at rest. `number` turns through the machines that could be it."""
+    """Strike once, and leave a cluster at rest. `number` turns through the machines that could be it."""
     struck = target(cluster, event, number)
     survivor = next(name for name in reversed(cluster.control_planes) if name != struck)
     places = tuple(Place(name, mode) for name in (cluster.workers[0], survivor) for mode in MODES)

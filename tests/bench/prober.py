@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench import http2  # noqa: E402
+from tests.bench import http2
 
 PATIENCE = 1.0
 PAUSE = 0.05

@@ -34,6 +34,10 @@ class FakeApi:
     def __init__(self, *objects: Object) -> None:
         self.objects: dict[tuple[str, str, str, str], dict[str, Any]] = {}
         self.unavailable: str | None = None
+        self.protected: dict[str, str] = {}
+        """Pods (namespace/name) that may not be evicted, and what is said of them."""
+        self.ending = False
+        """Evicted pods begin to end, and nobody ends them."""
         self.server_version = "v1.37.1"
         self.changes: list[Change] = []
         self.reactions: list[Callable[[FakeApi, str, dict[str, Any]], None]] = []
@@ -113,12 +117,27 @@ class FakeApi:
                 raise ApiError(f"{subject(kind, name, namespace)} not found", status=404)
             return self._write("patch", merge(live, patch, drop_none=True))
 
-    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> bool:
+    def evict(self, name: str, namespace: str) -> str | None:
+        with self._available():
+            pod = self.objects.get(("v1", "Pod", namespace, name))
+            refusal = self.protected.get(f"{namespace}/{name}")
+            if pod is None or refusal is not None:
+                return refusal
+            self._record("evict", subject("Pod", name, namespace))
+            if self.ending:
+                pod["metadata"]["deletionTimestamp"] = "2026-11-20T00:00:00Z"
+            else:
+                self._react("delete", self.objects.pop(_key(pod)))
+            return None
+
+    def delete(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None, *, now: bool = False
+    ) -> bool:
         with self._available():
             key = (api_version, kind, namespace or "", name)
             if key not in self.objects:
                 return False
-            self._record("delete", subject(kind, name, namespace))
+            self._record("delete now" if now else "delete", subject(kind, name, namespace))
             gone = self.objects.pop(key)
             self._react("delete", gone)
             return True

@@ -70,7 +70,7 @@ def test_unset_nothing_is_wrapped(environ: dict[str, str]) -> None:
 
 def test_every_way_to_change_a_machine_or_a_cluster_has_places() -> None:
     assert {"write", "put", "start", "kill", "import_images", "remove_tree"} < failpoints.HOST_WRITES
-    assert {"apply", "create", "patch_merge", "delete"} == failpoints.API_WRITES
+    assert {"apply", "create", "patch_merge", "delete", "evict"} == failpoints.API_WRITES
     assert not {"read", "stat", "lock", "dial"} & failpoints.HOST_WRITES
 
 

@@ -340,3 +340,27 @@ def test_from_what_is_no_kubeconfig() -> None:
 def test_an_endpoint_does_not_print_its_secrets() -> None:
     shown = repr(Endpoint("https://x", key=b"SECRETKEY", token=TOKEN))
     assert "SECRETKEY" not in shown and TOKEN not in shown
+
+
+def test_an_eviction_that_a_budget_forbids_says_which() -> None:
+    causes = [{"reason": "DisruptionBudget", "message": "The disruption budget web needs 2 healthy pods"}]
+    refusal = {"kind": "Status", "message": "Cannot evict pod.", "details": {"causes": causes}}
+    with talking(always(reply(refusal, 429))) as (api, server):
+        assert api.evict("x", "here") == "Cannot evict pod. The disruption budget web needs 2 healthy pods"
+        assert [(r.method, r.path) for r in server.requests] == [
+            ("POST", "/api/v1/namespaces/here/pods/x/eviction")
+        ]
+
+
+@pytest.mark.parametrize("answer", [reply({"kind": "Status"}, 201), failure(404, "not found")])
+def test_an_eviction_is_granted_or_not_needed(answer: Reply) -> None:
+    with talking(always(answer)) as (api, _):
+        assert api.evict("x", "here") is None
+
+
+def test_an_eviction_that_fails_for_another_reason_is_an_error() -> None:
+    with (
+        talking(always(failure(500, "two budgets"))) as (api, _),
+        pytest.raises(ApiError, match="two budgets"),
+    ):
+        api.evict("x", "here")

@@ -39,7 +39,7 @@ def test_a_worker_uses_all_of_them() -> None:
     made = config(WORKER)
     assert [line.split()[-1] for line in lines(made, "server")] == [f"10.0.0.1{n}:6443" for n in (1, 2, 3)]
     assert "allbackups" not in made
-    assert " inter 2s fastinter 500ms " in lines(made, "default-server")[0]
+    assert " inter 1s fastinter 250ms " in lines(made, "default-server")[0]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_connections_are_limited_and_may_be_silent_for_hours() -> None:
     assert lines(made, "maxconn") == ["maxconn 4000"]
     assert lines(made, "fd-hard-limit") == ["fd-hard-limit 8200"]
     timeouts = dict(line.split()[1:] for line in lines(made, "timeout"))
-    assert (timeouts["connect"], timeouts["check"], timeouts["tunnel"]) == ("1s", "1s", "24h")
+    assert (timeouts["connect"], timeouts["check"], timeouts["tunnel"]) == ("500ms", "1s", "24h")
 
 
 def test_ipv6_servers_get_brackets() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import click
 
 from kubeboot.cli import params, runtime, work
@@ -10,7 +12,7 @@ from kubeboot.cli.command import Group
 
 @click.group(
     cls=Group,
-    help="remove machines that are gone from the cluster",
+    help="remove machines from the cluster",
     examples=("sudo kubeboot node remove cp-1",),
 )
 def node() -> None:
@@ -18,7 +20,7 @@ def node() -> None:
 
 
 @node.command(
-    help="forget a machine that is gone: its etcd member, its Node, the endpoint if it was its own",
+    help="take a machine out of the cluster: its pods if it lives, its etcd member, its Node",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot node remove cp-1",
@@ -26,17 +28,32 @@ def node() -> None:
     ),
 )
 @click.argument("name", metavar="NAME")
-@click.option("--force", is_flag=True, help="although the cluster still believes that it is Ready")
+@click.option("--force", is_flag=True, help="do not drain it: it is gone, or what runs there does not matter")
+@click.option(
+    "--drain-timeout",
+    type=params.Duration(),
+    default="5m",
+    show_default=True,
+    metavar="DURATION",
+    help="how long its pods may take to go",
+)
 @params.kubeconfig_option
 @params.dry_run_option
 @click.pass_context
-def remove(ctx: click.Context, name: str, force: bool, kubeconfig: str, dry_run: bool) -> int:
+def remove(
+    ctx: click.Context,
+    name: str,
+    force: bool,
+    drain_timeout: datetime.timedelta,
+    kubeconfig: str,
+    dry_run: bool,
+) -> int:
     """One action, its result."""
     from kubeboot.cli import actions
     from kubeboot.fleet import orders
 
     now = runtime.current(ctx)
-    options = orders.NodeRemoveOptions(name, kubeconfig, force, dry_run)
+    options = orders.NodeRemoveOptions(name, kubeconfig, force, drain_timeout, dry_run)
     with work.working(ctx, dry_run=dry_run) as emit:
         result = actions.node_remove(options, emit)
     if dry_run:
