@@ -16,6 +16,7 @@ class NodeSettings:
     address: str
     role: Role
     interface: str = ""
+    default_route: bool = True
     resolv_conf: str = "/etc/resolv.conf"
     nameservers: tuple[str, ...] = ()
     """Written into `resolv_conf` when that file is kubeboot's own; else empty."""

@@ -9,7 +9,7 @@ from kubeboot.artifacts.api import Source
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import CLUSTER, Step
-from kubeboot.steps import artifacts, images, kernel, registries, runtime, trees
+from kubeboot.steps import artifacts, images, kernel, registries, runtime, service_route, trees
 
 IMAGES = {
     "etcd/manifest": "images/etcd",
@@ -31,6 +31,7 @@ def steps(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> t
         *trees.steps(node.name),
         *artifacts.steps(node, catalog, source),
         *kernel.steps(spec, node, cpus),
+        *service_route.steps(spec, node),
         *runtime.steps(node, catalog, source),
         *registries.steps(spec, node),
         *images.steps(node, catalog, source),

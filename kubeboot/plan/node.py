@@ -33,6 +33,7 @@ def settings(spec: ClusterSpec, facts: Facts, role: Role, address: str | None = 
         address=chosen,
         role=role,
         interface=next((nic.name for nic in facts.nics if chosen in _hosts(nic)), ""),
+        default_route=bool(facts.default_source),
         resolv_conf=resolv_conf,
         nameservers=nameservers,
         cgroup_v2=facts.cgroup_v2,
@@ -58,21 +59,24 @@ def node_name(wanted: str) -> str:
 
 
 def default_address(facts: Facts) -> str:
-    """The default route's source address, unless it looks like a hypervisor's NAT and another is plain."""
-    if not facts.default_source:
-        raise _ambiguous("this machine has no default route", _candidates(facts, ""))
-    nat = _nat(facts.default_source)
-    others = _candidates(facts, facts.default_nic)
-    if nat is None or not others:
+    """The default route's source address; without one, or with a hypervisor's NAT, the plain one."""
+    nat = _nat(facts.default_source) if facts.default_source else None
+    if facts.default_source and nat is None:
         return facts.default_source
-    if len(others) == 1:
-        return others[0][1]
+    others = _candidates(facts, facts.default_nic)
+    plain = [each for each in others if _nat(each[1]) is None] or others
+    if len(plain) == 1:
+        return plain[0][1]
+    if not facts.default_source:
+        raise _ambiguous("this machine has no default route", others)
+    if not others:
+        return facts.default_source
     raise _ambiguous(f"the default route goes out by {facts.default_source}, {nat}", others)
 
 
 def _ambiguous(why: str, candidates: tuple[tuple[str, str], ...]) -> errors.PreflightFailed:
     listed = ", ".join(f"{address} ({name})" for name, address in candidates) or "none"
-    first = candidates[0][1] if candidates else "ADDRESS"
+    first = next((a for _, a in candidates if _nat(a) is None), "ADDRESS")
     return errors.PreflightFailed(
         f"{why}: which address do the other machines reach this one by? candidates: {listed}",
         hint=f"say it with --apiserver-advertise-address {first}",

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-
 from kubeboot import render
 from kubeboot.config.node import NodeSettings
-from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
-from kubeboot.engine.undo import RestoreUnit, Undo
-from kubeboot.engine.values import Values
+from kubeboot.engine.step import Step
 from kubeboot.steps import basic
 
 SCRIPT = "/usr/local/lib/kubeboot/backends"
@@ -18,27 +13,6 @@ SERVICE = "kubeboot-backends.service"
 STATE = "/run/kubeboot-backends"
 """Since when an address is missing, and which config haproxy was told to read."""
 _UNITS = "/etc/systemd/system"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EnsureTimer(Step):
-    """A timer that is enabled and running. What it starts is read anew each time."""
-
-    unit: str
-
-    def check(self, see: View, vals: Values) -> Check:
-        found = see.host.unit(self.unit)
-        if found.active != "active":
-            return Drift(f"start {self.unit}")
-        return Ok() if found.enabled else Drift(f"enable {self.unit}", "change")
-
-    def undo(self, see: View) -> Sequence[Undo]:
-        found = see.host.unit(self.unit)
-        return (RestoreUnit(self.unit, found.active == "active", found.enabled),)
-
-    def apply(self, do: Target, vals: Values) -> None:
-        do.host.enable(self.unit)
-        do.host.restart(self.unit)
 
 
 def steps(node: NodeSettings) -> tuple[Step, ...]:
@@ -67,7 +41,7 @@ def steps(node: NodeSettings) -> tuple[Step, ...]:
         path=STATE,
         tree=True,
     )
-    timer = EnsureTimer(
+    timer = basic.EnsureActive(
         id="load-balancer/timer",
         title="Run the timer that keeps haproxy's servers current",
         on=node.name,

@@ -9,12 +9,13 @@ from kubeboot import errors
 from kubeboot.engine.step import Check, Condition, Drift, Ok, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.steps.files import EnsureDir, EnsureFile, EnsureLink, EnsureUnitFile, unified
-from kubeboot.steps.machine import INPUTS, EnsureModule, EnsureSysctl, EnsureUnit
+from kubeboot.steps.machine import INPUTS, EnsureActive, EnsureModule, EnsureSysctl, EnsureUnit
 from kubeboot.steps.offered import CONTAINERD, EnsureBinary, EnsureImage
 
 __all__ = [
-    "Await", "CONTAINERD", "EnsureBinary", "EnsureDir", "EnsureFile", "EnsureImage", "EnsureLink",
-    "EnsureModule", "EnsureSysctl", "EnsureUnit", "EnsureUnitFile", "INPUTS", "digest", "unified",
+    "Await", "CONTAINERD", "EnsureActive", "EnsureBinary", "EnsureDir", "EnsureFile", "EnsureImage",
+    "EnsureLink", "EnsureModule", "EnsureSysctl", "EnsureUnit", "EnsureUnitFile", "INPUTS", "digest",
+    "unified",
 ]  # fmt: skip
 
 

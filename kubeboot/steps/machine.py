@@ -77,6 +77,27 @@ class EnsureSysctl(Step):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureActive(Step):
+    """A unit without a process to look at, enabled and active: a timer, or what was done once."""
+
+    unit: str
+
+    def check(self, see: View, vals: Values) -> Check:
+        found = see.host.unit(self.unit)
+        if found.active != "active":
+            return Drift(f"start {self.unit}")
+        return Ok() if found.enabled else Drift(f"enable {self.unit}", "change")
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        found = see.host.unit(self.unit)
+        return (RestoreUnit(self.unit, found.active == "active", found.enabled),)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        do.host.enable(self.unit)
+        do.host.restart(self.unit)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureUnit(Step):
     """A unit, enabled and active, whose running process was started from the inputs that `digest` sums up.
 

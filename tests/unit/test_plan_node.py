@@ -54,9 +54,17 @@ def test_several_candidates_are_asked_about() -> None:
     assert "--apiserver-advertise-address 192.168.56.10" in (caught.value.hint or "")
 
 
-def test_no_default_route_is_a_finding() -> None:
-    with pytest.raises(errors.PreflightFailed, match="no default route"):
-        node.default_address(facts(default_source="", default_nic=""))
+def test_without_a_default_route_the_one_plain_address_is_taken() -> None:
+    assert node.default_address(facts(nics=(NAT, LAN), default_source="", default_nic="")) == "192.168.56.10"
+
+
+@pytest.mark.parametrize(
+    ("nics", "hint"), [((), "ADDRESS"), ((NAT, LAN, Nic("eth2", ("10.1.0.5/16",))), "192.168.56.10")]
+)
+def test_no_default_route_and_no_one_address_is_a_finding(nics: tuple[Nic, ...], hint: str) -> None:
+    with pytest.raises(errors.PreflightFailed, match="no default route") as caught:
+        node.default_address(facts(nics=nics, default_source="", default_nic=""))
+    assert (caught.value.hint or "").endswith(hint)
 
 
 @pytest.mark.parametrize(("wanted", "name"), [("cp-1", "cp-1"), ("CP-1.Lab", "cp-1.lab")])

@@ -6,6 +6,7 @@ import ipaddress
 import itertools
 from collections.abc import Callable, Iterable
 
+from kubeboot.steps import service_route
 from kubeboot.steps.preflight.model import Finding, Scene
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -36,6 +37,7 @@ def overlap(scene: Scene) -> Iterable[Finding]:
 def routes(scene: Scene) -> Iterable[Finding]:
     """Networks behind this machine's gateways; /proc/net/route has addresses in the machine's byte order."""
     connected = {ipaddress.ip_interface(a).network for nic in scene.facts.nics for a in nic.addresses}
+    connected |= {ipaddress.ip_network(r) for r in service_route.ranges(scene.spec, scene.node)}
     for device, other in _routes(scene):
         for what, net in _ranges(scene):
             if other not in connected and other.prefixlen and net.overlaps(other):
