@@ -28,3 +28,5 @@ class NodeSettings:
     kubelet_arguments: tuple[tuple[str, str], ...] = ()
     proxy_variables: tuple[tuple[str, str], ...] = ()
     """containerd's environment."""
+    timeout_scale: float = 1.0
+    """How much slower than others it may be: by this its static pods have longer to start."""

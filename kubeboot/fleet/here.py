@@ -30,14 +30,16 @@ def source(spec: ClusterSpec, arch: str, emit: Emit, *, dry: bool = False) -> So
     return sources.source(spec.artifacts, spec.kubernetes_version, arch, watch=watch, peek=dry)
 
 
-def api(see: HostView, paths: Iterable[str], server: str | None = None) -> Deferred:
+def api(
+    see: HostView, paths: Iterable[str], server: str | None = None, timeout_scale: float = 1.0
+) -> Deferred:
     """The API by the first of these kubeconfigs that is on the machine when it is asked for."""
 
     def find() -> Api | None:
         for path in paths:
             data = see.read(path)
             if data is not None:
-                return client.from_kubeconfig(data, read=see.read, server=server)
+                return client.from_kubeconfig(data, read=see.read, server=server, timeout_scale=timeout_scale)
         return None
 
     return Deferred(find)

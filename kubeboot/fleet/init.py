@@ -8,7 +8,7 @@ from kubeboot.engine.values import Secret
 from kubeboot.fleet import here, shared
 from kubeboot.fleet.orders import ADMIN_CONF, InitOptions, InitResult
 from kubeboot.fleet.run import Emit, dry_run, on_this_machine
-from kubeboot.host.api import HostTarget, HostView
+from kubeboot.host.api import HostTarget
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube import bootstrap
 from kubeboot.kube.api import Api
@@ -23,9 +23,10 @@ SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
 
 def init(wanted: InitOptions, emit: Emit) -> InitResult:
     """Make this machine the first control plane; see fleet.run for what it raises."""
-    see = LocalView()
+    scale = wanted.timeout_scale
+    see = LocalView(timeout_scale=scale)
     facts = see.facts()
-    node = nodes.settings(wanted.spec, facts, "control_plane")
+    node = nodes.settings(wanted.spec, facts, "control_plane", timeout_scale=scale)
     given = Secret(tokens.parse(wanted.token.reveal())) if wanted.token else None
     found = here.findings(wanted.spec, node, facts, see, wanted.ignore_preflight) if _checked(wanted) else ()
     here.tell(found, emit)
@@ -37,12 +38,13 @@ def init(wanted: InitOptions, emit: Emit) -> InitResult:
     ).without(wanted.skip)
     server = endpoint.url(node.address, wanted.spec.api_server.bind_port)
     where = planning.control_plane_endpoint(wanted.spec, node)
+    # the one identity that may do everything before RBAC is there, at this machine's own apiserver
+    api = here.api(see, (SUPER_ADMIN, ADMIN_CONF), server, scale)
     if wanted.dry_run:
-        dry_run(plan, node.name, see, _api(see, server), emit)
+        dry_run(plan, node.name, see, api, emit)
         return InitResult(0, 0, 0.0, endpoint=where)
-    target: HostTarget = LocalHost(node.name)
-    api = _api(see, server)
-    outcome = on_this_machine(plan, node.name, target, api, emit, timeout_scale=wanted.timeout_scale)
+    target: HostTarget = LocalHost(node.name, scale)
+    outcome = on_this_machine(plan, node.name, target, api, emit, timeout_scale=scale)
     if wanted.certificate_key is not None:
         shared.upload(api, target, wanted.certificate_key.reveal())
     done = InitResult(outcome.changed, outcome.ok, outcome.seconds, endpoint=where, single=wanted.spec.single)
@@ -63,8 +65,3 @@ def _told(done: InitResult, api: Api, token: bootstrap.Token, key: Secret[str] |
 
 def _checked(wanted: InitOptions) -> bool:
     return "preflight" not in wanted.skip
-
-
-def _api(see: HostView, server: str) -> Api:
-    """This machine's own apiserver, as the one identity that may do everything before RBAC is there."""
-    return here.api(see, (SUPER_ADMIN, ADMIN_CONF), server)

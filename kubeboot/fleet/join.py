@@ -25,15 +25,18 @@ from kubeboot.steps import preflight
 def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     """Make this machine a node; it is not touched before the cluster is known to be the right one."""
     search = discovery.Discovery(
-        endpoint.join(wanted.host, wanted.port), tokens.parse(wanted.token.reveal()), wanted.ca_pins
+        endpoint.join(wanted.host, wanted.port),
+        tokens.parse(wanted.token.reveal()),
+        wanted.ca_pins,
+        timeout_scale=wanted.timeout_scale,
     )
     api, authority = discovery.discover(search)
     cluster = facts.read(api, authority)
-    see = LocalView()
+    see = LocalView(timeout_scale=wanted.timeout_scale)
     machine = see.facts()
     spec = planning.cluster_spec(wanted.spec, cluster)
     role: Role = "control_plane" if wanted.control_plane else "worker"
-    node = nodes.settings(spec, machine, role, see.route_source(wanted.host))
+    node = nodes.settings(spec, machine, role, see.route_source(wanted.host), wanted.timeout_scale)
     facts.require_free_name(api, node.name, machine.machine_id)
     scene = _Scene(wanted, spec, node, see, cluster, api)
     given = shared.obtain(api, see, wanted.certificate_key, authority) if wanted.control_plane else {}
@@ -47,7 +50,7 @@ def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     if not wanted.control_plane:
         return _run(scene, planning.plan(spec, node, source, machine.cpus, cluster), api, Others(), emit)
     plan = control_planes.plan(spec, node, source, machine.cpus, cluster, given)
-    own = here.api(see, (table.KUBECONFIGS + "/admin.conf",), _own_server(spec, node))
+    own = here.api(see, (table.KUBECONFIGS + "/admin.conf",), _own_server(spec, node), wanted.timeout_scale)
     return _run(scene, plan, own, _others(scene, given), emit)
 
 
@@ -69,19 +72,21 @@ def _own_server(spec: ClusterSpec, node: NodeSettings) -> str:
 
 def _others(scene: _Scene, given: Mapping[str, bytes]) -> Others:
     """The API by the address that discovery went to, and etcd on the control planes that there are."""
-    admin = shared.administrator(given, f"https://{endpoint.join(scene.wanted.host, scene.wanted.port)}")
+    scale = scene.wanted.timeout_scale
+    server = f"https://{endpoint.join(scene.wanted.host, scene.wanted.port)}"
+    admin = shared.administrator(given, server, scale)
     addresses = [address for address, _ in scene.cluster.control_planes]
-    return Others(admin, shared.members(given, addresses, admin, scene.node.name))
+    return Others(admin, shared.members(given, addresses, admin, scene.node.name, scale))
 
 
 def _run(scene: _Scene, whole: Plan, api: Api, others: Others, emit: Emit) -> JoinResult:
-    wanted, name = scene.wanted, scene.node.name
+    wanted, name, scale = scene.wanted, scene.node.name, scene.wanted.timeout_scale
     plan = whole.without(wanted.skip)
     if wanted.dry_run:
         dry_run(plan, name, scene.see, api, emit, others=others)
         return JoinResult(0, 0, 0.0, name, scene.spec.cluster_name)
     outcome = on_this_machine(
-        plan, name, LocalHost(name), api, emit, timeout_scale=wanted.timeout_scale, others=others
+        plan, name, LocalHost(name, scale), api, emit, timeout_scale=scale, others=others
     )
     voters = _voters(others, emit) if wanted.control_plane else 0
     return JoinResult(outcome.changed, outcome.ok, outcome.seconds, name, scene.spec.cluster_name, voters)

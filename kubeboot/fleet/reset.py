@@ -20,7 +20,7 @@ def reset(wanted: ResetOptions, emit: Emit) -> ResetResult:
 
     A control plane leaves etcd first, and stays as it is where etcd needs it, but by `force`.
     """
-    see = LocalView()
+    see = LocalView(timeout_scale=wanted.timeout_scale)
     touched = any(see.stat(path) for path in (journal.HOME, journal.LOCK))
     undo_list = journal.undo_list(see)
     left = leaving.find(see) if undo_list else leaving.Leaving()
@@ -31,7 +31,7 @@ def reset(wanted: ResetOptions, emit: Emit) -> ResetResult:
     if see.facts().uid != 0:
         raise errors.PreflightFailed("reset needs root", hint="run `sudo kubeboot reset`")
     _tell_of_node(see, emit)
-    host = LocalHost(see.name)
+    host = LocalHost(see.name, wanted.timeout_scale)
     outcome = attempt(
         plan, see.name, host, NoApi(), emit, timeout_scale=wanted.timeout_scale, others=left.others
     )

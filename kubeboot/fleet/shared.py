@@ -55,19 +55,22 @@ def obtain(api: ApiView, see: HostView, key: Secret[str] | None, authority: byte
     return found
 
 
-def administrator(given: Mapping[str, bytes], server: str) -> client.Client:
+def administrator(given: Mapping[str, bytes], server: str, timeout_scale: float = 1.0) -> client.Client:
     """An API server, as an administrator whose certificate never leaves memory."""
     row = next(row for row in table.IDENTITIES if row.name == "admin")
     signer = build.Pair(given["ca.crt"], given["ca.key"])
     key = build.new_key()
     made = build.certificate(row.profile, key.public_key(), signer, days=1, at=build.now())
-    return client.connect(
-        Endpoint(server, given["ca.crt"], made, pem.encode_key(key), tls_server_name=table.SERVER_NAME)
-    )
+    who = Endpoint(server, given["ca.crt"], made, pem.encode_key(key), tls_server_name=table.SERVER_NAME)
+    return client.connect(who, timeout_scale=timeout_scale)
 
 
 def members(
-    given: Mapping[str, bytes], addresses: Iterable[str], api: Api | None = None, holder: str = ""
+    given: Mapping[str, bytes],
+    addresses: Iterable[str],
+    api: Api | None = None,
+    holder: str = "",
+    timeout_scale: float = 1.0,
 ) -> etcd.Client:
     """etcd at these addresses; changes are made under the cluster's lock where there is an API to hold it."""
     who = etcd.identity(build.Pair(given["etcd/ca.crt"], given["etcd/ca.key"]))
@@ -79,4 +82,4 @@ def members(
         return lease.held(api, holder) if api is not None else unlocked()
 
     lock: Callable[[], AbstractContextManager[None]] = locked if api is not None else unlocked
-    return etcd.Client(who, etcd.addresses_url(addresses), lock)
+    return etcd.Client(who, etcd.addresses_url(addresses), lock, timeout_scale=timeout_scale)

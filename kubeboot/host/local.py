@@ -6,6 +6,7 @@ Native calls for files and /proc; a subprocess only where there is no other way.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 from collections.abc import Iterable, Iterator
@@ -18,11 +19,12 @@ from kubeboot.host.process import run
 
 
 class LocalView(CommandView):
-    """This machine, read-only."""
+    """This machine, read-only. Commands and connections get their own time times `timeout_scale`."""
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, timeout_scale: float = 1.0) -> None:
         name = name or os.uname().nodename
-        super().__init__(name, run)
+        super().__init__(name, functools.partial(run, scale=timeout_scale))
+        self._scale = timeout_scale
 
     def read(self, path: str) -> bytes | None:
         """A file's bytes."""
@@ -89,7 +91,7 @@ class LocalView(CommandView):
 
     def dial(self, address: str, port: int, timeout: float = 5.0) -> socket.socket:
         """A TCP connection; OSError where there is none."""
-        return socket.create_connection((address, port), timeout)
+        return socket.create_connection((address, port), timeout * self._scale)
 
 
 class LocalHost(LocalView, CommandTarget):

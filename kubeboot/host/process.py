@@ -15,8 +15,9 @@ SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where commands are looked for first: our `ctr` before a distribution's."""
 
 
-def run(argv: tuple[str, ...], stdin: Iterable[bytes], deadline: float) -> Result:
+def run(argv: tuple[str, ...], stdin: Iterable[bytes], deadline: float, scale: float = 1.0) -> Result:
     """Run to the end, in the C locale and out of reach of the terminal's Ctrl-C."""
+    deadline *= scale
     try:
         child = _start(argv)
     except FileNotFoundError:

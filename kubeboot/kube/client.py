@@ -181,9 +181,9 @@ class Client:
         return rows
 
 
-def connect(endpoint: Endpoint, dialler: dial.Dialler = dial.direct) -> Client:
+def connect(endpoint: Endpoint, dialler: dial.Dialler = dial.direct, timeout_scale: float = 1.0) -> Client:
     """A client; no connection is made before its first request."""
-    return Client(Session(endpoint, dialler))
+    return Client(Session(endpoint, dialler, timeout_scale))
 
 
 def from_kubeconfig(
@@ -191,6 +191,7 @@ def from_kubeconfig(
     dialler: dial.Dialler = dial.direct,
     read: Callable[[str], bytes | None] | None = None,
     server: str | None = None,
+    timeout_scale: float = 1.0,
 ) -> Client:
     """A client for a kubeconfig's current context, or for another `server` with the same credentials.
 
@@ -212,7 +213,7 @@ def from_kubeconfig(
         token=config.token,
         tls_server_name=config.tls_server_name,
     )
-    return connect(endpoint, dialler)
+    return connect(endpoint, dialler, timeout_scale)
 
 
 def _message(body: bytes) -> str:

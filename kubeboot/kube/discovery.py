@@ -18,7 +18,7 @@ from typing import Any
 from kubeboot import errors
 from kubeboot.kube import client, configmaps, dial, rbac
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
-from kubeboot.kube.http import NO_TLS, UNTRUSTED, Endpoint, Response, Session
+from kubeboot.kube.http import DATES, NO_TLS, UNTRUSTED, Endpoint, Response, Session
 from kubeboot.pki import jws, kubeconfig, pins, table
 from kubeboot.pki.tokens import BootstrapToken
 
@@ -47,6 +47,7 @@ class Discovery:
     dialler: dial.Dialler = dataclasses.field(default=dial.direct, repr=False)
     pause: Callable[[float], None] = dataclasses.field(default=time.sleep, repr=False)
     clock: Callable[[], float] = dataclasses.field(default=time.monotonic, repr=False)
+    timeout_scale: float = 1.0
 
     def session(self, authority: bytes = b"", token: str = "") -> Session:
         """A connection to the address: with an authority verified, without one not at all."""
@@ -57,7 +58,7 @@ class Discovery:
             tls_server_name=table.SERVER_NAME,
             insecure=not authority,
         )
-        return Session(endpoint, self.dialler)
+        return Session(endpoint, self.dialler, self.timeout_scale)
 
 
 def discover(search: Discovery) -> tuple[client.Client, bytes]:
@@ -95,7 +96,7 @@ def _proven(search: Discovery) -> _Found:
         if signature is None and not known:
             _authenticate(search, found.trusted)
             known = True
-        if search.clock() - began > (SIGNED_WITHIN if signature is None else STALE):
+        if search.clock() - began > (SIGNED_WITHIN if signature is None else STALE) * search.timeout_scale:
             raise _unsigned(search) if signature is None else _invalid(search)
         search.pause(0.5)
 
@@ -137,6 +138,8 @@ def _answer(search: Discovery, session: Session) -> Response:
                 return answer
             why = f"it is not ready ({answer.status})"
         except ApiUnavailable as error:
+            if error.reason == DATES:
+                raise
             if error.reason in (NO_TLS, UNTRUSTED):
                 raise _distrusted(search, error) from None
             why = error.message.partition(" does not answer: ")[2] or error.message

@@ -140,8 +140,10 @@ class Client:
         servers: Sequence[str],
         lock: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
         dialler: dial.Dialler = dial.direct,
+        timeout_scale: float = 1.0,
     ) -> None:
         self._who = who
+        self._scale = timeout_scale
         self._servers = tuple(servers)
         self._lock = lock
         self._dialler = dialler
@@ -217,7 +219,7 @@ class Client:
     def _session(self, server: str) -> Session:
         who = self._who
         where = Endpoint(server, who.authority, who.certificate, who.key, tls_server_name="localhost")
-        return Session(where, self._dialler)
+        return Session(where, self._dialler, self._scale)
 
 
 def insist(change: Callable[[], None], done: Callable[[], bool], within: float = 60.0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import email.utils
 import os
 import ssl
@@ -31,10 +32,15 @@ CONNECTIONS = 8
 
 UNTRUSTED = "KB_CERTIFICATE"
 """The reason of an ApiUnavailable whose server has a certificate of another authority or name."""
+DATES = "KB_CERTIFICATE_DATES"
+"""The reason of one whose certificate is not valid now, by this machine's clock."""
 NO_TLS = "KB_TLS"
 """The reason of one whose server speaks something else."""
 
 _WHO = "is this address the cluster's API server or load balancer, and the CA its own?"
+_WHEN = "compare `date -u` there and here; on the machine that is wrong: timedatectl set-ntp true"
+_NOT_NOW = frozenset({9, 10})
+"""What OpenSSL calls a certificate that is not valid yet, and one that has expired."""
 _WHERE = "check that the API server runs, and that the address and port can be reached from here"
 
 
@@ -68,9 +74,12 @@ class Response:
 class Session:
     """Requests to one endpoint. Connects with the first of them."""
 
-    def __init__(self, endpoint: Endpoint, dialler: dial.Dialler = dial.direct) -> None:
+    def __init__(
+        self, endpoint: Endpoint, dialler: dial.Dialler = dial.direct, timeout_scale: float = 1.0
+    ) -> None:
         self.endpoint = endpoint
         self._dialler = dialler
+        self._scale = timeout_scale
         self._lock = threading.Lock()
         self._pool: httpcore2.ConnectionPool | None = None
 
@@ -122,15 +131,16 @@ class Session:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
     ) -> Response:
         name = {"sni_hostname": self.endpoint.tls_server_name} if self.endpoint.tls_server_name else {}
-        times = {"connect": CONNECT, "read": timeout, "write": timeout, "pool": timeout}
-        answer = self._connections().request(
+        answer = timeout * self._scale
+        times = {"connect": CONNECT * self._scale, "read": answer, "write": answer, "pool": answer}
+        got = self._connections().request(
             method,
             self.endpoint.server + path,
             headers=list(headers.items()),
             content=body,
             extensions={"timeout": times, **name},
         )
-        return Response(answer.status, answer.content, _seconds(answer.headers), _date(answer.headers))
+        return Response(got.status, got.content, _seconds(got.headers), _date(got.headers))
 
     def _connections(self) -> httpcore2.ConnectionPool:
         with self._lock:
@@ -196,7 +206,7 @@ def _failure(error: BaseException) -> tuple[str, str, str] | None:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not to be trusted: {cause.verify_message}", _WHO, UNTRUSTED
+            return _distrusted(cause)
         if isinstance(cause, ssl.SSLError):
             return f"it does not speak TLS as expected: {cause.reason or cause}", _WHO, NO_TLS
     if any(isinstance(c, TimeoutError | httpcore2.TimeoutException) for c in causes):
@@ -209,6 +219,14 @@ def _failure(error: BaseException) -> tuple[str, str, str] | None:
             ApiUnavailable.reason,
         )
     return None
+
+
+def _distrusted(cause: ssl.SSLCertVerificationError) -> tuple[str, str, str]:
+    """By its dates, or a clock that is wrong; else by its authority or names."""
+    if cause.verify_code in _NOT_NOW:
+        now = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+        return f"{cause.verify_message}, by this machine's clock: {now}", _WHEN, DATES
+    return f"its certificate is not to be trusted: {cause.verify_message}", _WHO, UNTRUSTED
 
 
 def _broken(error: BaseException) -> bool:

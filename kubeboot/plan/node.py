@@ -24,7 +24,9 @@ _VIRTUAL = re.compile(r"^(lo|docker\d+|br-[0-9a-f]+|veth.*|cni\d*|flannel\..*|vi
 _NAME = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 
 
-def settings(spec: ClusterSpec, facts: Facts, role: Role, address: str | None = None) -> NodeSettings:
+def settings(
+    spec: ClusterSpec, facts: Facts, role: Role, address: str | None = None, timeout_scale: float = 1.0
+) -> NodeSettings:
     """Decide everything about one machine. `address` is the one that reaches the cluster, when joining."""
     chosen = spec.node.advertise_address or address or default_address(facts)
     resolv_conf, nameservers = resolver(facts, chosen)
@@ -42,6 +44,7 @@ def settings(spec: ClusterSpec, facts: Facts, role: Role, address: str | None = 
         taints=_taints(spec, role),
         proxy_variables=effective.proxy_variables(spec, chosen),
         kubelet_arguments=tuple((a.name, a.value) for a in spec.node.kubelet_extra_args),
+        timeout_scale=timeout_scale,
     )
 
 

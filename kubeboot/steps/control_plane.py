@@ -118,6 +118,7 @@ def _manifest(node: NodeSettings, pod: StaticPod, impact: Impact, *after: Ref) -
         after=frozenset(after),
         impact=impact,
         pod=pod,
+        timeout_scale=node.timeout_scale,
     )
 
 

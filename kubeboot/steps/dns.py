@@ -37,7 +37,7 @@ class DnsAnswers:
     def look(self, see: View, vals: Values) -> str | None:
         try:
             with see.host.dial(self.server, _PORT, _PATIENCE) as connection:
-                connection.settimeout(_PATIENCE)
+                connection.settimeout(max(_PATIENCE, connection.gettimeout() or 0.0))
                 found = dns_query.ask(connection, self.name)
         except (OSError, dns_query.BadAnswer, errors.KubebootError) as error:
             return f"{self.server}: {error}"

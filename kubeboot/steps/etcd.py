@@ -63,6 +63,7 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step
             after=frozenset({"pki/", "etcd/data-dir"}),
             impact=Impact.API_GAP,
             pod=made,
+            timeout_scale=node.timeout_scale,
             data_dir=spec.etcd.data_dir,
         ),
     )

@@ -164,7 +164,14 @@ class EnsureJoiningEtcd(etcd.EnsureEtcd):
         self._with(pod).apply(do, vals)
 
     def _with(self, pod: StaticPod) -> etcd.EnsureEtcd:
-        return etcd.EnsureEtcd(id=self.id, title=self.title, on=self.on, pod=pod, data_dir=self.data_dir)
+        return etcd.EnsureEtcd(
+            id=self.id,
+            title=self.title,
+            on=self.on,
+            pod=pod,
+            data_dir=self.data_dir,
+            timeout_scale=self.timeout_scale,
+        )
 
     def _pod(self, host: HostView, vals: Values) -> StaticPod | None:
         boot = self._kept(host)
@@ -279,6 +286,7 @@ def steps(
         needs=frozenset({MEMBERS}),
         impact=Impact.API_GAP,
         pod=made,
+        timeout_scale=node.timeout_scale,
         data_dir=spec.etcd.data_dir,
         name=node.name,
         peer=endpoint.url(node.address, members.PEER_PORT),

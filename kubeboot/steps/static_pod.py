@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -19,7 +21,10 @@ MANIFESTS = "/etc/kubernetes/manifests"
 PKI = "/etc/kubernetes/pki"
 INPUTS = "kubeboot.io/inputs"
 UNKNOWN = "known once the files that it reads are there"
+STARTUP = 240
+"""Seconds that a process may take to start, before scaling by the run's timeout scale."""
 _MODE = 0o600
+_STARTUP = re.compile(rb"^ +startupProbe:\n +failureThreshold: (\d+)$", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +81,18 @@ class StaticPod:
         """Where its manifest is."""
         return f"{MANIFESTS}/{self.name}.yaml"
 
+    def enduring(self, seconds: int) -> StaticPod:
+        """With at least so long to start."""
+        return dataclasses.replace(
+            self,
+            probes=tuple(
+                dataclasses.replace(probe, failures=max(probe.failures, seconds // probe.period))
+                if probe.kind == "startup"
+                else probe
+                for probe in self.probes
+            ),
+        )
+
     def render(self, inputs: str, present: Iterable[str] = ()) -> str:
         """The manifest; `present` are the optional volumes' paths that the machine has."""
         there = frozenset(present)
@@ -90,13 +107,16 @@ class EnsureStaticPod(Step):
 
     The kubelet restarts a static pod when its manifest changes, so that the annotation is what makes a
     renewed authority or kubeconfig take effect, also after a run that was killed between the two.
+    What a patient run (`timeout_scale`) allowed for starting stays: a restart for less would help nobody.
     """
 
     pod: StaticPod
+    timeout_scale: float = 1.0
     impact: Impact = Impact.RESTART
 
     def check(self, see: View, vals: Values) -> Check:
-        path, wanted, found = self.pod.path, self._manifest(see.host), see.host.read(self.pod.path)
+        path, found = self.pod.path, see.host.read(self.pod.path)
+        wanted = self._manifest(see.host, found)
         if found is None:
             return Drift(f"create {path}", "create", basic.unified(path, b"", wanted))
         if found != wanted:
@@ -109,18 +129,26 @@ class EnsureStaticPod(Step):
         return paths.undo(see, self.pod.path)
 
     def apply(self, do: Target, vals: Values) -> None:
-        do.host.write(self.pod.path, self._manifest(do.host), _MODE)
+        do.host.write(self.pod.path, self._manifest(do.host, do.host.read(self.pod.path)), _MODE)
 
-    def _manifest(self, host: HostView) -> bytes:
-        present = tuple(v.path for v in self.pod.volumes if v.optional and host.stat(v.path))
-        sums = tuple(host.sha256(path) for path in self.pod.inputs)
-        return self.pod.render(self._inputs(sums, present), present).encode()
+    def _manifest(self, host: HostView, found: bytes | None) -> bytes:
+        pod = self.pod.enduring(max(math.ceil(STARTUP * self.timeout_scale), _allowed(found or b"")))
+        present = tuple(v.path for v in pod.volumes if v.optional and host.stat(v.path))
+        sums = tuple(host.sha256(path) for path in pod.inputs)
+        return pod.render(_inputs(pod, sums, present), present).encode()
 
-    def _inputs(self, sums: Sequence[str | None], present: Sequence[str]) -> str:
-        known = [s for s in sums if s is not None]
-        if len(known) != len(sums):
-            return UNKNOWN
-        return basic.digest(self.pod.render("", present), *known)[:32]
+
+def _inputs(pod: StaticPod, sums: Sequence[str | None], present: Sequence[str]) -> str:
+    known = [s for s in sums if s is not None]
+    if len(known) != len(sums):
+        return UNKNOWN
+    return basic.digest(pod.render("", present), *known)[:32]
+
+
+def _allowed(manifest: bytes) -> int:
+    """Seconds that a manifest allows for starting; its probe looks every second."""
+    found = _STARTUP.search(manifest)
+    return int(found[1]) if found else 0
 
 
 def patched(pod: StaticPod, spec: ClusterSpec) -> StaticPod:
@@ -157,7 +185,7 @@ def merge(ours: Sequence[Volume], theirs: Sequence[Volume]) -> tuple[Volume, ...
 def probes(live: str, ready: str | None, start: str) -> tuple[Probe, ...]:
     """kubeadm's liveness and readiness probes, and a startup probe that notices within a second, not twenty.
 
-    The budget for starting stays four minutes.
+    The budget for starting stays four minutes, times --timeout-scale.
     """
     readiness = (Probe("readiness", ready, 0, 1, 3),) if ready else ()
-    return (Probe("liveness", live, 10, 10, 8), *readiness, Probe("startup", start, 0, 1, 240))
+    return (Probe("liveness", live, 10, 10, 8), *readiness, Probe("startup", start, 0, 1, STARTUP))

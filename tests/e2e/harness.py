@@ -63,11 +63,13 @@ class Lab:
 
     @classmethod
     @contextmanager
-    def up(cls, control_planes: int, workers: int, failed: Callable[[], bool]) -> Iterator[Lab]:
+    def up(
+        cls, control_planes: int, workers: int, failed: Callable[[], bool], provider: str = "docker"
+    ) -> Iterator[Lab]:
         """Boot machines, and remove them in any case; their logs are kept when a test has failed."""
         name = f"test-{os.getpid()}"
         counts = ("--control-planes", str(control_planes), "--workers", str(workers))
-        subprocess.run((str(LAB), "up", *counts, "--name", name), check=True)
+        subprocess.run((str(LAB), "up", *counts, "--name", name, "--provider", provider), check=True)
         made = cls(name, _machines(name))
         try:
             yield made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import http.server
 import json
@@ -60,11 +61,13 @@ def authority(name: str = "kubernetes") -> build.Pair:
 
 
 @functools.cache
-def issued(signer: build.Pair, common_name: str, *names: str) -> build.Pair:
+def issued(
+    signer: build.Pair, common_name: str, *names: str, at: datetime.datetime | None = None
+) -> build.Pair:
     """A certificate for a server of these names, or for a client of none."""
     key = build.new_key()
     profile = table.Profile(common_name, usages=table.BOTH, names=names)
-    made = build.certificate(profile, key.public_key(), signer, days=1, at=build.now())
+    made = build.certificate(profile, key.public_key(), signer, days=1, at=at or build.now())
     return build.Pair(made, pem.encode_key(key))
 
 
@@ -108,10 +111,15 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    answer: Answer, *names: str, signer: build.Pair | None = None, clients: bytes | None = None
+    answer: Answer,
+    *names: str,
+    signer: build.Pair | None = None,
+    clients: bytes | None = None,
+    at: datetime.datetime | None = None,
 ) -> Iterator[Server]:
-    """A server with a certificate for these names, by default for `kubernetes` and its address."""
-    certificate = issued(signer or authority(), "kube-apiserver", *(names or ("kubernetes", "127.0.0.1")))
+    """A server with a certificate for these names, by default for `kubernetes` and its address, made `at`."""
+    known = names or ("kubernetes", "127.0.0.1")
+    certificate = issued(signer or authority(), "kube-apiserver", *known, at=at)
     with Server(answer, certificate, clients).running() as server:
         yield server
 

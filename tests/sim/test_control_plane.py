@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from kubeboot import render
@@ -132,6 +134,26 @@ def test_changing_a_flag_changes_the_digest_too() -> None:
     changed = all_steps(spec)["control-plane/kube-apiserver"]
     changed.apply(Target(host, NoApi()), Values())
     assert annotation(host) != old
+
+
+@pytest.mark.parametrize("step_id", ["etcd/manifest", "control-plane/kube-apiserver"])
+def test_a_patient_run_gives_pods_longer_to_start_and_a_hasty_one_takes_nothing_away(step_id: str) -> None:
+    host, step = machine(), all_steps()[step_id]
+    assert isinstance(step, static_pod.EnsureStaticPod)
+    contract.converges(step, host)
+    assert allowed(host, step) == static_pod.STARTUP
+    patient = dataclasses.replace(step, timeout_scale=2.5)
+    assert isinstance(patient.check(view(host), Values()), Drift)
+    patient.apply(Target(host, NoApi()), Values())
+    assert allowed(host, step) == 600
+    assert (patient.check(view(host), Values()), step.check(view(host), Values())) == (Ok(), Ok())
+
+
+def allowed(host: FakeHost, step: static_pod.EnsureStaticPod) -> int:
+    """Seconds that the written manifest gives its process to start."""
+    [container] = render.load(host.files[step.pod.path].data)["spec"]["containers"]
+    probe = container["startupProbe"]
+    return int(probe["failureThreshold"] * probe["periodSeconds"])
 
 
 class NotReady(FakeApi):

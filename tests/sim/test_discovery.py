@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -104,6 +105,13 @@ def test_no_token_is_sent_over_a_connection_that_is_not_verified() -> None:
         error = refused(server.address, "KB_DISCOVERY_UNTRUSTED")
     assert error.exit_code == 5
     assert all("Authorization" not in request.headers for request in server.requests)
+
+
+def test_dates_that_do_not_fit_this_machine_s_clock_are_no_intruder() -> None:
+    at = build.now() + datetime.timedelta(hours=1)
+    with serving(Cluster([TOKEN], [TOKEN]), at=at) as server:
+        error = refused(server.address, "KB_CERTIFICATE_DATES")
+    assert error.exit_code == 5 and "this machine's clock" in error.message
 
 
 def test_another_authority_than_the_pinned_one_is_named_with_both_pins() -> None:

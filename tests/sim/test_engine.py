@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from kubeboot import errors
+from kubeboot.engine import execute
 from kubeboot.engine import journal as journals
 from kubeboot.engine.events import Event, StepFinished, StepWaiting
 from kubeboot.engine.inspect import inspect
@@ -209,6 +211,25 @@ def test_settling_reports_what_it_sees_and_waits() -> None:
     outcome, events = go(FakeHost(), step)
     assert outcome.changed == 1
     assert [e.last for e in events if isinstance(e, StepWaiting)] == ["look 1", "look 2"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Laborious(After):
+    """Each look takes 20 ms of the CPU."""
+
+    def look(self, see: View, vals: Values) -> str | None:
+        end = time.thread_time() + 0.02
+        while time.thread_time() < end:
+            pass
+        return super().look(see, vals)
+
+
+def test_a_wait_leaves_the_cpu_to_what_it_waits_for() -> None:
+    looks: list[int] = []
+    began = time.monotonic()
+    go(FakeHost(), dataclasses.replace(put("a"), settle=Laborious(looks)))
+    waits = len(looks) - 1
+    assert time.monotonic() - began >= waits * 0.02 / execute.SHARE > waits * execute.POLL
 
 
 def test_a_timeout_names_the_last_thing_seen_and_explains() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -184,3 +185,19 @@ def test_killing_what_is_gone_is_no_failure() -> None:
     child = subprocess.Popen(["true"])
     child.wait()
     LocalHost().kill(child.pid, signal.SIGTERM)
+
+
+def test_a_command_s_time_is_scaled() -> None:
+    began = time.monotonic()
+    with pytest.raises(errors.TimedOut, match=r"within 0\.2 s"):
+        run(("sleep", "5"), (), 2.0, scale=0.1)
+    assert time.monotonic() - began < 2
+
+
+def test_a_connection_s_time_is_scaled_and_stays_with_it() -> None:
+    see = LocalView(timeout_scale=3.0)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        see.dial(*server.getsockname(), 2.0) as connection,
+    ):
+        assert connection.gettimeout() == 6.0

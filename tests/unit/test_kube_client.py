@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import datetime
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -15,7 +17,7 @@ from kubeboot import errors
 from kubeboot.kube import client, http
 from kubeboot.kube.api import ApiError, ApiRefused, ApiUnavailable
 from kubeboot.kube.http import Endpoint
-from kubeboot.pki import kubeconfig
+from kubeboot.pki import build, kubeconfig
 from tests.fakes import tls
 from tests.fakes.tls import Reply, Request, failure, reply
 
@@ -233,6 +235,25 @@ def test_a_certificate_of_another_authority() -> None:
     assert caught.value.reason == http.UNTRUSTED
     assert "not to be trusted" in caught.value.message
     assert server.requests == []
+
+
+@pytest.mark.parametrize(("hours", "told"), [(-48, "expired"), (1, "not yet valid")])
+def test_a_certificate_of_another_time_may_be_a_clock_that_is_wrong(hours: int, told: str) -> None:
+    at = build.now() + datetime.timedelta(hours=hours)
+    with tls.serving(always(reply({})), at=at) as server:
+        api = client.connect(endpoint(server))
+        with pytest.raises(ApiUnavailable, match=told) as caught:
+            api.get("v1", "Node", "x")
+    assert caught.value.reason == http.DATES
+    assert "timedatectl" in (caught.value.hint or "")
+
+
+def test_every_limit_of_a_request_is_scaled() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        assert "timed out" in (client.connect(Endpoint(server), timeout_scale=0.1).ready() or "")
+    assert time.monotonic() - began < http.CONNECT
 
 
 def test_a_certificate_for_another_name_and_the_name_that_it_has() -> None:

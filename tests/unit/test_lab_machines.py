@@ -242,15 +242,15 @@ def test_a_daemon_that_the_lab_started_is_the_one_that_it_ends(docker: Path, sta
 
     (docker / "docker.running").write_text("a-container\n")
     machine_host.stop_docker()
-    assert machine_host._started(pid), "somebody's container ran on it"
+    assert machine_host.started(pid), "somebody's container ran on it"
 
     (docker / "docker.running").write_text("")
     with machine_host.docker_in_use():
         machine_host.stop_docker()
-    assert machine_host._started(pid), "somebody was about to use it"
+    assert machine_host.started(pid), "somebody was about to use it"
 
     machine_host.stop_docker()
-    assert not machine_host._started(pid)
+    assert not machine_host.started(pid)
     assert os.waitpid(pid, 0)[0] == pid
     assert not (state / "dockerd.pid").exists()
     machine_host.stop_docker()
@@ -342,7 +342,7 @@ def test_a_command_reaches_the_machine_as_it_was_given(
 
 
 def test_scripts_are_scripts_and_all_of_them_count_for_the_images_name() -> None:
-    for script in ("entrypoint", "prepare", "customise"):
+    for script in ("entrypoint", "prepare", "box", "customise"):
         text = (machine_image.FILES / script).read_text()
         assert text.startswith("#!/bin/sh\n")
         subprocess.run(["sh", "-n"], input=text.encode(), check=True)

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from kubeboot import errors
-from lablib import lock, tools
+from lablib import debian_mirror, lock, tools
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 VERSIONS = "versions"
@@ -63,8 +63,9 @@ def _configure(debian: lock.Debian, arch: str, home: Path) -> None:
         tools.install("debian-archive-keyring")
     for each in ("state/lists/partial", "cache/archives/partial"):
         (home / each).mkdir(parents=True)
-    sources = [(debian.mirror, suite) for suite in debian.suites]
-    sources.append((debian.security["mirror"], debian.security["suite"]))
+    mirror = debian_mirror.archive(debian.suites[0])
+    sources = [(mirror, suite) for suite in debian.suites]
+    sources.append((debian_mirror.security(debian.security), debian.security))
     lines = [f"deb [signed-by={KEYRING}] {mirror} {suite} main\n" for mirror, suite in sources]
     (home / "sources.list").write_text("".join(lines))
     (home / "status").write_text("")

@@ -69,11 +69,10 @@ class GoRecipe:
 
 @dataclasses.dataclass(frozen=True)
 class Debian:
-    """Packages to unpack, and where they are had."""
+    """Packages to unpack, and of which suites."""
 
     suites: tuple[str, ...]
-    mirror: str
-    security: Mapping[str, str]
+    security: str
     packages: tuple[str, ...]
 
 

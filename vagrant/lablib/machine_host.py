@@ -59,7 +59,7 @@ def ensure_docker() -> None:
             tools.run(as_root("systemctl", "start", "docker"))
         else:
             _start_dockerd()
-        _await(docker_answers, "docker to answer", 60, f"see {machine_state.root()}/dockerd.log")
+        until(docker_answers, "docker to answer", 60, f"see {machine_state.root()}/dockerd.log")
 
 
 def docker_answers() -> bool:
@@ -85,7 +85,7 @@ def _start_dockerd() -> None:
         )
     pid = daemon.pid
     daemon.returncode = 0  # nobody waits for it; without this Python warns about that
-    (root / "dockerd.pid").write_text(f"{pid} {_started(pid)}\n")
+    (root / "dockerd.pid").write_text(f"{pid} {started(pid)}\n")
 
 
 def stop_docker() -> None:
@@ -93,18 +93,18 @@ def stop_docker() -> None:
     remembered = machine_state.root() / "dockerd.pid"
     if not remembered.exists():
         return
-    pid, started = remembered.read_text().split()
+    pid, began = remembered.read_text().split()
     with contextlib.suppress(errors.Occupied), machine_state.locked(machine_state.DOCKER_USE):
-        if _started(int(pid)) == started:
+        if started(int(pid)) == began:
             if tools.run(["docker", "ps", "--quiet"]).strip():
                 return
             say("stopping dockerd")
             tools.run(as_root("kill", "-TERM", pid))
-            _await(lambda: _started(int(pid)) != started, "dockerd to end", 30)
+            until(lambda: started(int(pid)) != began, "dockerd to end", 30)
         remembered.unlink()
 
 
-def _started(pid: int) -> str:
+def started(pid: int) -> str:
     """When a process started, in clock ticks: with the pid, its identity. Empty if it is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -113,7 +113,8 @@ def _started(pid: int) -> str:
     return "" if fields[0] == "Z" else fields[19]
 
 
-def _await(condition: Callable[[], bool], what: str, seconds: float, hint: str = "") -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float, hint: str = "") -> None:
+    """Look until it is so; TimedOut after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
 
 from kubeboot import errors
-from lablib import cache, machine_host, tools
+from lablib import cache, debian_mirror, machine_host, tools
 from lablib.machine_host import as_root, say
 
 SUITE = "bookworm"
@@ -35,7 +34,6 @@ PACKAGES = (
     "ethtool",
 )
 LEFT_OUT = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale")
-MIRROR = "http://deb.debian.org/debian"
 FILES = Path(__file__).parent.parent / "machine"
 
 
@@ -46,11 +44,15 @@ def ensure() -> str:
     if machine_host.succeeds(["docker", "image", "inspect", name]):
         return name
     if not machine_host.succeeds(["docker", "image", "inspect", base]):
-        archive = cache.cached("machine", _base_key(), build_base) / "root.tar"
-        tools.run(["docker", "import", str(archive), base])
+        tools.run(["docker", "import", str(base_root()), base])
     say("dressing Debian as a Vagrant box")
     tools.run(["docker", "build", "--quiet", "--build-arg", f"BASE={base}", "--tag", name, str(FILES)])
     return name
+
+
+def base_root() -> Path:
+    """Debian as debootstrap makes it, as a tar archive in the cache; made now if it is not there."""
+    return cache.cached("machine", _base_key(), build_base) / "root.tar"
 
 
 def build_base(into: Path) -> None:
@@ -82,7 +84,7 @@ def _base_key() -> str:
 
 
 def _debootstrap(root: Path) -> None:
-    mirror = os.environ.get("KUBEBOOT_LAB_DEBIAN_MIRROR", MIRROR)
+    mirror = debian_mirror.archive(SUITE)
     options = ["--variant=minbase", f"--include={','.join(PACKAGES)}"]
     argv = as_root("debootstrap", *options, SUITE, str(root), mirror)
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -92,5 +94,5 @@ def _debootstrap(root: Path) -> None:
         tail = "\n  ".join(said.decode(errors="replace").splitlines()[-15:])
         raise errors.KubebootError(
             f"debootstrap from {mirror} failed:\n  {tail}",
-            hint="KUBEBOOT_LAB_DEBIAN_MIRROR names another mirror",
+            hint=f"{debian_mirror.OVERRIDE} names another mirror",
         )

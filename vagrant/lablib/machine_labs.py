@@ -19,6 +19,7 @@ from lablib import (
     machine_share,
     machine_state,
     machine_vagrant,
+    machine_vm,
     tools,
 )
 from lablib.machine_host import say
@@ -30,6 +31,10 @@ def up(name: str, control_planes: int, workers: int, provider: str, bundle: Path
     """A lab with at least these machines, all running; what this call made is removed if it fails."""
     started = time.monotonic()
     machine_state.check_name(name)
+    if provider == "qemu" and (control_planes, workers) != (1, 0):
+        raise errors.UsageProblem(
+            "a lab of QEMU is one machine", hint="--control-planes 1 --workers 0, or another --provider"
+        )
     with machine_host.docker_in_use(), machine_state.locked(name):
         lab = _load_own(name)
         if provider == "docker" and (lab is None or lab.provider == "docker"):
@@ -59,7 +64,9 @@ def down(name: str, *, anybodys: bool = False) -> bool:
 
 
 def _remove(name: str, lab: Lab | None, docker: bool) -> None:
-    if lab is not None and shutil.which("vagrant"):
+    if lab is not None and lab.provider == "qemu":
+        machine_vm.stop(lab)
+    elif lab is not None and shutil.which("vagrant"):
         with contextlib.suppress(errors.KubebootError):  # what Vagrant cannot remove, Docker will
             vagrant(lab, "destroy", "--force")
     if docker:
@@ -89,7 +96,7 @@ def sync(name: str, bundle: Path | None) -> None:
 
 def _refresh(lab: Lab, bundle: Path | None) -> None:
     machine_share.refresh(lab.directory / "share", CHECKOUT, lab.image, bundle)
-    if lab.provider != "docker" and lab.ssh_config.exists():
+    if lab.provider not in ("docker", "qemu") and lab.ssh_config.exists():
         vagrant(lab, "rsync")
 
 
@@ -139,6 +146,9 @@ def _described(lab: Lab, control_planes: int, workers: int) -> Lab:
 
 def _boot(lab: Lab) -> None:
     """Start what does not run, in parallel, and note how to reach everything."""
+    if lab.provider == "qemu":
+        machine_vm.boot(lab)
+        return
     if lab.ssh_config.exists() and lab.provider == "docker" and _all_running(lab):
         return
     machine_vagrant.write_vagrantfile(lab)

@@ -56,8 +56,9 @@ def collect(lab: Lab, directory: Path) -> Path:
     for name, future in asked.items():
         if error := future.exception():
             say(f"{name}: {error}")
-    if (log := lab.directory / "vagrant.log").exists():
-        shutil.copy(log, directory)
+    for name in ("vagrant.log", "serial.log"):
+        if (log := lab.directory / name).exists():
+            shutil.copy(log, directory)
     return directory.absolute()
 
 

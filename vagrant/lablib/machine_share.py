@@ -91,12 +91,14 @@ def _pip(command: str, *argv: str) -> None:
 def _compile(tree: Path, image: str) -> None:
     """Compile with the machines' own Python: they see the share read-only and would do it on every start.
 
-    Without an image the machines are VMs, which have a copy that they can write to.
+    Without an image the machines are VMs: this computer's Python compiles for them, where it is the same.
     """
     if not image:
+        if python := shutil.which(f"python{PYTHON}"):
+            tools.run([python, "-m", "compileall", "-q", "-j", "0", str(tree)])
         return
-    python = ["--entrypoint", "python3", image, "-m", "compileall", "-q", "-j", "0", "/tree"]
-    tools.run(["docker", "run", "--rm", "--network", "none", "--volume", f"{tree}:/tree", *python])
+    inside = ["--entrypoint", "python3", image, "-m", "compileall", "-q", "-j", "0", "/tree"]
+    tools.run(["docker", "run", "--rm", "--network", "none", "--volume", f"{tree}:/tree", *inside])
 
 
 def _write_script(path: Path, directories: list[str]) -> None:

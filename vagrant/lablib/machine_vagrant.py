@@ -12,11 +12,14 @@ from pathlib import Path
 
 from kubeboot import errors
 from kubeboot.host import ssh
+from kubeboot.host.login import Deadlines
 from lablib import tools
 from lablib.machine_host import say
 from lablib.machine_state import Lab
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
+PATIENT = Deadlines(connect=60, banner=120, auth=120, idle=120, answer=120)
+"""For machines that a program plays."""
 _READY = re.compile(r"(\S+): Machine booted and ready")
 
 
@@ -25,7 +28,8 @@ def connect(lab: Lab, machine: str) -> ssh.SshHost:
     if not lab.ssh_config.exists():
         hint = f"vagrant/lab up --name {lab.name}"
         raise errors.Unreachable(f"the lab `{lab.name}` was never up", hint=hint)
-    return ssh.SshHost.from_ssh_config(lab.ssh_config, machine)
+    patience = PATIENT if lab.provider == "qemu" else None
+    return ssh.SshHost.from_ssh_config(lab.ssh_config, machine, deadlines=patience)
 
 
 def vagrant(lab: Lab, *argv: str) -> str:

@@ -23,7 +23,7 @@ from lablib import (
 )
 from lablib.machine_state import Lab
 
-_PROVIDERS = ("docker", "libvirt", "virtualbox")
+_PROVIDERS = ("docker", "libvirt", "virtualbox", "qemu")
 _NAME = click.option("--name", default="lab", show_default=True, help="Which lab.", metavar="LAB")
 
 

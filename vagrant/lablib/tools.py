@@ -17,6 +17,10 @@ PACKAGES = {
     "dpkg-deb": "dpkg",
     "docker": "docker.io",
     "vagrant": "vagrant",
+    "mkfs.ext4": "e2fsprogs",
+    "ssh-keygen": "openssh-client",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
 }
 _GO_HINT = "install Go 1.21 or newer from https://go.dev/dl; it gets the exact toolchain itself"
 

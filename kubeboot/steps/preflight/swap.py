@@ -21,7 +21,7 @@ def swap(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "Swap",
             f"swap is on: {', '.join(scene.facts.swap)}; the kubelet refuses to start with it",
-            "swapoff -a, and take swap out of /etc/fstab (zram: systemctl mask systemd-zram-setup@zram0)",
+            "swapoff -a",
         )
 
 
