@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
@@ -46,10 +46,11 @@ def load(
     *unwanted: str,
     read_files: bool = True,
     default: bool = True,
+    more: Sequence[Setting] = (),
 ) -> Loaded:
     """The configuration from all its sources; warnings are said. `unwanted`: documents for other commands.
 
-    `default`: the file in /etc belongs to the sources.
+    `default`: the file in /etc belongs to the sources. `more`: what else flags say of the cluster.
     """
     from kubeboot.config import loader
 
@@ -58,7 +59,7 @@ def load(
     stdin = getattr(sys.stdin, "buffer", None)
     loaded = loader.load(
         sources,
-        flags=flags,
+        flags=[*flags, *more],
         environment=environment,
         default=loader.DEFAULT_FILE if default else None,
         stdin=stdin,
@@ -78,13 +79,14 @@ def _settings(ctx: click.Context) -> tuple[list[Setting], list[Setting]]:
     for name, path in SPEC_FLAGS.items():
         source = ctx.get_parameter_source(name) if name in ctx.params else None
         if source is ParameterSource.COMMANDLINE:
-            flags.append(_setting(path, ctx.params[name], f"--{name.replace('_', '-')}"))
+            flags.append(setting(path, ctx.params[name], f"--{name.replace('_', '-')}"))
         elif source is ParameterSource.ENVIRONMENT:
-            environment.append(_setting(path, ctx.params[name], f"KUBEBOOT_{name.upper()}"))
+            environment.append(setting(path, ctx.params[name], f"KUBEBOOT_{name.upper()}"))
     return flags, environment
 
 
-def _setting(path: tuple[str | int, ...], value: object, said: str) -> Setting:
+def setting(path: tuple[str | int, ...], value: object, said: str) -> Setting:
+    """A value of the description that a flag (or variable) has given."""
     from pathlib import Path
 
     from kubeboot.config.layers import Setting

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from kubeboot.engine.values import Secret
 
 MAX_BYTES = 4096
+MAX_FILE = 1 << 20
 
 
-def one_reader(token_file: str | None, config: tuple[str, ...], key_file: str | None = None) -> None:
+def one_reader(token_file: str | None, config: tuple[str, ...], *others: str | None) -> None:
     """Standard input can be read once."""
-    if [token_file, key_file, *config].count("-") > 1:
+    if [token_file, *others, *config].count("-") > 1:
         raise errors.UsageProblem("standard input can be read once, and `-` is given more often")
 
 
@@ -75,11 +76,16 @@ def _said(
 
 
 def _read(source: str, option: str) -> str:
+    return file(source, option, MAX_BYTES).decode("ascii", "replace")
+
+
+def file(source: str, option: str, most: int = MAX_FILE) -> bytes:
+    """A file that holds keys, or standard input; UsageProblem when it cannot be read."""
     try:
         if source == "-":
-            return sys.stdin.read(MAX_BYTES) if sys.stdin is not None else ""
-        with open(source, encoding="ascii", errors="replace") as stream:  # noqa: PTH123 - may be a pipe
-            return stream.read(MAX_BYTES)
+            return sys.stdin.buffer.read(most) if sys.stdin is not None else b""
+        with open(source, "rb") as stream:  # noqa: PTH123 - may be a pipe
+            return stream.read(most)
     except (OSError, ValueError) as error:
         why = (getattr(error, "strerror", None) or str(error)).lower()
         raise errors.UsageProblem(f"{option} {source} cannot be read: {why}") from None

@@ -114,7 +114,10 @@ CLUSTER: Table = {
     "etcd.local.peerCertSANs": Move(("etcd", "peerCertSANs")),
     "etcd.local.extraArgs": Move(("etcd", "extraArgs")),
     "etcd.local.extraEnvs": Call("variables"),
-    "etcd.external": Refuse("external etcd is not supported"),
+    **{
+        f"etcd.external.{field}": Move(("etcd", "external", field))
+        for field in ("endpoints", "httpEndpoints", "caFile", "certFile", "keyFile")
+    },
     **_component("apiServer", "apiServer"),
     **_component("controllerManager", "controllerManager"),
     **_component("scheduler", "scheduler"),

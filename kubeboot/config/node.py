@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-Role = Literal["control_plane", "worker"]
+Role = Literal["control_plane", "worker", "etcd"]
 
 
 @dataclasses.dataclass(frozen=True)

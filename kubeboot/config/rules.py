@@ -12,6 +12,7 @@ from kubeboot.config import names, versions
 from kubeboot.config.problems import Path, Problem
 from kubeboot.config.rules_artifacts import ARTIFACT_RULES
 from kubeboot.config.rules_components import COMPONENT_RULES
+from kubeboot.config.rules_etcd import ETCD_RULES
 from kubeboot.config.rules_extras import EXTRA_RULES
 from kubeboot.config.rules_node import NODE_RULES
 from kubeboot.config.rules_parts import PART_RULES
@@ -44,7 +45,7 @@ def check(spec: ClusterSpec) -> list[Problem]:
 
 
 def _all() -> tuple[Rule, ...]:
-    return (*RULES, *PART_RULES, *ARTIFACT_RULES, *NODE_RULES, *COMPONENT_RULES, *EXTRA_RULES)
+    return (*RULES, *PART_RULES, *ARTIFACT_RULES, *NODE_RULES, *COMPONENT_RULES, *EXTRA_RULES, *ETCD_RULES)
 
 
 def _cluster_name(spec: ClusterSpec) -> Iterator[Problem]:

@@ -74,12 +74,27 @@ class ApiServer(Component):
     bind_port: int = 6443
 
 
+class ExternalEtcd(Model):
+    """An etcd that runs elsewhere: its members' client URLs, and the files by which API servers get in.
+
+    `http_endpoints` are those of its HTTP requests where etcd has separate ones. The files have the same
+    paths on all control planes.
+    """
+
+    endpoints: tuple[str, ...]
+    http_endpoints: tuple[str, ...] = ()
+    ca_file: str = "/etc/kubernetes/pki/etcd/ca.crt"
+    cert_file: str = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
+    key_file: str = "/etc/kubernetes/pki/apiserver-etcd-client.key"
+
+
 class Etcd(Component):
-    """Stacked etcd."""
+    """etcd: beside each API server, or `external`, and then the other fields are not for this cluster."""
 
     data_dir: str = "/var/lib/etcd"
     server_cert_sans: tuple[str, ...] = Field(default=(), alias="serverCertSANs")
     peer_cert_sans: tuple[str, ...] = Field(default=(), alias="peerCertSANs")
+    external: ExternalEtcd | None = None
 
 
 class Networking(Model):

@@ -33,6 +33,10 @@ RESTARTS = 10
 _VTEP = "flannel.alpha.coreos.com/backend-data"
 _SERVER = re.compile(r"^\s*server (\S+) (\S+)", re.MULTILINE)
 _ETCD = f"{table.DIRECTORY}/etcd"
+_ELSEWHERE = (
+    "etcd's authority signs a new one: `kubeboot etcd export FILE` on an etcd machine, then "
+    "`kubeboot init --external-etcd FILE` on the control planes"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +75,16 @@ def units(patient: Patient) -> Iterable[Finding]:
 
 
 def certificates(patient: Patient) -> Iterable[Finding]:
+    external = patient.spec.etcd.external
     for one in patient.status.certificates:
         if one.days_left <= SOON:
             when = f"expires in {one.days_left} days" if one.days_left >= 0 else "has expired"
             yield Finding(
                 f"Certificate-{one.path.strip('/').replace('/', '-')}",
                 f"{one.path} {when}",
-                "kubeboot init on a control plane (join on a worker) renews what is about to expire",
+                _ELSEWHERE
+                if external and one.path == external.cert_file
+                else "kubeboot init on a control plane (join on a worker) renews what is about to expire",
                 "error" if one.days_left <= TOO_SOON else "warning",
             )
 
@@ -262,8 +269,11 @@ def _ready(where: Endpoint) -> str | None:
 
 
 def etcd(patient: Patient) -> Iterable[Finding]:
-    """This machine's member: alarms, size, leader, and that all members are voters."""
-    if not patient.control_plane:
+    """This machine's member: alarms, size, leader, and that all members are voters.
+
+    Of an etcd elsewhere preflight looks at all members.
+    """
+    if not patient.control_plane or patient.spec.etcd.external is not None:
         return
     try:
         yield from _etcd(_member(patient))

@@ -85,7 +85,7 @@ def _home(given: ClusterSpec, see: HostView, kubeconfig: str) -> _Home:
     except errors.KubebootError:
         cluster = None
     spec = join_plan.cluster_spec(given, cluster) if cluster else given
-    role = "control_plane" if see.stat(f"{table.DIRECTORY}/etcd/server.crt") else "worker"
+    role = "control_plane" if see.stat(f"{table.DIRECTORY}/apiserver.crt") else "worker"
     near = next((host for host, _ in cluster.control_planes), None) if cluster else None
     address = see.route_source(near) if role == "worker" and near else None
     node = nodes.settings(spec, machine, "control_plane" if role == "control_plane" else "worker", address)
@@ -169,10 +169,11 @@ def _drift(home: _Home) -> Iterable[Finding]:
 
 def _others(home: _Home, cluster: ClusterFacts) -> Others:
     """etcd's members as a further control plane sees them."""
-    if home.command == "init" or home.node.role == "worker":
+    external = home.spec.etcd.external
+    if home.command == "init" or home.node.role == "worker" or external is not None:
         return Others()
     addresses = [address for address, _ in cluster.control_planes]
-    return Others(home.api, shared.members(shared.on_disk(home.see), addresses))
+    return Others(home.api, shared.members(shared.on_disk(home.see, external), addresses))
 
 
 def _plan(home: _Home, cluster: ClusterFacts) -> Plan:
@@ -181,6 +182,6 @@ def _plan(home: _Home, cluster: ClusterFacts) -> Plan:
     if home.command == "init":
         return init_plan.plan(spec, node, source, facts.cpus, ())
     if node.role == "control_plane":
-        given = shared.on_disk(home.see)
+        given = shared.on_disk(home.see, spec.etcd.external)
         return control_plane_plan.plan(spec, node, source, facts.cpus, cluster, given)
     return join_plan.plan(spec, node, source, facts.cpus, cluster)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from kubeboot.artifacts import progress, sources
 from kubeboot.artifacts.api import Source
@@ -52,9 +53,13 @@ def findings(
     see: HostView,
     ignored: frozenset[str],
     cluster: Surroundings | None = None,
+    given: Mapping[str, bytes] = MappingProxyType({}),
 ) -> tuple[Finding, ...]:
-    """Everything that preflight has to say of this machine; `cluster` is the one that it is to join."""
-    scene = preflight.Scene(spec, node, facts, see, bool(journal.entries(see)), os.environ, cluster)
+    """Everything that preflight has to say of this machine; `cluster` is the one that it is to join.
+
+    `given`: files, by path, that it would get.
+    """
+    scene = preflight.Scene(spec, node, facts, see, bool(journal.entries(see)), os.environ, cluster, given)
     return preflight.examine(scene, preflight.CHECKS, ignored)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from kubeboot.engine.values import Secret
 from kubeboot.fleet import here, shared
@@ -12,7 +13,7 @@ from kubeboot.host.api import HostTarget
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube import bootstrap
 from kubeboot.kube.api import Api
-from kubeboot.pki import endpoint, tokens
+from kubeboot.pki import endpoint, sealed, tokens
 from kubeboot.plan import init as planning
 from kubeboot.plan import node as nodes
 from kubeboot.steps import preflight
@@ -28,13 +29,17 @@ def init(wanted: InitOptions, emit: Emit) -> InitResult:
     facts = see.facts()
     node = nodes.settings(wanted.spec, facts, "control_plane", timeout_scale=scale)
     given = Secret(tokens.parse(wanted.token.reveal())) if wanted.token else None
-    found = here.findings(wanted.spec, node, facts, see, wanted.ignore_preflight) if _checked(wanted) else ()
+    access, files = _etcd(wanted)
+    checked = "preflight" not in wanted.skip
+    found = (
+        here.findings(wanted.spec, node, facts, see, wanted.ignore_preflight, given=files) if checked else ()
+    )
     here.tell(found, emit)
     if not wanted.dry_run:
         preflight.refuse(found)
     source = here.source(wanted.spec, facts.arch, emit, dry=wanted.dry_run)
     plan = planning.plan(
-        wanted.spec, node, source, facts.cpus, token_steps.steps(node, given, wanted.token_ttl)
+        wanted.spec, node, source, facts.cpus, token_steps.steps(node, given, wanted.token_ttl), access
     ).without(wanted.skip)
     server = endpoint.url(node.address, wanted.spec.api_server.bind_port)
     where = planning.control_plane_endpoint(wanted.spec, node)
@@ -63,5 +68,10 @@ def _told(done: InitResult, api: Api, token: bootstrap.Token, key: Secret[str] |
     )
 
 
-def _checked(wanted: InitOptions) -> bool:
-    return "preflight" not in wanted.skip
+def _etcd(wanted: InitOptions) -> tuple[Mapping[str, bytes], Mapping[str, bytes]]:
+    """What was handed over by which an etcd elsewhere is reached: by name, and by path."""
+    if wanted.etcd is None:
+        return {}, {}
+    given = dict(zip(sealed.EXTERNAL, wanted.etcd.files, strict=True))
+    places = shared.places(wanted.spec.etcd.external)
+    return given, {places[name]: data for name, data in given.items()}

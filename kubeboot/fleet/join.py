@@ -39,10 +39,14 @@ def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     node = nodes.settings(spec, machine, role, see.route_source(wanted.host), wanted.timeout_scale)
     facts.require_free_name(api, node.name, machine.machine_id)
     scene = _Scene(wanted, spec, node, see, cluster, api)
-    given = shared.obtain(api, see, wanted.certificate_key, authority) if wanted.control_plane else {}
+    external = spec.etcd.external
+    given: Mapping[str, bytes] = {}
+    if wanted.control_plane:
+        given = shared.obtain(api, see, wanted.certificate_key, authority, external)
     checked = "preflight" not in wanted.skip
     around = here.around(api, cluster) if checked else None
-    found = here.findings(spec, node, machine, see, wanted.ignore_preflight, around) if checked else ()
+    files = {path: given[name] for name, path in shared.places(external).items() if name in given}
+    found = here.findings(spec, node, machine, see, wanted.ignore_preflight, around, files) if checked else ()
     here.tell(found, emit)
     if not wanted.dry_run:
         preflight.refuse(found)
@@ -75,6 +79,8 @@ def _others(scene: _Scene, given: Mapping[str, bytes]) -> Others:
     scale = scene.wanted.timeout_scale
     server = f"https://{endpoint.join(scene.wanted.host, scene.wanted.port)}"
     admin = shared.administrator(given, server, scale)
+    if scene.spec.etcd.external is not None:
+        return Others(admin)
     addresses = [address for address, _ in scene.cluster.control_planes]
     return Others(admin, shared.members(given, addresses, admin, scene.node.name, scale))
 
@@ -88,7 +94,8 @@ def _run(scene: _Scene, whole: Plan, api: Api, others: Others, emit: Emit) -> Jo
     outcome = on_this_machine(
         plan, name, LocalHost(name, scale), api, emit, timeout_scale=scale, others=others
     )
-    voters = _voters(others, emit) if wanted.control_plane else 0
+    stacked = wanted.control_plane and scene.spec.etcd.external is None
+    voters = _voters(others, emit) if stacked else 0
     return JoinResult(outcome.changed, outcome.ok, outcome.seconds, name, scene.spec.cluster_name, voters)
 
 

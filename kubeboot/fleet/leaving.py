@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kubeboot import errors
 from kubeboot.engine.step import Step
@@ -13,10 +13,9 @@ from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
-from kubeboot.kube.etcd import Member
-from kubeboot.pki import endpoint, sealed
+from kubeboot.pki import endpoint
 from kubeboot.plan import remove
-from kubeboot.steps import load_balancer
+from kubeboot.steps import external_etcd, load_balancer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,24 +28,24 @@ class Leaving:
 
 def find(see: HostView) -> Leaving:
     """Nothing on a worker, and nothing on a control plane that knows of no other."""
-    given = shared.on_disk(see)
-    if len(given) < len(sealed.FILES):
+    external = external_etcd.found(see)
+    given = shared.on_disk(see, external)
+    if not shared.is_complete(given, external):
         return Leaving()
     mine = addresses(see)
     known = [server for server in load_balancer.known(see) if server[0] not in mine]
-    alone = shared.members(given, mine)
-    try:
-        peers = _peers(alone.members(), mine)
-    except errors.KubebootError:
-        peers = []
+    peers = _peers(given, mine) if external is None else []
     hosts = list(dict.fromkeys([*(host for host, _ in known), *peers]))
     if not hosts:
         return Leaving()
     port = known[0][1] if known else 6443
     api = Deferred(lambda: _answering(given, [endpoint.url(host, port) for host in hosts]))
-    etcd = shared.members(given, [*hosts, *mine], api, see.name)
-    made = remove.steps("leave", see.name, mine, hosts[0], given["ca.crt"], by_name=False)
-    return Leaving(made, Others(api, etcd))
+    made = remove.steps(
+        "leave", see.name, mine, hosts[0], given["ca.crt"], by_name=False, stacked=external is None
+    )
+    if external is not None:
+        return Leaving(made, Others(api))
+    return Leaving(made, Others(api, shared.members(given, [*hosts, *mine], api, see.name)))
 
 
 def addresses(see: HostView) -> tuple[str, ...]:
@@ -55,7 +54,12 @@ def addresses(see: HostView) -> tuple[str, ...]:
     return tuple(str(ip) for ip in found if not ip.is_loopback and not ip.is_link_local)
 
 
-def _peers(members: Iterable[Member], mine: tuple[str, ...]) -> list[str]:
+def _peers(given: Mapping[str, bytes], mine: tuple[str, ...]) -> list[str]:
+    """The other members, as this machine's own knows them."""
+    try:
+        members = shared.members(given, mine).members()
+    except errors.KubebootError:
+        return []
     urls = (url for member in members for url in member.peer_urls)
     hosts = (endpoint.split(url.split("://")[-1], 2380)[0] for url in urls)
     return [host for host in hosts if host not in mine]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kubeboot.engine.values import Secret
 
 if TYPE_CHECKING:
+    from kubeboot.config.etcd_access import Access
     from kubeboot.config.spec import ClusterSpec
     from kubeboot.steps.preflight.model import Finding
 
@@ -17,12 +18,16 @@ ADMIN_CONF = "/etc/kubernetes/admin.conf"
 
 @dataclasses.dataclass(frozen=True)
 class InitOptions:
-    """`token` None: make one. `token_ttl` zero: it does not expire. `skip` are step groups or step ids."""
+    """`token` None: make one. `token_ttl` zero: it does not expire. `skip` are step groups or step ids.
+
+    `etcd`: how to get into an etcd elsewhere, to be installed; its endpoints are in `spec`.
+    """
 
     spec: ClusterSpec
     token: Secret[str] | None = None
     token_ttl: datetime.timedelta = datetime.timedelta(hours=24)
     certificate_key: Secret[str] | None = None
+    etcd: Access | None = None
     skip: frozenset[str] = frozenset()
     ignore_preflight: frozenset[str] = frozenset()
     dry_run: bool = False
@@ -174,7 +179,7 @@ class NodeRemoveOptions:
 
 @dataclasses.dataclass(frozen=True)
 class NodeRemoveResult:
-    """How it ended. `voters`: how many members etcd has left."""
+    """How it ended. `voters`: how many members etcd has left; 0 where it runs elsewhere."""
 
     changed: int
     ok: int

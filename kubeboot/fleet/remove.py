@@ -12,17 +12,18 @@ from kubeboot.fleet.orders import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import Api, Object
-from kubeboot.pki import sealed
+from kubeboot.kube.etcd import Etcd, EtcdView, NoEtcd
 from kubeboot.plan import remove as planning
-from kubeboot.steps import conditions, load_balancer
+from kubeboot.steps import conditions, external_etcd, load_balancer
 
 
 def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
     """Take a machine out of etcd and the API; whatever runs on it is its own `kubeboot reset`'s affair."""
     see = LocalView()
-    given = shared.on_disk(see)
+    external = external_etcd.found(see)
+    given = shared.on_disk(see, external)
     mine = leaving.addresses(see)
-    if len(given) < len(sealed.FILES):
+    if not shared.is_complete(given, external):
         raise errors.PreflightFailed(
             "a machine is removed from a control plane, and this is none", hint="run this on a control plane"
         )
@@ -34,30 +35,37 @@ def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
             f"{wanted.node} is this machine", hint="`kubeboot reset` takes it out of the cluster"
         )
     known = [host for host, _ in load_balancer.known(see)]
-    etcd = shared.members(given, [*mine, *known], api, see.name)
-    if found is None and all(member.name != wanted.node for member in etcd.members()):
+    stacked = external is None
+    etcd: Etcd = shared.members(given, [*mine, *known], api, see.name) if stacked else NoEtcd()
+    if found is None and all(member.name != wanted.node for member in (etcd.members() if stacked else ())):
         emit(Notice("info", f"there is no Node and no member of etcd called {wanted.node}"))
     stays = next((host for host in known if host in mine), mine[0])
     within = None if wanted.force else wanted.drain_timeout.total_seconds()
-    plan = planning.plan(see.name, wanted.node, addresses, stays, given["ca.crt"], within)
+    plan = planning.plan(see.name, wanted.node, addresses, stays, given["ca.crt"], within, stacked)
     if wanted.dry_run:
         dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
         return NodeRemoveResult(0, 0, 0.0, 0)
     _refuse(plan, View(see, api, etcd))
     outcome = on_this_machine(plan, see.name, LocalHost(see.name), api, emit, others=Others(api, etcd))
-    voters = sum(not member.learner for member in etcd.members())
-    if voters % 2 == 0:
-        emit(Notice("warning", f"etcd has {voters} members and bears the loss of {(voters - 1) // 2}"))
+    voters = _voters(etcd, emit) if stacked else 0
     if found is not None and conditions.is_ready(found):
         emit(Notice("info", f"`kubeboot reset` on {wanted.node} takes kubeboot off that machine"))
     return NodeRemoveResult(outcome.changed, outcome.ok, outcome.seconds, voters)
 
 
+def _voters(etcd: EtcdView, emit: Emit) -> int:
+    voters = sum(not member.learner for member in etcd.members())
+    if voters % 2 == 0:
+        emit(Notice("warning", f"etcd has {voters} members and bears the loss of {(voters - 1) // 2}"))
+    return voters
+
+
 def _refuse(plan: Plan, see: View) -> None:
     """What etcd cannot bear is said before anything is drained."""
-    found = next(step for step in plan.steps if step.id == "remove/etcd").check(see, Values())
-    if isinstance(found, Blocked):
-        raise errors.KubebootError(found.message, hint=found.hint, reason=found.reason)
+    for step in plan.steps:
+        found = step.check(see, Values()) if step.id == "remove/etcd" else None
+        if isinstance(found, Blocked):
+            raise errors.KubebootError(found.message, hint=found.hint, reason=found.reason)
 
 
 def _addresses(node: Object | None) -> tuple[str, ...]:

@@ -7,38 +7,56 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
 from kubeboot import errors
+from kubeboot.config.spec import ExternalEtcd
 from kubeboot.engine.values import Secret
 from kubeboot.host.api import HostView
 from kubeboot.kube import client, etcd, lease, uploads
 from kubeboot.kube.api import Api, ApiView
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import build, pem, sealed, table
-from kubeboot.steps import shared_keys
+from kubeboot.steps import external_etcd, shared_keys
 
 
-def on_disk(see: HostView) -> dict[str, bytes]:
-    """What is shared, as far as this machine has it."""
-    found = {file: see.read(f"{table.DIRECTORY}/{file}") for file in sealed.FILES.values()}
-    return {file: data for file, data in found.items() if data is not None}
+def places(external: ExternalEtcd | None) -> dict[str, str]:
+    """Where each thing that is shared lies on a control plane."""
+    elsewhere = external_etcd.files(external) if external else {}
+    return {
+        name: elsewhere.get(name, f"{table.DIRECTORY}/{name}") for name in sealed.shared(external is not None)
+    }
+
+
+def on_disk(see: HostView, external: ExternalEtcd | None = None) -> dict[str, bytes]:
+    """What is shared, as far as this machine has it; `external`: the etcd that runs elsewhere."""
+    found = {name: see.read(path) for name, path in places(external).items()}
+    return {name: data for name, data in found.items() if data is not None}
+
+
+def is_complete(given: Mapping[str, bytes], external: ExternalEtcd | None) -> bool:
+    """Whether it is all that a control plane has."""
+    return set(given) >= set(sealed.shared(external is not None))
 
 
 def upload(api: Api, see: HostView, key: str) -> None:
     """Put this control plane's into the cluster for two hours."""
-    found = on_disk(see)
-    missing = [file for file in sealed.FILES.values() if file not in found]
+    external = external_etcd.found(see)
+    found = on_disk(see, external)
+    missing = [path for name, path in places(external).items() if name not in found]
     if missing:
         raise errors.KubebootError(
-            f"this machine lacks {', '.join(f'{table.DIRECTORY}/{file}' for file in missing)}",
+            f"this machine lacks {', '.join(missing)}",
             hint="run this on a control plane",
             reason="KB_NO_CERTIFICATES",
         )
     uploads.upload(api, found, key)
 
 
-def obtain(api: ApiView, see: HostView, key: Secret[str] | None, authority: bytes) -> Mapping[str, bytes]:
+def obtain(
+    api: ApiView, see: HostView, key: Secret[str] | None, authority: bytes, external: ExternalEtcd | None
+) -> Mapping[str, bytes]:
     """From the cluster with the certificate key; without one, what lies on this machine already."""
-    found = on_disk(see) if key is None else uploads.download(api, key.reveal())
-    if len(found) < len(sealed.FILES):
+    wanted = sealed.shared(external is not None)
+    found = on_disk(see, external) if key is None else uploads.download(api, key.reveal(), wanted)
+    if not is_complete(found, external):
         raise errors.UsageProblem(
             "a control plane needs --certificate-key or --certificate-key-file",
             hint="`kubeboot certs upload` on a control plane prints a key",

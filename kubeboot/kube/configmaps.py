@@ -52,7 +52,7 @@ def cluster_configuration(spec: ClusterSpec, control_plane: str) -> dict[str, An
         "controllerManager": _filled(_component(controllers, tuning.CONTROLLER_MANAGER)),
         "dns": {"disabled": True},
         "encryptionAlgorithm": days.algorithm,
-        "etcd": {"local": _filled(_etcd(spec))},
+        "etcd": _etcd(spec),
         "imageRepository": spec.artifacts.image_repository,
         "kind": "ClusterConfiguration",
         "kubernetesVersion": spec.kubernetes_version,
@@ -99,6 +99,12 @@ def _component(component: Component, ours: Iterable[tuple[str, str]] = ()) -> di
 
 
 def _etcd(spec: ClusterSpec) -> dict[str, Any]:
+    if spec.etcd.external is not None:
+        return {"external": _filled(spec.etcd.external.model_dump(mode="json", by_alias=True))}
+    return {"local": _filled(_local_etcd(spec))}
+
+
+def _local_etcd(spec: ClusterSpec) -> dict[str, Any]:
     made = _component(effective.etcd(spec))
     return {
         "dataDir": spec.etcd.data_dir,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kubeboot import errors
 from kubeboot.kube import bootstrap, rbac
@@ -36,14 +36,17 @@ def upload(api: Api, files: Mapping[str, bytes], key: str, clock: bootstrap.Cloc
 
 
 def _secret(files: Mapping[str, bytes], key: str, owner: Object) -> Object:
-    sums = {name: base64.b64encode(sealed.seal(files[file], key)).decode()
-            for name, file in sealed.FILES.items()}  # fmt: skip
+    sums = {_name(file): base64.b64encode(sealed.seal(data, key)).decode() for file, data in files.items()}
     meta = {"name": NAME, "namespace": rbac.SYSTEM, "ownerReferences": [owner]}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": sums}
 
 
-def download(api: ApiView, key: str) -> dict[str, bytes]:
-    """Files below the pki directory, by name."""
+def _name(file: str) -> str:
+    return file.replace("/", "-")
+
+
+def download(api: ApiView, key: str, wanted: Iterable[str] = sealed.shared(False)) -> dict[str, bytes]:
+    """The files of `sealed.shared`, by name."""
     try:
         found = api.get("v1", "Secret", NAME, rbac.SYSTEM)
     except ApiRefused:
@@ -55,11 +58,12 @@ def download(api: ApiView, key: str) -> dict[str, bytes]:
             reason="KB_NO_CERTIFICATES",
         )
     data = found.get("data") or {}
-    missing = [name for name in sealed.FILES if name not in data]
+    files = {_name(file): file for file in wanted}
+    missing = [name for name in files if name not in data]
     if missing:
         raise errors.KubebootError(
             f"Secret {rbac.SYSTEM}/{NAME} lacks {', '.join(missing)}",
             hint=_AGAIN,
             reason="KB_NO_CERTIFICATES",
         )
-    return {file: sealed.unseal(base64.b64decode(data[name]), key) for name, file in sealed.FILES.items()}
+    return {file: sealed.unseal(base64.b64decode(data[name]), key) for name, file in files.items()}

@@ -7,7 +7,7 @@ import ipaddress
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from kubeboot.pki import build, endpoint, pem
 from kubeboot.pki.table import Profile, Usage
@@ -51,6 +51,30 @@ def authority_problems(certificate: bytes, key: bytes, *, at: datetime.datetime)
         return ("is not a readable certificate",)
     constraint = () if is_authority(found) else ("is not an authority's certificate",)
     return (*constraint, *_key_problems(found, key), *_time_problems(found, at, 0))
+
+
+def client_problems(certificate: bytes, key: bytes, *, at: datetime.datetime) -> tuple[str, ...]:
+    """Everything that keeps somebody else's certificate from being shown to a server, as predicates."""
+    try:
+        found = pem.certificates(certificate)[0]
+    except ValueError:
+        return ("is not a readable certificate",)
+    unfit = _is_limited(found) and Usage.CLIENT not in usages(found)
+    told = ("is not meant for client auth",) if unfit else ()
+    return (*_key_problems(found, key), *told, *_time_problems(found, at, 0))
+
+
+def _is_limited(found: x509.Certificate) -> bool:
+    return any(extension.oid == ExtensionOID.EXTENDED_KEY_USAGE for extension in found.extensions)
+
+
+def trust_problems(authorities: bytes) -> tuple[str, ...]:
+    """Why nobody can be believed by these, as predicates."""
+    try:
+        pem.certificates(authorities)
+    except ValueError:
+        return ("is not a readable certificate",)
+    return ()
 
 
 def days_left(certificate: bytes, at: datetime.datetime) -> int:

@@ -26,6 +26,15 @@ FILES: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 """Key in the Secret → file below the pki directory."""
 
+EXTERNAL = ("external-etcd-ca.crt", "external-etcd.crt", "external-etcd.key")
+"""With an etcd that runs elsewhere, instead of etcd's authority: by these names, wherever the files are."""
+
+
+def shared(external: bool) -> tuple[str, ...]:
+    """What control planes share, by file or by name; `external`: etcd runs elsewhere."""
+    own = (file for file in FILES.values() if not (external and file.startswith("etcd/")))
+    return (*own, *(EXTERNAL if external else ()))
+
 
 def new_key() -> str:
     """A certificate key: 32 random bytes in hex."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from kubeboot import render
 from kubeboot.artifacts.api import Source
@@ -19,6 +20,7 @@ from kubeboot.steps import (
     control_plane,
     dns,
     etcd,
+    external_etcd,
     kubeconfigs,
     kubelet,
     kubelet_config,
@@ -28,7 +30,7 @@ from kubeboot.steps import (
 )
 from kubeboot.steps import node as marks
 
-MANIFESTS = frozenset({"etcd/manifest", "control-plane/kube-apiserver"})
+MANIFESTS = frozenset({"control-plane/kube-apiserver"})
 """What is there before the kubelet starts, so that it starts them at once."""
 IN_KUBE_SYSTEM = ("control-plane/ready", "cluster/namespace-kube-system")
 """An API server says that it is ready before it has made its namespaces."""
@@ -47,8 +49,18 @@ def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings) -> str:
     return endpoint.join(host, port)
 
 
-def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, token: tuple[Step, ...]) -> Plan:
-    """Everything from an empty machine to a DNS answer. `token` are the steps of steps.tokens."""
+def plan(
+    spec: ClusterSpec,
+    node: NodeSettings,
+    source: Source,
+    cpus: int,
+    token: tuple[Step, ...],
+    given: Mapping[str, bytes] = MappingProxyType({}),
+) -> Plan:
+    """Everything from an empty machine to a DNS answer. `token` are the steps of steps.tokens.
+
+    `given`: the files by which an etcd elsewhere is reached, if they are to be installed.
+    """
     catalog = source.catalog()
     where = control_plane_endpoint(spec, node)
     shared = kubelet_config.kubelet_config(spec)
@@ -56,11 +68,12 @@ def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, token
     host: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *certificates.init_steps(spec, node),
+        *external_etcd.steps(spec, node, given),
         *kubeconfigs.init_steps(spec, node, where),
         *etcd.steps(spec, node, catalog),
         *control_plane.steps(spec, node, catalog),
         *_behind_api(load_balancer.steps(spec, node, backends, catalog)),
-        *kubelet.steps(spec, node, catalog, source, render.dump(shared), after=MANIFESTS),
+        *kubelet.steps(spec, node, catalog, source, render.dump(shared), MANIFESTS | etcd.manifest(spec)),
         *dns.steps(spec, node, catalog, after=IN_KUBE_SYSTEM),
         *proxy.steps(spec, catalog, after=IN_KUBE_SYSTEM),
         *network.steps(spec, node, catalog),

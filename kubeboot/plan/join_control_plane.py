@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from kubeboot.artifacts.api import Source
 from kubeboot.config.node import NodeSettings
@@ -17,7 +17,9 @@ from kubeboot.steps import (
     certificates,
     control_plane,
     dns_spread,
+    etcd,
     etcd_join,
+    external_etcd,
     kubeconfigs,
     kubelet,
     load_balancer,
@@ -26,11 +28,11 @@ from kubeboot.steps import (
 from kubeboot.steps import node as marks
 from kubeboot.steps.load_balancer import Backend
 
-BEFORE_KUBELET = frozenset({"etcd/manifest", "load-balancer/manifest"})
-BEFORE_API = frozenset({etcd_join.PROMOTED, "images/"})
+BEFORE_KUBELET = frozenset({"load-balancer/manifest"})
+BEFORE_API = frozenset({"images/"})
 """The Node is registered with the API server that starts here, and its pods' images must be there by then.
 
-A learner answers almost nothing: an API server beside it would be useless.
+An etcd beside it must be a voter by then: a learner answers almost nothing.
 """
 BEFORE_ETCD = frozenset(
     {"images/etcd", "images/pause", "runtime/", "kernel/", "kubeconfig/", "kubelet/binary", "kubelet/flags",
@@ -73,10 +75,13 @@ def plan(
         *shared_keys.steps(node.name, given),
         *certificates.leaves(spec, node),
         *kubeconfigs.join_steps(spec, node, where),
+        *external_etcd.steps(spec, node, given),
         *etcd_join.steps(spec, node, catalog, BEFORE_ETCD),
-        *map(_at_last, control_plane.steps(spec, node, catalog)),
+        *_at_last(spec, control_plane.steps(spec, node, catalog)),
         *load_balancer.steps(spec, node, backends(spec, node, cluster), catalog),
-        *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, after=BEFORE_KUBELET),
+        *kubelet.steps(
+            spec, node, catalog, source, cluster.kubelet_config, BEFORE_KUBELET | etcd.manifest(spec)
+        ),
         *marks.steps(spec, node),
         dns_spread.step("node/ready"),
     )
@@ -84,10 +89,13 @@ def plan(
     return Plan("join", title, machine.in_order(steps), {node.name: node.role})
 
 
-def _at_last(step: Step) -> Step:
+def _at_last(spec: ClusterSpec, steps: tuple[Step, ...]) -> Iterator[Step]:
     """The API server after etcd's vote. It finds all rights in etcd: what uses it waits until it is ready."""
-    if step.id == "control-plane/kube-apiserver":
-        return dataclasses.replace(step, after=step.after | BEFORE_API)
-    if control_plane.RIGHTS in step.after:
-        return dataclasses.replace(step, after=step.after | {control_plane.READY})
-    return step
+    vote = frozenset({etcd_join.PROMOTED} if spec.etcd.external is None else ())
+    for step in steps:
+        if step.id == "control-plane/kube-apiserver":
+            yield dataclasses.replace(step, after=step.after | BEFORE_API | vote)
+        elif control_plane.RIGHTS in step.after:
+            yield dataclasses.replace(step, after=step.after | {control_plane.READY})
+        else:
+            yield step

@@ -10,19 +10,22 @@ from kubeboot.steps import draining, leaving
 
 
 def steps(
-    prefix: str, node: str, addresses: tuple[str, ...], to: str, authority: bytes, by_name: bool = True
+    prefix: str,
+    node: str,
+    addresses: tuple[str, ...],
+    to: str,
+    authority: bytes,
+    by_name: bool = True,
+    stacked: bool = True,
 ) -> tuple[Step, ...]:
-    """etcd first; the Node; the endpoint, if it was this machine's. `to`: a control plane that stays."""
-    etcd = leaving.LeaveEtcd(
-        id=f"{prefix}/etcd",
-        title=f"Take {node} out of etcd",
-        on=CLUSTER,
-        addresses=addresses,
-        member=node if by_name else "",
-    )
-    after = frozenset({etcd.id})
+    """etcd first; the Node; the endpoint, if it was this machine's. `to`: a control plane that stays.
+
+    `stacked`: etcd's members are on control planes, and nowhere else.
+    """
+    etcd = (leave_etcd(prefix, node, addresses, by_name),) if stacked else ()
+    after = frozenset(step.id for step in etcd)
     return (
-        etcd,
+        *etcd,
         leaving.NoNode(id=f"{prefix}/node", title=f"Delete Node {node}", on=CLUSTER, after=after, node=node),
         leaving.EndpointElsewhere(
             id=f"{prefix}/endpoint",
@@ -59,13 +62,30 @@ def emptied(node: str, within: float) -> tuple[Step, ...]:
     )
 
 
+def leave_etcd(prefix: str, name: str, addresses: tuple[str, ...], by_name: bool = True) -> Step:
+    """etcd does without the member at these addresses, or with this name."""
+    return leaving.LeaveEtcd(
+        id=f"{prefix}/etcd",
+        title=f"Take {name} out of etcd",
+        on=CLUSTER,
+        addresses=addresses,
+        member=name if by_name else "",
+    )
+
+
 def plan(
-    here: str, node: str, addresses: tuple[str, ...], to: str, authority: bytes, drain: float | None
+    here: str,
+    node: str,
+    addresses: tuple[str, ...],
+    to: str,
+    authority: bytes,
+    drain: float | None,
+    stacked: bool = True,
 ) -> Plan:
     """Run on any control plane, `here`. `drain`: seconds for its pods to go; None: nobody asks for them."""
     before = emptied(node, drain) if drain is not None else ()
-    etcd, *rest = steps("remove", node, addresses, to, authority)
-    etcd = dataclasses.replace(etcd, after=frozenset(step.id for step in before))
+    first = frozenset(step.id for step in before)
+    gone = steps("remove", node, addresses, to, authority, stacked=stacked)
     pods = draining.NoPods(
         id="remove/pods",
         title=f"Forget the pods of {node}",
@@ -73,5 +93,5 @@ def plan(
         after=frozenset({"remove/node"}),
         node=node,
     )
-    made = (*before, etcd, *rest, pods)
+    made = (*before, *(dataclasses.replace(step, after=step.after | first) for step in gone), pods)
     return Plan("node-remove", f"{node}: remove it from the cluster", made, {here: "control_plane"})

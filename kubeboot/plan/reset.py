@@ -10,6 +10,8 @@ from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.engine.undo import Undo
 from kubeboot.steps import sweep, undoing
 
+ETCD = "leave/etcd"
+
 
 def plan(
     host: str,
@@ -49,5 +51,5 @@ def plan(
 def _left(step: Step, leave: tuple[Step, ...], force: bool) -> Step:
     """Behind all of it; and not at all when etcd was not left, unless by force."""
     behind = step.behind | {f"{CLUSTER}:{one.id}" for one in leave}
-    first = frozenset(f"{CLUSTER}:{one.id}" for one in leave[:1] if not force)
+    first = frozenset(f"{CLUSTER}:{one.id}" for one in leave if one.id == ETCD and not force)
     return dataclasses.replace(step, behind=behind, after=step.after | first)

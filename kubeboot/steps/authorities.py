@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Key, Secret, Values
@@ -20,6 +21,13 @@ AUTHORITIES: Mapping[str, Key[Secret[build.Pair]]] = MappingProxyType(
 """An authority's certificate and key, by its name in pki.table; given by step `pki/<name>`."""
 
 CA = AUTHORITIES["ca"]
+ETCD = next(row for row in table.AUTHORITIES if row.name == "etcd-ca")
+
+
+def rows(spec: ClusterSpec) -> tuple[table.Authority, ...]:
+    """A control plane's; an etcd that runs elsewhere has an authority of its own."""
+    external = spec.etcd.external is not None
+    return tuple(row for row in table.AUTHORITIES if not (external and row == ETCD))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ next run signs for the key that it finds, and whoever runs with the pair never s
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
@@ -135,14 +135,22 @@ def init_steps(spec: ClusterSpec, node: NodeSettings, clock: build.Clock = build
         on=node.name,
         algorithm=spec.certificates.algorithm,
     )
-    roots = tuple(_authority(row, spec, node, clock) for row in table.AUTHORITIES)
+    roots = tuple(authority(row, spec, node, clock) for row in authorities.rows(spec))
     return (*roots, pair, *leaves(spec, node, clock))
 
 
 def leaves(spec: ClusterSpec, node: NodeSettings, clock: build.Clock = build.now) -> tuple[Step, ...]:
     """What each control plane signs for itself."""
+    signers = {row.name for row in authorities.rows(spec)}
+    return issued(spec, node, (row for row in table.CERTIFICATES if row.signer in signers), clock)
+
+
+def issued(
+    spec: ClusterSpec, node: NodeSettings, rows: Iterable[table.Certificate], clock: build.Clock = build.now
+) -> tuple[Step, ...]:
+    """One step for each of these certificates."""
     here = site(spec, node)
-    return tuple(_certificate(row, here, spec, node, clock) for row in table.CERTIFICATES)
+    return tuple(_certificate(row, here, spec, node, clock) for row in rows)
 
 
 def worker_steps(node: NodeSettings, authority: bytes) -> tuple[Step, ...]:
@@ -152,7 +160,8 @@ def worker_steps(node: NodeSettings, authority: bytes) -> tuple[Step, ...]:
     return (step,)
 
 
-def _authority(row: table.Authority, spec: ClusterSpec, node: NodeSettings, clock: build.Clock) -> Step:
+def authority(row: table.Authority, spec: ClusterSpec, node: NodeSettings, clock: build.Clock) -> Step:
+    """An authority that this machine makes."""
     signed = (leaf for leaf in table.CERTIFICATES if leaf.signer == row.name)
     return authorities.EnsureAuthority(
         id=f"pki/{row.name}",

@@ -5,9 +5,7 @@ from __future__ import annotations
 from kubeboot.config import tuning
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.kube.etcd import CLIENT_PORT
-from kubeboot.pki import endpoint
-from kubeboot.steps import etcd
+from kubeboot.steps import external_etcd
 from kubeboot.steps.static_pod import PKI
 
 KUBERNETES = "/etc/kubernetes"
@@ -26,10 +24,7 @@ def apiserver(spec: ClusterSpec, node: NodeSettings) -> Flags:
         ("client-ca-file", f"{PKI}/ca.crt"),
         ("enable-admission-plugins", "NodeRestriction"),
         ("enable-bootstrap-token-auth", "true"),
-        ("etcd-cafile", f"{PKI}/etcd/ca.crt"),
-        ("etcd-certfile", f"{PKI}/apiserver-etcd-client.crt"),
-        ("etcd-keyfile", f"{PKI}/apiserver-etcd-client.key"),
-        ("etcd-servers", endpoint.url(etcd.loopback(node.address), CLIENT_PORT)),
+        *external_etcd.flags(external_etcd.reached(spec, node)),
         ("kubelet-client-certificate", f"{PKI}/apiserver-kubelet-client.crt"),
         ("kubelet-client-key", f"{PKI}/apiserver-kubelet-client.key"),
         ("kubelet-preferred-address-types", "InternalIP,ExternalIP,Hostname"),

@@ -13,7 +13,7 @@ from kubeboot.engine.step import Impact, Ref, Step, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
 from kubeboot.pki import endpoint
-from kubeboot.steps import api_server_files, basic, conditions, pod_logs, static_pod
+from kubeboot.steps import api_server_files, basic, conditions, etcd, external_etcd, pod_logs, static_pod
 from kubeboot.steps import component_flags as flags
 from kubeboot.steps.static_pod import INPUTS, PKI, EnsureStaticPod, Probe, StaticPod, Volume
 
@@ -102,7 +102,7 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step
     return (
         *files,
         _manifest(node, first, Impact.API_GAP, "pki/", *(step.id for step in files)),
-        *_waits(node),
+        *_waits(spec, node),
         *(
             _manifest(node, pod, Impact.RESTART, RIGHTS, f"kubeconfig/{pod.name.removeprefix('kube-')}")
             for pod in others
@@ -122,8 +122,8 @@ def _manifest(node: NodeSettings, pod: StaticPod, impact: Impact, *after: Ref) -
     )
 
 
-def _waits(node: NodeSettings) -> tuple[Step, ...]:
-    started = frozenset({"control-plane/kube-apiserver", "etcd/manifest", "kubelet/service"})
+def _waits(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
+    started = frozenset({"control-plane/kube-apiserver", "kubelet/service"}) | etcd.manifest(spec)
     return (
         basic.Await(
             id=RIGHTS,
@@ -145,7 +145,7 @@ def _waits(node: NodeSettings) -> tuple[Step, ...]:
 
 
 def apiserver(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
-    """kube-apiserver, which talks to the etcd beside it."""
+    """kube-apiserver, which talks to the etcd beside it, or to the one that runs elsewhere."""
     port = spec.api_server.bind_port
     pod = _pod(
         "kube-apiserver",
@@ -154,9 +154,9 @@ def apiserver(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
         arguments=flags.apiserver(spec, node),
         port=port,
         probes=static_pod.probes("/livez", "/readyz", "/livez"),
-        volumes=(*_trust(), _PKI_VOLUME),
+        volumes=(*_trust(), _PKI_VOLUME, *external_etcd.volumes(spec)),
         cpu="250m",
-        inputs=(f"{PKI}/etcd/ca.crt", f"{PKI}/sa.key", f"{PKI}/sa.pub"),
+        inputs=(external_etcd.reached(spec, node).ca_file, f"{PKI}/sa.key", f"{PKI}/sa.pub"),
     )
     return dataclasses.replace(
         pod,

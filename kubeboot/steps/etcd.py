@@ -9,7 +9,7 @@ from kubeboot.artifacts.api import Catalog
 from kubeboot.config import effective
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine.step import Blocked, Check, Impact, Step, View
+from kubeboot.engine.step import Blocked, Check, Impact, Ref, Step, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.kube.etcd import CLIENT_PORT, PEER_PORT
@@ -18,6 +18,7 @@ from kubeboot.steps import basic, static_pod, trees
 from kubeboot.steps.static_pod import PKI, EnsureStaticPod, StaticPod, Volume
 
 METRICS_PORT = 2381
+MANIFEST = "etcd/manifest"
 CERTIFICATES = f"{PKI}/etcd"
 ADVERTISED = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
 """kubeadm reads this annotation back to find the members."""
@@ -51,13 +52,23 @@ class EnsureEtcd(EnsureStaticPod):
         return (*super().undo(see), *trees.tree_undo(see, self.data_dir))
 
 
+def manifest(spec: ClusterSpec) -> frozenset[Ref]:
+    """What comes before whatever needs etcd on this machine; nothing where etcd runs elsewhere."""
+    return frozenset({MANIFEST} if spec.etcd.external is None else ())
+
+
 def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
-    """The data directory and the manifest; the kubelet, which starts it, comes after."""
+    """The data directory and the manifest; the kubelet, which starts it, comes after.
+
+    There are none where etcd runs elsewhere.
+    """
+    if spec.etcd.external is not None:
+        return ()
     made = pod(spec, node, catalog.image("etcd").name)
     return (
         directory(spec, node, made),
         EnsureEtcd(
-            id="etcd/manifest",
+            id=MANIFEST,
             title="Write etcd's static pod",
             on=node.name,
             after=frozenset({"pki/", "etcd/data-dir"}),

@@ -259,7 +259,12 @@ class AwaitStarted(Step):
 def steps(
     spec: ClusterSpec, node: NodeSettings, catalog: Catalog, before: Iterable[Ref] = ()
 ) -> tuple[Step, ...]:
-    """`before`: what must be there before etcd is told, so that little can go wrong between that and etcd."""
+    """`before`: what must be there before etcd is told, so that little can go wrong between that and etcd.
+
+    There are none where etcd runs elsewhere.
+    """
+    if spec.etcd.external is not None:
+        return ()
     made = etcd.pod(spec, node, catalog.image("etcd").name)
     turn = AwaitTurn(
         id="etcd/turn",

@@ -62,7 +62,7 @@ class EnsureGiven(Step):
 
 def steps(node: str, given: Mapping[str, bytes]) -> tuple[Step, ...]:
     """Authorities and the ServiceAccount keys, with the ids that they have on the first control plane."""
-    roots = tuple(_authority(node, row, given) for row in table.AUTHORITIES)
+    roots = tuple(authority(node, row, given) for row in _rows(given))
     sa = EnsureGiven(
         id="pki/sa",
         title="Install the key for ServiceAccount tokens",
@@ -74,7 +74,13 @@ def steps(node: str, given: Mapping[str, bytes]) -> tuple[Step, ...]:
     return (*roots, sa)
 
 
-def _authority(node: str, row: table.Authority, given: Mapping[str, bytes]) -> Step:
+def _rows(given: Mapping[str, bytes]) -> tuple[table.Authority, ...]:
+    """The authorities that are among them: that of an etcd elsewhere is not."""
+    return tuple(row for row in table.AUTHORITIES if f"{row.file}.key" in given)
+
+
+def authority(node: str, row: table.Authority, given: Mapping[str, bytes]) -> Step:
+    """An authority that was handed over."""
     return EnsureGiven(
         id=f"pki/{row.name}",
         title=f"Install the authority {row.common_name}",
@@ -88,7 +94,7 @@ def _authority(node: str, row: table.Authority, given: Mapping[str, bytes]) -> S
 
 def mismatched(given: Mapping[str, bytes]) -> tuple[str, ...]:
     """Which pairs do not belong together: an upload that somebody has tampered with, or a half copy."""
-    pairs = [(f"{row.file}.crt", f"{row.file}.key") for row in table.AUTHORITIES]
+    pairs = [(f"{row.file}.crt", f"{row.file}.key") for row in _rows(given)]
     return tuple(crt for crt, key in pairs if not _matches(given[crt], given[key])) + (
         () if pem.holds(given[SA[0]], pem.private_key(given[SA[1]])) else SA[:1]
     )

@@ -219,7 +219,8 @@ REFUSED: list[tuple[str, Mapping[str, Any], str]] = [
     (CLUSTER, {"networking": {"podSubnet": "10.0.0.0"}}, "networking.podSubnet: `10.0.0.0` is not"),
     (CLUSTER, {"imageRepository": "https://x"}, "imageRepository: `https://x` is a URL"),
     (CLUSTER, {"encryptionAlgorithm": "DSA"}, "encryptionAlgorithm: `DSA` is not one of"),
-    (CLUSTER, {"etcd": {"external": {"endpoints": ["https://a"]}}}, "external etcd is not supported"),
+    (CLUSTER, {"etcd": {"external": {"endpoints": ["http://a:2379"]}}}, "is not an https URL"),
+    (CLUSTER, {"etcd": {"external": {"endpoint": ["a"]}}}, "did you mean `endpoints`?"),
     (CLUSTER, {"certificatesDir": "/pki"}, "certificatesDir: kubeboot keeps certificates in"),
     (CLUSTER, {"certificateValidityPeriod": "1h"}, "not a duration of at least a day"),
     (CLUSTER, {"certificateValidityPeriod": 365}, "certificateValidityPeriod: must be text"),
@@ -329,7 +330,6 @@ def test_kubeadms_own_examples_are_understood(path: pathlib.Path) -> None:
 
 HONEST_REFUSALS = (
     "is not supported by this kubeboot",
-    "external etcd is not supported",
     "cannot verify; give caCertHashes",
     "discovery by file is not supported",
     "is smaller than the /24 of one node",

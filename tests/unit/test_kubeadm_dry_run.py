@@ -74,9 +74,7 @@ def node(spec: ClusterSpec) -> NodeSettings:
     )
 
 
-CASES = [
-    (path, name) for path in RECORDED if "external" not in path.stem for name in record_kubeadm.COMPONENTS
-]
+CASES = [(path, name) for path in RECORDED for name in json.loads(path.read_text())]
 
 
 @pytest.mark.parametrize(("path", "name"), CASES, ids=lambda v: getattr(v, "stem", v))

@@ -12,6 +12,8 @@ from kubeboot.cli import flags, hidden, params, runtime, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
+    from kubeboot.config.etcd_access import Access
+    from kubeboot.config.layers import Setting
     from kubeboot.config.run import Hidden
     from kubeboot.engine.values import Secret
     from kubeboot.fleet.orders import InitOptions, InitResult
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         "sudo kubeboot init --single                              # a cluster of one machine that runs pods",
         "sudo kubeboot init --control-plane-endpoint k8s.example.org:8443",
         "sudo kubeboot init --upload-certs                        # other control planes can join",
+        "sudo kubeboot init --external-etcd etcd.access            # etcd on machines of its own",
         "sudo kubeboot init --config cluster.yaml",
         "sudo kubeboot init --dry-run -v                          # what would be done, with diffs",
     ),
@@ -63,6 +66,9 @@ if TYPE_CHECKING:
     "--upload-certs", is_flag=True, help="store the certificates, sealed, for other control planes; two hours"
 )
 @params.certificate_key_options
+@click.option(
+    "--external-etcd", metavar="FILE", help="use the etcd machines whose `kubeboot etcd export` wrote FILE"
+)
 @params.run_options
 @click.pass_context
 def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
@@ -81,9 +87,11 @@ def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
     from kubeboot.fleet.orders import InitOptions
 
-    hidden.one_reader(given["token_file"], given["config"], given["certificate_key_file"])
+    files = (given["certificate_key_file"], given["external_etcd"])
+    hidden.one_reader(given["token_file"], given["config"], *files)
     token = hidden.token(ctx, given["token"], given["token_file"])
-    loaded = flags.load(ctx, given["config"], "JoinConfiguration")
+    etcd = _etcd(given["external_etcd"])
+    loaded = flags.load(ctx, given["config"], "JoinConfiguration", more=_endpoints(etcd))
     run = loaded.run
     key = _key(ctx, given, run.certificate_key)
     if token is None:
@@ -94,8 +102,24 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
         token=token,
         token_ttl=datetime.timedelta(hours=24) if ttl is None else ttl,
         certificate_key=key,
+        etcd=etcd,
         **flags.run(given, run),
     )
+
+
+def _etcd(file: str | None) -> Access | None:
+    """How etcd's machines let control planes in."""
+    if file is None:
+        return None
+    from kubeboot.config import etcd_access
+
+    return etcd_access.access(hidden.file(file, "--external-etcd"), file)
+
+
+def _endpoints(etcd: Access | None) -> tuple[Setting, ...]:
+    if etcd is None:
+        return ()
+    return (flags.setting(("etcd", "external", "endpoints"), etcd.endpoints, "--external-etcd"),)
 
 
 def _key(ctx: click.Context, given: dict[str, Any], configured: Hidden | None) -> Secret[str] | None:

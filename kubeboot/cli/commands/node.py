@@ -58,9 +58,10 @@ def remove(
         result = actions.node_remove(options, emit)
     if dry_run:
         return 0
-    data = {"node": name, "changed": result.changed, "ok": result.ok, "etcdMembers": result.voters}
+    data = {"node": name, "changed": result.changed, "ok": result.ok, "etcdMembers": result.voters or None}
     if now.settings.json:
         work.result(now, "NodeRemoval", data, str)
     else:
-        now.say(f"{name} is not part of the cluster any more; etcd has {result.voters} members")
+        left = f"; etcd has {result.voters} members" if result.voters else ""
+        now.say(f"{name} is not part of the cluster any more{left}")
     return 0

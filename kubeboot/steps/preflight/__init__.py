@@ -1,6 +1,7 @@
 """Is this machine fit? Every check runs, every finding is told once, nothing is changed."""
 
 from kubeboot.steps.preflight import (
+    external_etcd,
     joining,
     kernel,
     leftovers,
@@ -15,7 +16,7 @@ from kubeboot.steps.preflight.model import Finding, Scene, Surroundings, examine
 
 CHECKS = (
     *machine.CHECKS, *kernel.CHECKS, *swap.CHECKS, *storage.CHECKS, *network.CHECKS, *ranges.CHECKS,
-    *runtime.CHECKS, *leftovers.CHECKS, *joining.CHECKS,
+    *runtime.CHECKS, *leftovers.CHECKS, *joining.CHECKS, *external_etcd.CHECKS,
 )  # fmt: skip
 
 __all__ = ["CHECKS", "Finding", "Scene", "Surroundings", "examine", "refuse"]

@@ -37,7 +37,7 @@ def reachable(scene: Scene) -> Iterable[Finding]:
     """Of several control planes one may just have died: it is named for a while, and no reason to refuse."""
     known = scene.cluster.control_planes if scene.cluster else ()
     wanted = [(host, port) for host, port in known if host != scene.node.address]
-    if scene.node.role == "control_plane":
+    if scene.runs_etcd:
         wanted += [(host, port) for host in dict(wanted) for port in ETCD]
     with ThreadPoolExecutor(8) as pool:
         said = tuple(pool.map(lambda place: _dial(scene, *place), wanted))
@@ -115,7 +115,7 @@ def skew(scene: Scene) -> Iterable[Finding]:
 def even(scene: Scene) -> Iterable[Finding]:
     """An even number of members survives no more failures than the odd one below it."""
     others = [peer for peer in _others(scene) if peer.control_plane]
-    if scene.node.role == "control_plane" and others and len(others) % 2 and not scene.touched:
+    if scene.runs_etcd and others and len(others) % 2 and not scene.touched:
         yield Finding(
             "EvenControlPlanes",
             f"with this machine there are {len(others) + 1} control planes, which survive the loss of "

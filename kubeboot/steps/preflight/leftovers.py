@@ -59,7 +59,7 @@ def files(scene: Scene) -> Iterable[Finding]:
 
 def etcd_data(scene: Scene) -> Iterable[Finding]:
     path = scene.spec.etcd.data_dir
-    if scene.node.role == "control_plane" and not scene.touched and "member" in scene.see.listdir(path):
+    if scene.runs_etcd and not scene.touched and "member" in scene.see.listdir(path):
         yield Finding(
             f"DirAvailable-{path.replace('/', '-')}",
             f"{path} holds the data of another etcd member",

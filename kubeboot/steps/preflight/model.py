@@ -45,7 +45,8 @@ class Surroundings:
 class Scene:
     """What a check may look at. `touched` tells whether kubeboot's journal says that it has been here.
 
-    `environ` is that of the command; `cluster` is None where there is none yet.
+    `environ` is that of the command; `cluster` is None where there is none yet. `given` are files, by path,
+    that the run would install.
     """
 
     spec: ClusterSpec
@@ -55,6 +56,17 @@ class Scene:
     touched: bool = False
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict)
     cluster: Surroundings | None = None
+    given: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def runs_etcd(self) -> bool:
+        """Whether this machine is to be a member of etcd."""
+        beside = self.node.role == "control_plane" and self.spec.etcd.external is None
+        return beside or self.node.role == "etcd"
+
+    def file(self, path: str) -> bytes | None:
+        """A file as it is to be: what the run installs, else what is there."""
+        return self.given.get(path) or self.see.read(path)
 
     def text(self, path: str) -> str:
         """A file of the machine's as text; empty where it is not there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from kubeboot.host.api import Listener
 from kubeboot.steps.preflight.model import Finding, Scene
@@ -16,6 +16,7 @@ PORTS = {
         10248: "kubelet", 10257: "kube-controller", 10259: "kube-scheduler", 8443: "haproxy", 8444: "haproxy",
     },
     "worker": {10250: "kubelet", 10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
+    "etcd": {2379: "etcd", 2380: "etcd", 2381: "etcd", 10250: "kubelet", 10248: "kubelet"},
 }  # fmt: skip
 FIREWALLS = {
     "firewalld.service": "firewall-cmd --zone=trusted --add-interface=cni0 --add-interface=flannel.1",
@@ -37,10 +38,16 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 def ports(scene: Scene) -> Iterable[Finding]:
     """A port that is held by the process that will hold it anyway, on a machine of ours, is no finding."""
     held = {listener.port: listener for listener in scene.see.listeners() if listener.protocol == "tcp"}
-    for port, owner in PORTS[scene.node.role].items():
+    for port, owner in needed(scene).items():
         holder = held.get(_configured(scene, port))
         if holder is not None and not (scene.touched and holder.process.startswith(owner[:15])):
             yield _port_finding(holder, owner)
+
+
+def needed(scene: Scene) -> Mapping[int, str]:
+    """Whose each port is on this machine."""
+    runs = PORTS[scene.node.role].items()
+    return {port: owner for port, owner in runs if owner != "etcd" or scene.runs_etcd}
 
 
 def _configured(scene: Scene, port: int) -> int:
@@ -72,7 +79,7 @@ def firewalls(scene: Scene) -> Iterable[Finding]:
     active = scene.see.active_units()
     for unit, fix in FIREWALLS.items():
         if unit in active:
-            wanted = " ".join(str(port) for port in PORTS[scene.node.role])
+            wanted = " ".join(str(port) for port in needed(scene))
             yield Finding(
                 f"Firewall-{unit.split('.')[0]}",
                 f"{unit} is active; the cluster needs TCP {wanted}, UDP {VXLAN} and forwarding for pods",

@@ -55,7 +55,7 @@ def inodes(scene: Scene) -> Iterable[Finding]:
 
 def speed(scene: Scene) -> Iterable[Finding]:
     """Before there is a cluster: later it would measure etcd's own work."""
-    if scene.touched or scene.node.role != "control_plane":
+    if scene.touched or not scene.runs_etcd:
         return
     seconds = scene.see.sync_seconds(scene.spec.etcd.data_dir)
     if seconds is not None and seconds > SLOW:
@@ -115,7 +115,7 @@ def snapshots(scene: Scene) -> Iterable[Finding]:
 def etcd(scene: Scene) -> Iterable[Finding]:
     path = scene.spec.etcd.data_dir
     mount = holding(scene.see.mounts(), path)
-    if scene.node.role == "control_plane" and mount is not None and mount.fstype in NO_ETCD:
+    if scene.runs_etcd and mount is not None and mount.fstype in NO_ETCD:
         yield Finding(
             f"Filesystem-{_dashed(path)}",
             f"{path} is on {mount.fstype}: etcd needs a local disk that keeps what is written",
