@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import posixpath
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from kubeboot import render
 from kubeboot.config.node import NodeSettings
@@ -20,6 +18,7 @@ from kubeboot.steps.static_pod import MANIFESTS, PKI, Volume
 
 _SEEN_ANYWAY = (PKI, "/etc/ssl/certs", "/etc/pki/ca-trust", "/etc/pki/tls/certs")
 """What the API server's container has already."""
+_BESIDE = tuple((endpoint.url(address, CLIENT_PORT),) for address in ("127.0.0.1", "::1"))
 
 
 def reached(spec: ClusterSpec, node: NodeSettings) -> ExternalEtcd:
@@ -82,14 +81,7 @@ def found(see: HostView) -> ExternalEtcd | None:
     command = render.load(data)["spec"]["containers"][0]["command"]
     said = dict(str(word).removeprefix("--").partition("=")[::2] for word in command)
     servers = tuple(said.get("etcd-servers", "").split(","))
-    if all(map(_is_loopback, servers)):
+    if servers in _BESIDE:
         return None
     ca, certificate, key = (said.get(f"etcd-{name}file", "") for name in ("ca", "cert", "key"))
     return ExternalEtcd(endpoints=servers, ca_file=ca, cert_file=certificate, key_file=key)
-
-
-def _is_loopback(url: str) -> bool:
-    try:
-        return ipaddress.ip_address(urlsplit(url).hostname or "").is_loopback
-    except ValueError:
-        return False
