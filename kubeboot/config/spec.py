@@ -222,6 +222,32 @@ class NodeOptions(Model):
     kubelet_extra_args: tuple[Argument, ...] = ()
 
 
+class SshOptions(Model):
+    """How a machine is reached; what is not said comes from ~/.ssh/config.
+
+    `options` are ssh's own, by their names in ssh_config. `local`: it is the machine that runs kubeboot.
+    """
+
+    host: str | None = None
+    user: str | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    key_file: str | None = None
+    jump: str | None = None
+    options: dict[str, str] = {}
+    local: bool = False
+
+
+class HostEntry(Model):
+    """A machine of the fleet. `address` is the one that the others reach it by."""
+
+    name: str
+    role: Literal["control-plane", "worker", "etcd", "lb"] = "worker"
+    address: str | None = None
+    ssh: SshOptions = SshOptions()
+    labels: dict[str, str] = {}
+    taints: tuple[Taint, ...] | None = None
+
+
 class Certificates(Model):
     """Key algorithm and validity (days) of everything that kubeboot signs."""
 
@@ -256,3 +282,4 @@ class ClusterSpec(Model):
     containerd: Containerd = Containerd()
     patches: Patches = Patches()
     node: NodeOptions = NodeOptions()
+    hosts: tuple[HostEntry, ...] = ()

@@ -26,6 +26,7 @@ INFO_KEY = "kubeconfig"
 _HASH = "kubeadm.kubernetes.io/component-config.hash"
 _LOCAL_TO_A_MACHINE: Mapping[str, Any] = {
     "node": True,
+    "hosts": True,
     "artifacts": set(Artifacts.model_fields) - {"image_repository"},
 }
 _NONE: tuple[object, ...] = ((), [], {}, None, "")

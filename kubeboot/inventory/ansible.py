@@ -1,0 +1,102 @@
+"""Any Ansible inventory, by ansible-runner: a file (INI, YAML), a directory with group_vars, a script."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kubeboot import errors, render
+from kubeboot.inventory import variables
+from kubeboot.inventory.model import Inventory, Machine, Role, checked, refused
+
+GROUPS: Mapping[str, Role] = {
+    "kube_control_plane": "control_plane",
+    "kube-master": "control_plane",
+    "kube_master": "control_plane",
+    "etcd": "etcd",
+    "kube_node": "worker",
+    "kube-node": "worker",
+    "lb": "lb",
+}
+"""kubespray's groups, by their present names and those of old inventories; `lb` is ours."""
+
+CLUSTER = "kubeboot_cluster"
+"""The variable with what the Cluster file would say."""
+
+
+def read(path: Path) -> Inventory:
+    """The inventory at a path; ConfigInvalid (KB_INVENTORY, KB_ANSIBLE) when it cannot be had."""
+    if not path.exists():
+        raise refused(str(path), "is not there", "name a file, a directory or a script with --inventory")
+    return checked(parse(_listed(path), path))
+
+
+def parse(listed: Mapping[str, Any], path: Path) -> Inventory:
+    """What `ansible-inventory --list` prints."""
+    groups = {name: tuple(_members(listed, name)) for name in listed if name != "_meta"}
+    known = listed.get("_meta", {}).get("hostvars", {})
+    home = path if path.is_dir() else path.parent
+    machines: list[Machine] = []
+    wrong: list[str] = []
+    for name in dict.fromkeys(host for group in GROUPS for host in groups.get(group, ())):
+        roles = {role for group, role in GROUPS.items() if name in groups.get(group, ())}
+        try:
+            machines.append(variables.machine(name, roles, known.get(name, {}), home))
+        except (ValueError, TypeError) as error:
+            wrong.append(f"{name}: {error}")
+    if wrong:
+        raise refused(str(path), "cannot be used", "mend what is listed above", "\n".join(wrong))
+    return Inventory(str(path), tuple(machines), groups, _cluster(known.values()))
+
+
+def _members(listed: Mapping[str, Any], group: str, above: frozenset[str] = frozenset()) -> Iterable[str]:
+    """A group's hosts, and those of the groups in it."""
+    found = listed.get(group, {})
+    below = [g for g in found.get("children", ()) if g not in above]
+    inner = (host for g in below for host in _members(listed, g, above | {group}))
+    return dict.fromkeys((*found.get("hosts", ()), *inner))
+
+
+def _cluster(known: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The first that a host has: it belongs into group_vars/all. In INI it may be text."""
+    said = next((each[CLUSTER] for each in known if CLUSTER in each), None)
+    found = render.load(said) if isinstance(said, str) else said
+    return found if isinstance(found, Mapping) else {}
+
+
+def _listed(path: Path) -> Mapping[str, Any]:
+    _require()
+    import ansible_runner
+
+    tools = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    try:
+        found, said = ansible_runner.get_inventory(
+            "list",
+            [str(path.absolute())],
+            response_format="json",
+            quiet=True,
+            envvars={"PATH": tools, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
+        )
+    except Exception as error:  # whatever the tool and its plugins raise
+        raise _unreadable(path, str(error)) from None
+    if not isinstance(found, dict) or "ERROR!" in (said or ""):
+        raise _unreadable(path, said or str(found))
+    return found
+
+
+def _unreadable(path: Path, said: str) -> errors.ConfigInvalid:
+    words = "\n".join(line for line in said.splitlines() if line.strip() and "usage:" not in line)
+    return refused(str(path), "cannot be read", f"`ansible-inventory -i {path} --list` shows the same", words)
+
+
+def _require() -> None:
+    if importlib.util.find_spec("ansible") is None:
+        raise errors.ConfigInvalid(
+            "an Ansible inventory needs ansible-core, which is not installed here",
+            hint="pip install 'kubeboot[ansible]', or list the machines as `hosts` in the Cluster file",
+            reason="KB_ANSIBLE",
+        )

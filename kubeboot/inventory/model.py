@@ -1,0 +1,100 @@
+"""Machines as an inventory describes them, and what must hold for all of them together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from kubeboot import errors
+
+Role = Literal["control_plane", "etcd", "worker", "lb"]
+ROLES: tuple[Role, ...] = ("control_plane", "etcd", "worker", "lb")
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """How to get in; what is None comes from the user's ssh configuration. `local`: it is this machine.
+
+    `options` are ssh's own, by their names in ssh_config. `config` is a file to use instead of the user's.
+    """
+
+    host: str | None = None
+    user: str | None = None
+    port: int | None = None
+    key_file: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    config: str | None = None
+    password: str | None = dataclasses.field(default=None, repr=False)
+    sudo_password: str | None = dataclasses.field(default=None, repr=False)
+    local: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """`address` is the one within the cluster. `taints` None: those that its role has by itself."""
+
+    name: str
+    roles: frozenset[Role]
+    access: Access = Access()
+    address: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    taints: tuple[tuple[str, str, str], ...] | None = None
+
+    @property
+    def role(self) -> Role:
+        """What it mainly is: a control plane may run etcd and pods too."""
+        return next(role for role in ROLES if role in self.roles)
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """`groups` has every group with all its machines; `cluster` is what the inventory says of the cluster."""
+
+    source: str
+    machines: tuple[Machine, ...]
+    groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    cluster: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def of(self, role: Role) -> tuple[Machine, ...]:
+        """The machines whose main role this is, in the inventory's order."""
+        return tuple(machine for machine in self.machines if machine.role == role)
+
+    def limited(self, names: Iterable[str]) -> tuple[Machine, ...]:
+        """The machines of these groups, roles or names; all without any. ConfigInvalid for an unknown one."""
+        wanted = {name for each in names for name in self._meant(each)}
+        return tuple(machine for machine in self.machines if not names or machine.name in wanted)
+
+    def _meant(self, name: str) -> tuple[str, ...]:
+        found = tuple(
+            m.name for m in self.machines if name in ("all", m.name) or name.replace("-", "_") in m.roles
+        )
+        meant = found or self.groups.get(name, ())
+        if not meant:
+            known = ", ".join((*self.groups, *(m.name for m in self.machines))) or "none"
+            raise refused(self.source, f"has no group or machine `{name}`", f"there are: {known}")
+        return meant
+
+
+def checked(found: Inventory) -> Inventory:
+    """The inventory, if a cluster can be made of it; ConfigInvalid (KB_INVENTORY) with everything else."""
+    wrong = tuple(_problems(found))
+    if wrong:
+        raise refused(found.source, "cannot be used", "mend what is listed above", "\n".join(wrong))
+    return found
+
+
+def _problems(found: Inventory) -> Iterator[str]:
+    names = [machine.name for machine in found.machines]
+    yield from (f"{name}: is there twice" for name in sorted({n for n in names if names.count(n) > 1}))
+    addresses = [m.address for m in found.machines if m.address]
+    for address in sorted({a for a in addresses if addresses.count(a) > 1}):
+        same = ", ".join(m.name for m in found.machines if m.address == address)
+        yield f"{same}: have one address, {address}"
+    if not found.of("control_plane"):
+        yield "no control plane: the group kube_control_plane is empty, or no host has `role: control-plane`"
+
+
+def refused(source: str, why: str, hint: str, output: str | None = None) -> errors.ConfigInvalid:
+    """The error for an inventory that cannot be used."""
+    return errors.ConfigInvalid(f"inventory {source} {why}", hint=hint, reason="KB_INVENTORY", output=output)
