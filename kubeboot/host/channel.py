@@ -51,7 +51,7 @@ class Talk:
                 self._wait(end)
             if self.failure is not None:
                 raise self.failure
-            return self._status()
+            return self._status(argv, end, deadline or 0.0, host)
 
     def _drained(self) -> bool:
         """Hand on what is there; True when nothing more will come."""
@@ -82,11 +82,14 @@ class Talk:
             self.alive()
             self.moved = time.monotonic()
 
-    def _status(self) -> int:
-        """Comes right after the end of the output, unless the connection went away."""
-        self.channel.status_event.wait(self.idle)
+    def _status(self, argv: tuple[str, ...], end: float, deadline: float, host: str) -> int:
+        """Comes soon after the output has ended, unless the command was killed or the connection went."""
+        while not self.channel.status_event.wait(min(self.idle, max(0.0, end - time.monotonic()))):
+            if time.monotonic() > end:
+                raise timed_out(argv, deadline, host)
+            self.alive()
         status = int(self.channel.exit_status)
-        if status < 0 and not self.channel.get_transport().is_active():
+        if status < 0:
             raise EOFError("it broke off in the middle of a command")
         return status
 

@@ -240,8 +240,23 @@ def test_a_command_that_is_not_there(sshd: Sshd) -> None:
         assert host.connection.run(("no-such-command",), (), 10.0).status == 127
 
 
+def test_a_status_that_comes_late_is_waited_for(sshd: Sshd, tmp_path: Path) -> None:
+    """The output ends long before the command does: its status comes after several times the idle limit."""
+    slow = "exec >&- 2>&-; sleep 1.5; exit 7"
+    with reached(sshd, QUICK) as host:
+        assert host.connection.run(("sh", "-c", slow), (), 60.0).status == 7
+        with pytest.raises(errors.TimedOut):
+            host.connection.run(("sh", "-c", "exec >&- 2>&-; sleep 9"), (), 0.6)
+
+
+def test_a_command_that_is_killed_has_no_status(sshd: Sshd) -> None:
+    with reached(sshd) as host, pytest.raises(Lost, match="in the middle of a command"):
+        host.connection.run(("sh", "-c", "kill -9 $$"), (), 60.0)
+
+
 def test_no_more_sessions_than_sshd_allows(tmp_path: Path) -> None:
-    with servers.running(tmp_path / "sshd", more="MaxSessions 1") as sshd, reached(sshd, QUICK) as host:
+    patient = dataclasses.replace(PATIENT, answer=2.0)
+    with servers.running(tmp_path / "sshd", more="MaxSessions 1") as sshd, reached(sshd, patient) as host:
         with host.lock(str(tmp_path / "lock"), "us"):
             assert "MaxSessions" in str(failing(host).hint)
         assert host.read("/etc/hostname")
