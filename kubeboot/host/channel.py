@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import paramiko
 
@@ -17,8 +17,46 @@ from kubeboot.host.runner import timed_out
 
 _GONE = (EOFError, OSError, paramiko.SSHException)
 _CHUNK = 1 << 17
+_CLOSE = bytes([paramiko.common.MSG_CHANNEL_CLOSE])
 _DIRECT = 1 << 16
 """So much input always fits into a channel's first window: no thread is needed to send it."""
+
+
+class Ordered:
+    """A transport as one channel sees it: after the channel's CLOSE nothing more is sent for it.
+
+    paramiko makes a message under the channel's lock and sends it after that: an EOF or data can overtake a
+    CLOSE that its own thread answers, and sshd ends the whole connection ("referred to nonexistent channel").
+    """
+
+    def __init__(self, transport: paramiko.Transport) -> None:
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._over = False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the transport's
+        return getattr(self._transport, name)
+
+    def _send_user_message(self, message: paramiko.Message) -> None:
+        with self._lock:
+            if not self._over:
+                self._over = message.asbytes()[:1] == _CLOSE
+                self._transport._send_user_message(message)  # type: ignore[attr-defined]
+
+
+def ordered(channel: paramiko.Channel) -> paramiko.Channel:
+    """The channel, with its messages in order."""
+    channel.transport = Ordered(channel.get_transport())  # type: ignore[assignment]
+    return channel
+
+
+def refused(err: Exception, transport: paramiko.Transport) -> bool:
+    """Whether the other side said no to a channel.
+
+    paramiko keeps one reason for all threads: who comes second to it is told "Unable to open channel".
+    """
+    nameless = transport.is_active() and "Unable to open channel" in str(err)
+    return isinstance(err, paramiko.ChannelException) or nameless
 
 
 @dataclasses.dataclass

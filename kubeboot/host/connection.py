@@ -155,16 +155,16 @@ class Connection:
         while True:
             transport = self.transport()
             try:
-                return transport.open_session(timeout=self._how.deadlines.answer)
-            except paramiko.ChannelException as err:
+                return channel.ordered(transport.open_session(timeout=self._how.deadlines.answer))
+            except _LOST as err:
+                if not channel.refused(err, transport):
+                    raise self._lost_unsent(transport, err) from err
                 if time.monotonic() > end:
                     raise self._refused(err) from err
                 time.sleep(_PAUSE)
-            except _LOST as err:
-                raise self._lost_unsent(transport, err) from err
 
-    def _refused(self, err: paramiko.ChannelException) -> errors.Unreachable:
-        message = f"{self.name}: sshd refuses another session: {err.text}"
+    def _refused(self, err: Exception) -> errors.Unreachable:
+        message = f"{self.name}: sshd refuses another session: {err}"
         return errors.Unreachable(message, hint=_NO_SESSION, host=self.name)
 
     def _lost_unsent(self, transport: paramiko.Transport, err: Exception) -> Lost:
@@ -184,9 +184,9 @@ class Connection:
         transport = session.get_transport()
         try:
             transport.open_session(timeout=self._how.deadlines.answer).close()
-        except paramiko.ChannelException:
-            return
-        except _LOST:
+        except _LOST as err:
+            if channel.refused(err, transport):
+                return
             transport.close()
             silence = self._how.deadlines.idle + self._how.deadlines.answer
             raise self._lost(TimeoutError(f"no answer for {silence:g} s")) from None
@@ -214,7 +214,7 @@ class Connection:
             raise ConnectionRefusedError(111, f"{address}:{port} from {self.name}: {err.text}") from err
         except (EOFError, paramiko.SSHException) as err:
             raise TimeoutError(110, f"{address}:{port} from {self.name}: {err}") from err
-        return channel.as_socket(far)
+        return channel.as_socket(channel.ordered(far))
 
 
 def _into(file: BinaryIO) -> Callable[[bytes], None]:
