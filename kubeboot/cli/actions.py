@@ -12,6 +12,7 @@ from kubeboot.fleet import orders
 
 if TYPE_CHECKING:
     from kubeboot.fleet.doctor import Diagnosis
+    from kubeboot.fleet.etcd_status import EtcdStatus
     from kubeboot.fleet.status import Status
     from kubeboot.fleet.support import Packed
 
@@ -115,6 +116,41 @@ def node_remove(options: orders.NodeRemoveOptions, emit: Emit) -> orders.NodeRem
     from kubeboot.fleet import remove as running
 
     return running.remove(options, emit)
+
+
+def etcd_status() -> EtcdStatus:
+    """etcd's members, each asked for itself."""
+    from kubeboot.fleet import etcd_status as looking
+
+    return looking.status()
+
+
+def etcd_snapshot_save(options: orders.EtcdSnapshotSaveOptions, emit: Emit) -> orders.EtcdSnapshot:
+    """Write a snapshot."""
+    from kubeboot.fleet import etcd_snapshot
+
+    return etcd_snapshot.save(options, emit)
+
+
+def etcd_snapshot_status(path: str) -> orders.EtcdSnapshot:
+    """Look into a snapshot."""
+    from kubeboot.fleet import etcd_snapshot
+
+    return etcd_snapshot.status(path)
+
+
+def etcd_restore(options: orders.EtcdRestoreOptions, emit: Emit) -> orders.EtcdRepairResult:
+    """Take the cluster back to a snapshot."""
+    from kubeboot.fleet import etcd_restore as running
+
+    return running.restore(options, emit)
+
+
+def etcd_recover(options: orders.EtcdRecoverOptions, emit: Emit) -> orders.EtcdRepairResult:
+    """Go on with this machine alone."""
+    from kubeboot.fleet import etcd_recover as running
+
+    return running.recover(options, emit)
 
 
 def token_list(options: orders.TokenListOptions) -> tuple[orders.Token, ...]:

@@ -24,6 +24,7 @@ COMMANDS = {
     "token": (f"{_HERE}.token:token", "create, list and delete the tokens that machines join with"),
     "certs": (f"{_HERE}.certs:certs", "hand the certificates that control planes share to new ones"),
     "node": (f"{_HERE}.node:node", "remove machines from the cluster"),
+    "etcd": (f"{_HERE}.etcd:etcd", "show etcd's members; save, restore and recover its data"),
     "kubeconfig": (f"{_HERE}.kubeconfig:kubeconfig", "print the administrator's kubeconfig"),
     "config": (f"{_HERE}.config:config", "print, validate and describe the configuration"),
     "artifacts": (f"{_HERE}.artifacts:artifacts", "list, lock and download what a cluster is made of"),

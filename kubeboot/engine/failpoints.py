@@ -31,6 +31,7 @@ from kubeboot.engine.step import Target
 from kubeboot.host import api as host
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.kube.api import Api, ApiView
+from kubeboot.kube.etcd import Etcd, EtcdView
 
 VARIABLE = "KUBEBOOT_FAIL"
 MODES = ("kill", "error", "hang")
@@ -51,6 +52,7 @@ def _writes(target: type, view: type) -> frozenset[str]:
 
 HOST_WRITES = _writes(HostTarget, HostView)
 API_WRITES = _writes(Api, ApiView)
+ETCD_WRITES = _writes(Etcd, EtcdView) - {"exclusively"}
 _RENAMED = frozenset({"write", "put", "symlink"})
 """Those that appear under a temporary name first."""
 
@@ -89,11 +91,12 @@ class Watched:
         self.reach(step, operation, lambda: None)
 
     def target(self, step: str, do: Target) -> Target:
-        """The machine and the API, their changes counted together."""
+        """The machine, the API and etcd's members, their changes counted together."""
         count = itertools.count(1)
         return Target(
             cast(HostTarget, _Changes(do.host, HOST_WRITES, step, count, self.reach)),
             cast(Api, _Changes(do.api, API_WRITES, step, count, self.reach)),
+            cast(Etcd, _Changes(do.etcd, ETCD_WRITES, step, count, self.reach)),
         )
 
 
@@ -101,7 +104,12 @@ class _Changes:
     """Something with methods, of which those in `writes` have a place before and after them."""
 
     def __init__(
-        self, inner: HostTarget | Api, writes: frozenset[str], step: str, count: Iterable[int], reach: Reach
+        self,
+        inner: HostTarget | Api | Etcd,
+        writes: frozenset[str],
+        step: str,
+        count: Iterable[int],
+        reach: Reach,
     ) -> None:
         self._inner = inner
         self._writes = writes

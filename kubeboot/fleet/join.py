@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine.events import Notice
 from kubeboot.engine.plan import Plan
 from kubeboot.fleet import here, shared
+from kubeboot.fleet import voters as voters_of
 from kubeboot.fleet.orders import JoinOptions, JoinResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.local import LocalHost, LocalView
@@ -95,14 +95,5 @@ def _run(scene: _Scene, whole: Plan, api: Api, others: Others, emit: Emit) -> Jo
         plan, name, LocalHost(name, scale), api, emit, timeout_scale=scale, others=others
     )
     stacked = wanted.control_plane and scene.spec.etcd.external is None
-    voters = _voters(others, emit) if stacked else 0
+    voters = voters_of.tell(others.etcd, emit, ": join one more") if stacked else 0
     return JoinResult(outcome.changed, outcome.ok, outcome.seconds, name, scene.spec.cluster_name, voters)
-
-
-def _voters(others: Others, emit: Emit) -> int:
-    """An even number bears no more than the odd one below it."""
-    count = sum(not member.learner for member in others.etcd.members())
-    if count % 2 == 0:
-        bears = (count - 1) // 2
-        emit(Notice("warning", f"etcd has {count} members and bears the loss of {bears}: join one more"))
-    return count

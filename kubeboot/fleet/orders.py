@@ -188,6 +188,54 @@ class NodeRemoveResult:
 
 
 @dataclasses.dataclass(frozen=True)
+class EtcdSnapshotSaveOptions:
+    """`force`: although the file is there."""
+
+    path: str
+    force: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class EtcdSnapshot:
+    """A snapshot: the file's sum, etcd's last revision, the database's bytes, the members that it names."""
+
+    path: str
+    sha256: str
+    revision: int
+    size: int
+    members: tuple[str, ...] = ()
+    server: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class EtcdRestoreOptions:
+    """The command has asked the user already."""
+
+    path: str
+    dry_run: bool = False
+    timeout_scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EtcdRecoverOptions:
+    """The command has asked the user already."""
+
+    dry_run: bool = False
+    timeout_scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EtcdRepairResult:
+    """How it ended. `kept`: where the old data is; `others`: control planes that are not in etcd any more."""
+
+    changed: int
+    ok: int
+    seconds: float
+    kept: str
+    others: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class TokenListOptions:
     """Which kubeconfig to ask the API with."""
 

@@ -7,12 +7,12 @@ from kubeboot.engine.events import Notice
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Blocked, View
 from kubeboot.engine.values import Values
-from kubeboot.fleet import access, leaving, shared
+from kubeboot.fleet import access, leaving, shared, voters
 from kubeboot.fleet.orders import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import Api, Object
-from kubeboot.kube.etcd import Etcd, EtcdView, NoEtcd
+from kubeboot.kube.etcd import Etcd, NoEtcd
 from kubeboot.plan import remove as planning
 from kubeboot.steps import conditions, external_etcd, load_balancer
 
@@ -47,17 +47,10 @@ def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
         return NodeRemoveResult(0, 0, 0.0, 0)
     _refuse(plan, View(see, api, etcd))
     outcome = on_this_machine(plan, see.name, LocalHost(see.name), api, emit, others=Others(api, etcd))
-    voters = _voters(etcd, emit) if stacked else 0
+    left = voters.tell(etcd, emit) if stacked else 0
     if found is not None and conditions.is_ready(found):
         emit(Notice("info", f"`kubeboot reset` on {wanted.node} takes kubeboot off that machine"))
-    return NodeRemoveResult(outcome.changed, outcome.ok, outcome.seconds, voters)
-
-
-def _voters(etcd: EtcdView, emit: Emit) -> int:
-    voters = sum(not member.learner for member in etcd.members())
-    if voters % 2 == 0:
-        emit(Notice("warning", f"etcd has {voters} members and bears the loss of {(voters - 1) // 2}"))
-    return voters
+    return NodeRemoveResult(outcome.changed, outcome.ok, outcome.seconds, left)
 
 
 def _refuse(plan: Plan, see: View) -> None:

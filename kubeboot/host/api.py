@@ -140,6 +140,16 @@ class Space:
     free_inodes: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class EtcdTool:
+    """The image that etcdutl is in, and the one member of the cluster that it is to make."""
+
+    image: str
+    member: str
+    peer_url: str
+    token: str
+
+
 class HostView(Protocol):
     """Read-only: everything a check, a dry run or a diagnosis may do to a machine."""
 
@@ -203,6 +213,18 @@ class HostTarget(HostView, Protocol):
     def remove(self, path: str) -> None: ...
     def remove_tree(self, path: str) -> tuple[str, ...]:
         """Answers the mount points at or below `path`: they, what is in them and the way to them are left."""
+        ...
+
+    def rename(self, path: str, to: str) -> None:
+        """Within a file system; `to` does not exist, or an empty directory is there. Done is done."""
+        ...
+
+    def copy_tree(self, path: str, to: str) -> None:
+        """A directory with all that is in it, modes and owners too; `to` does not exist."""
+        ...
+
+    def restore_snapshot(self, snapshot: str, to: str, tool: EtcdTool) -> None:
+        """Make a data directory `to`, which does not exist, from a snapshot of etcd."""
         ...
 
     def remove_cgroup(self, path: str) -> None:

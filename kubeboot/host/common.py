@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from kubeboot.host import commands, health
-from kubeboot.host.api import Container, Image, Link, Space
+from kubeboot.host import commands, health, scripts
+from kubeboot.host.api import Container, EtcdTool, Image, Link, Space
 from kubeboot.host.facts import Facts
 from kubeboot.host.runner import Ask, Runner, Tell
 
@@ -132,6 +132,19 @@ class CommandTarget(CommandView):
         """Kill a container's processes and drop it."""
         self._tell(commands.remove_task(id))
         self._tell(commands.remove_container(id))
+
+    def rename(self, path: str, to: str) -> None:
+        """Move within a file system, durably."""
+        self._tell(scripts.rename(path, to))
+
+    def copy_tree(self, path: str, to: str) -> None:
+        """Copy a directory, durably; blocks are shared where the file system can."""
+        self._tell(scripts.copy_tree(path, to))
+
+    def restore_snapshot(self, snapshot: str, to: str, tool: EtcdTool) -> None:
+        """Make a data directory of etcd, once no earlier attempt is under way."""
+        self.remove_container(commands.ETCDUTL)
+        self._tell(commands.restore_snapshot(snapshot, to, tool))
 
     def unmount(self, point: str) -> None:
         """Unmount; lazily what is still in use."""

@@ -161,6 +161,14 @@ def remove_tree(path: str, points: tuple[str, ...]) -> Tell:
     return Tell(sh("remove tree", shell.REMOVE_TREE, path, *points), deadline=600.0)
 
 
+def rename(path: str, to: str) -> Tell:
+    return Tell(sh("rename", shell.RENAME, path, to))
+
+
+def copy_tree(path: str, to: str) -> Tell:
+    return Tell(sh("copy", shell.COPY_TREE, path, to), deadline=1800.0)
+
+
 def remove_cgroup(path: str) -> Tell:
     return Tell(sh("remove cgroup", shell.REMOVE_CGROUP, path))
 

@@ -143,6 +143,15 @@ clear() { # ENTRY POINT...
 clear "$@"
 """
 
+RENAME = """\
+[ -e "$1" ] || [ ! -e "$2" ] || exit 0
+mv -T -- "$1" "$2" && sync -- "${1%/*}/" "${2%/*}/"
+"""
+
+COPY_TREE = """\
+cp -a --reflink=auto -T -- "$1" "$2" && sync -f -- "$2"
+"""
+
 REMOVE_CGROUP = """
 [ ! -d "$1" ] || find "$1" -depth -type d -exec rmdir {} ';'
 """

@@ -5,11 +5,12 @@ An error of a change says little: it may have been made. Who gets one looks at t
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -150,7 +151,14 @@ class Client:
         self._sessions: dict[str, Session] = {}
 
     def members(self) -> tuple[Member, ...]:
-        found = self._ask("/v3/cluster/member/list", {"linearizable": True})
+        return self._listed(linearizable=True)
+
+    def known(self) -> tuple[Member, ...]:
+        """The members as one of them knows them, also where there is no quorum to agree on it."""
+        return self._listed(linearizable=False)
+
+    def _listed(self, *, linearizable: bool) -> tuple[Member, ...]:
+        found = self._ask("/v3/cluster/member/list", {"linearizable": linearizable})
         members = tuple(_member(entry) for entry in found.get("members", ()))
         known = [url for member in members if not member.learner for url in member.client_urls]
         self._servers = tuple(dict.fromkeys((*self._servers, *known)))
@@ -164,6 +172,20 @@ class Client:
         except errors.KubebootError as error:
             return error.message
         return None if found.get("leader", "0") != "0" else f"{member.label} knows no leader"
+
+    def status(self, server: str) -> Mapping[str, Any]:
+        """What a member says of itself; ApiUnavailable when it does not answer."""
+        return self._post(server, "/v3/maintenance/status", {}, LOOK)
+
+    @contextlib.contextmanager
+    def snapshot(self, server: str) -> Iterator[Iterator[bytes]]:
+        """A member's own database as it is now, and the sha256 of it at its end. It needs no quorum."""
+        headers = {"Content-Type": "application/json"}
+        where = "/v3/maintenance/snapshot"
+        with self._session_to(server).streaming(where, b"{}", headers, ANSWER * 6) as (status, chunks):
+            if status != 200:
+                raise EtcdRefused(f"etcd says: {status} to a snapshot")
+            yield _blobs(chunks)
 
     def add_learner(self, peer_url: str) -> None:
         self._ask("/v3/cluster/member/add", {"peerURLs": [peer_url], "isLearner": True})
@@ -202,9 +224,10 @@ class Client:
         )
 
     def _post(self, server: str, path: str, data: Mapping[str, Any], timeout: float) -> Mapping[str, Any]:
-        session = self._sessions.get(server) or self._sessions.setdefault(server, self._session(server))
         body = json.dumps(data).encode()
-        answer = session.request("POST", path, body, {"Content-Type": "application/json"}, timeout)
+        answer = self._session_to(server).request(
+            "POST", path, body, {"Content-Type": "application/json"}, timeout
+        )
         try:
             found = json.loads(answer.body)
         except ValueError:
@@ -215,6 +238,9 @@ class Client:
         if answer.status in (503, 504) or "no leader" in said or "timed out" in said:
             raise ApiUnavailable(f"{server}: {said}")
         raise EtcdRefused(f"etcd says: {said}")
+
+    def _session_to(self, server: str) -> Session:
+        return self._sessions.get(server) or self._sessions.setdefault(server, self._session(server))
 
     def _session(self, server: str) -> Session:
         who = self._who
@@ -242,6 +268,24 @@ def _done(done: Callable[[], bool]) -> bool:
         return done()
     except errors.Unreachable:
         return False
+
+
+def _blobs(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The gateway streams one JSON object a line, with some of the bytes in base64."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from map(_blob, filter(None, lines))
+    if rest:
+        yield _blob(rest)
+
+
+def _blob(line: bytes) -> bytes:
+    try:
+        found = json.loads(line)
+        return base64.b64decode(found["result"].get("blob", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise EtcdRefused(f"etcd says: {line[:200].decode(errors='replace')}") from None
 
 
 def _member(entry: Mapping[str, Any]) -> Member:

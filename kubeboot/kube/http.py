@@ -16,7 +16,7 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kubeboot import errors
 from kubeboot.kube import dial
@@ -97,13 +97,31 @@ class Session:
         except errors.KubebootError:
             raise
         except Exception as error:
-            failure = _failure(error)
-            if failure is None:
-                raise
-            why, hint, reason = failure
-            raise ApiUnavailable(
-                f"{self.endpoint.server} does not answer: {why}", hint=hint, reason=reason
-            ) from error
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> Exception:
+        """What is to be raised; the error itself when it is a bug."""
+        failure = _failure(error)
+        if failure is None:
+            return error
+        why, hint, reason = failure
+        return ApiUnavailable(f"{self.endpoint.server} does not answer: {why}", hint=hint, reason=reason)
+
+    @contextlib.contextmanager
+    def streaming(
+        self, path: str, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """A POST whose answer is read as it comes: status and chunks; ApiUnavailable when it breaks off."""
+        try:
+            options = self._options({**self._identity(), **headers}, timeout)
+            with self._connections().stream(
+                "POST", self.endpoint.server + path, content=body, **options
+            ) as answer:
+                yield answer.status, answer.iter_stream()
+        except errors.KubebootError:
+            raise
+        except Exception as error:
+            raise self._unavailable(error) from error
 
     def _twice(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
@@ -130,17 +148,16 @@ class Session:
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
     ) -> Response:
+        got = self._connections().request(
+            method, self.endpoint.server + path, content=body, **self._options(headers, timeout)
+        )
+        return Response(got.status, got.content, _seconds(got.headers), _date(got.headers))
+
+    def _options(self, headers: Mapping[str, str], timeout: float) -> dict[str, Any]:
         name = {"sni_hostname": self.endpoint.tls_server_name} if self.endpoint.tls_server_name else {}
         answer = timeout * self._scale
         times = {"connect": CONNECT * self._scale, "read": answer, "write": answer, "pool": answer}
-        got = self._connections().request(
-            method,
-            self.endpoint.server + path,
-            headers=list(headers.items()),
-            content=body,
-            extensions={"timeout": times, **name},
-        )
-        return Response(got.status, got.content, _seconds(got.headers), _date(got.headers))
+        return {"headers": list(headers.items()), "extensions": {"timeout": times, **name}}
 
     def _connections(self) -> httpcore2.ConnectionPool:
         with self._lock:

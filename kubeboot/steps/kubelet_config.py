@@ -17,6 +17,10 @@ LOCAL_LB = ("kubeboot.io/local-lb", "static")
 RESYNC = "10s"
 """etcd runs before the API can show it: its mirror pod is made at a resync, by default a minute later."""
 
+RESTART = "10s"
+"""How long at most a crashed container waits on a control plane. While etcd has no quorum, API servers end again
+and again: by default they would then wait up to five minutes although the others are there."""
+
 _KIND = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
 _OWN_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 _OWN_LABELS = frozenset(
@@ -96,10 +100,17 @@ def node_config(node: NodeSettings, shared: Mapping[str, Any] | None = None) -> 
         "containerRuntimeEndpoint": RUNTIME_ENDPOINT,
         **({} if "resolvConf" in named else {"resolvConf": node.resolv_conf}),
         **({} if node.cgroup_v2 or "failCgroupV1" in named else {"failCgroupV1": False}),
-        **(
-            {"syncFrequency": RESYNC} if node.role == "control_plane" and "syncFrequency" not in named else {}
-        ),
+        **(_for_static_pods(named) if node.role == "control_plane" else {}),
         **({"registerWithTaints": taints} if taints else {}),
+    }
+
+
+def _for_static_pods(named: Mapping[str, Any]) -> dict[str, Any]:
+    """A control plane's pods come back soon. What the shared config says of it stays."""
+    capped = named.get("crashLoopBackOff") or "KubeletCrashLoopBackOffMax" in named.get("featureGates", {})
+    return {
+        **({} if "syncFrequency" in named else {"syncFrequency": RESYNC}),
+        **({} if capped else {"crashLoopBackOff": {"maxContainerRestartPeriod": RESTART}}),
     }
 
 

@@ -22,6 +22,7 @@ from kubeboot import errors
 from kubeboot.host.api import (
     CommandFailed,
     Container,
+    EtcdTool,
     Image,
     Link,
     Listener,
@@ -421,6 +422,32 @@ class FakeHost:
                     if not any(_below(entry, (point,)) or _below(point, (entry,)) for point in points):
                         del table[entry]
             return tuple(sorted(points))
+
+    def rename(self, path: str, to: str) -> None:
+        with self._change("rename", path):
+            if self._exists(path):
+                self._copy(path, to, move=True)
+
+    def copy_tree(self, path: str, to: str) -> None:
+        with self._change("copy_tree", path):
+            self._copy(path, to)
+
+    def _copy(self, path: str, to: str, *, move: bool = False) -> None:
+        if self._exists(to):
+            raise CommandFailed(f"it is there already: {to}", host=self._name)
+        for table in (self.files, self.symlinks, self.dirs):
+            for entry in [entry for entry in table if _below(entry, (path,))]:
+                table[to + entry.removeprefix(path)] = table[entry]  # type: ignore[assignment]
+                if move:
+                    del table[entry]
+
+    def restore_snapshot(self, snapshot: str, to: str, tool: EtcdTool) -> None:
+        with self._change("restore_snapshot", to):
+            if self._exists(to):
+                raise CommandFailed(f"data-dir {to} not empty or could not be read", host=self._name)
+            self.dirs |= {to: Dir(0o700), f"{to}/member": Dir(0o700), f"{to}/member/snap": Dir(0o700)}
+            text = f"{tool.member} {tool.peer_url} {tool.token} ".encode()
+            self.files[f"{to}/member/snap/db"] = File(text + (self.read(snapshot) or b""), 0o600)
 
     def remove_cgroup(self, path: str) -> None:
         with self._change("remove_cgroup", path):

@@ -1,0 +1,185 @@
+"""kubeboot etcd."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from kubeboot import errors
+from kubeboot.cli import params, runtime, work
+from kubeboot.cli.command import Group
+
+if TYPE_CHECKING:
+    from kubeboot.cli.report import Feed
+    from kubeboot.fleet.orders import EtcdRepairResult
+
+yes_option = click.option("-y", "--yes", is_flag=True, help="do not ask")
+
+
+@click.group(
+    cls=Group,
+    help="show etcd's members; save, restore and recover its data",
+    examples=("sudo kubeboot etcd status", "sudo kubeboot etcd snapshot save /backup/etcd.db"),
+)
+def etcd() -> None:
+    """Everything is in the sub-commands."""
+
+
+@etcd.command(
+    help="show every member of etcd, and how many of them it could lose; exit code 1 when one is not well",
+    outputs=("text", "json"),
+    examples=("sudo kubeboot etcd status", "sudo kubeboot etcd status -o json | jq .survivesLossOf"),
+)
+@click.pass_context
+def status(ctx: click.Context) -> int:
+    """Exit code 0 when every member is healthy, 1 when one is not, 5 when none answers."""
+    from kubeboot.cli import actions, report_etcd
+
+    now = work.logged(ctx)
+    found = actions.etcd_status()
+    work.result(now, "EtcdStatus", report_etcd.status_data(found), lambda: report_etcd.status_text(found))
+    return 0 if found.healthy else 1
+
+
+@etcd.group(
+    cls=Group,
+    help="save, check and restore snapshots of etcd",
+    examples=(
+        "sudo kubeboot etcd snapshot save /backup/etcd.db",
+        "kubeboot etcd snapshot status /backup/etcd.db",
+    ),
+)
+def snapshot() -> None:
+    """Everything is in the sub-commands."""
+
+
+@snapshot.command(
+    help="write all of etcd's data into a file, checked and whole; it is as secret as the cluster's Secrets",
+    outputs=("text", "json"),
+    examples=(
+        "sudo kubeboot etcd snapshot save /backup/etcd-$(date +%F).db",
+        "sudo kubeboot etcd snapshot save /backup/latest.db --force",
+    ),
+)
+@click.argument("file", metavar="FILE")
+@click.option("--force", is_flag=True, help="overwrite the file")
+@click.pass_context
+def save(ctx: click.Context, file: str, force: bool) -> int:
+    """One action, its result."""
+    from kubeboot.cli import actions, report_etcd
+    from kubeboot.fleet import orders
+
+    now = runtime.current(ctx)
+    with work.working(ctx) as emit:
+        made = actions.etcd_snapshot_save(orders.EtcdSnapshotSaveOptions(file, force), emit)
+    work.result(now, "EtcdSnapshot", report_etcd.snapshot_data(made), lambda: report_etcd.snapshot_text(made))
+    return 0
+
+
+@snapshot.command(
+    name="status",
+    help="check a snapshot, and show its revision, its size and the members that it was taken from",
+    outputs=("text", "json"),
+    examples=("kubeboot etcd snapshot status /backup/etcd.db",),
+)
+@click.argument("file", metavar="FILE")
+@click.pass_context
+def snapshot_status(ctx: click.Context, file: str) -> int:
+    """Exit code 1 when the file is not a whole snapshot."""
+    from kubeboot.cli import actions, report_etcd
+
+    now = work.logged(ctx)
+    found = actions.etcd_snapshot_status(file)
+    work.result(
+        now, "EtcdSnapshot", report_etcd.snapshot_data(found), lambda: report_etcd.snapshot_text(found)
+    )
+    return 0
+
+
+@snapshot.command(
+    help="take the cluster back to a snapshot: etcd is this machine alone, the others join again",
+    outputs=("text", "json"),
+    examples=(
+        "sudo kubeboot etcd snapshot restore /backup/etcd.db --dry-run",
+        "sudo kubeboot etcd snapshot restore /backup/etcd.db",
+    ),
+)
+@click.argument("file", metavar="FILE")
+@yes_option
+@params.dry_run_option
+@params.scale_option
+@click.pass_context
+def restore(ctx: click.Context, file: str, yes: bool, dry_run: bool, timeout_scale: float) -> int:
+    """The plan, a question, one action, its result."""
+    from kubeboot.cli import actions, report_etcd
+    from kubeboot.fleet import orders
+
+    now = runtime.current(ctx)
+    options = orders.EtcdRestoreOptions(file, dry_run, timeout_scale)
+    seen = orders.EtcdRestoreOptions(file, dry_run=True)
+    if not (dry_run or yes) and not _agreed(
+        now, report_etcd.RESTORE_LOSES, lambda emit: actions.etcd_restore(seen, emit)
+    ):
+        return 0
+    with work.working(ctx, dry_run=dry_run) as emit:
+        result = actions.etcd_restore(options, emit)
+    if not dry_run:
+        _done(now, "EtcdRestore", result, report_etcd.restored(result))
+    return 0
+
+
+@etcd.command(
+    help="when the quorum is lost for good: go on with this machine's data, alone; the others join again",
+    outputs=("text", "json"),
+    examples=("sudo kubeboot etcd recover --dry-run", "sudo kubeboot etcd recover"),
+)
+@yes_option
+@params.dry_run_option
+@params.scale_option
+@click.pass_context
+def recover(ctx: click.Context, yes: bool, dry_run: bool, timeout_scale: float) -> int:
+    """The plan, a question, one action, its result."""
+    from kubeboot.cli import actions, report_etcd
+    from kubeboot.fleet import orders
+
+    now = runtime.current(ctx)
+    seen = orders.EtcdRecoverOptions(dry_run=True)
+    if not (dry_run or yes) and not _agreed(
+        now, report_etcd.RECOVER_LOSES, lambda emit: actions.etcd_recover(seen, emit)
+    ):
+        return 0
+    with work.working(ctx, dry_run=dry_run) as emit:
+        result = actions.etcd_recover(orders.EtcdRecoverOptions(dry_run, timeout_scale), emit)
+    if not dry_run:
+        _done(now, "EtcdRecovery", result, report_etcd.recovered(result))
+    return 0
+
+
+def _done(now: runtime.Runtime, kind: str, result: EtcdRepairResult, text: str) -> None:
+    from kubeboot.cli import report_etcd
+
+    if now.settings.json:
+        work.result(now, kind, report_etcd.repair_data(result), str)
+    else:
+        now.say(text)
+
+
+def _agreed(now: runtime.Runtime, loses: str, show: Callable[[Feed], object]) -> bool:
+    """Show what would be done and what may be lost, and ask; without a terminal there is nobody to ask."""
+    from kubeboot.cli import report
+
+    if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
+        raise errors.UsageProblem(
+            f"{loses}, and there is nobody to ask here",
+            hint="say --yes to do it, or --dry-run to see what it would do",
+        )
+    with report.preview(now) as emit:
+        show(emit)
+    now.console.err.write(f"{loses}; do this? type `yes`: ")
+    if sys.stdin.readline().strip().lower() in ("yes", "y"):
+        return True
+    now.say("nothing was changed")
+    return False

@@ -1,0 +1,80 @@
+"""`kubeboot etcd recover`: the quorum is lost for good, and this machine goes on alone."""
+
+from __future__ import annotations
+
+from kubeboot import errors
+from kubeboot.fleet import etcd_here, shared
+from kubeboot.fleet.orders import EtcdRecoverOptions, EtcdRepairResult
+from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
+from kubeboot.host.api import HostView
+from kubeboot.host.local import LocalHost, LocalView
+from kubeboot.kube.api import ApiView
+from kubeboot.kube.etcd import Client
+from kubeboot.plan import etcd_repair as planning
+from kubeboot.steps.etcd_local import Local
+
+VERB = "recover"
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
+
+def recover(wanted: EtcdRecoverOptions, emit: Emit) -> EtcdRepairResult:
+    """Refused where etcd has its quorum, or where another member is there to make one."""
+    see = LocalView()
+    mine = etcd_here.local(see)
+    api = etcd_here.api(see, mine)
+    etcd = etcd_here.client(see, api)
+    unfinished = etcd_here.begun(see, VERB, "")
+    others = etcd_here.others(see, mine, etcd_here.members(see, mine, etcd))
+    if unfinished is None:
+        _refuse(see, mine, etcd, others)
+    note = unfinished or etcd_here.new_note(see, VERB, "", mine)
+    authority = shared.on_disk(see)["ca.crt"]
+    plan = planning.recover(see.name, mine, note, tuple(others), authority)
+    if wanted.dry_run:
+        dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
+        return EtcdRepairResult(0, 0, 0.0, "", tuple(others.values()))
+    outcome = on_this_machine(
+        plan, see.name, LocalHost(see.name), api, emit,
+        timeout_scale=wanted.timeout_scale, others=Others(api, etcd),
+    )  # fmt: skip
+    lost = _lost(api, mine.name)
+    return EtcdRepairResult(outcome.changed, outcome.ok, outcome.seconds, note.kept, lost)
+
+
+def _refuse(see: HostView, mine: Local, etcd: Client, others: dict[str, str]) -> None:
+    if see.stat(f"{mine.data_dir}/member") is None:
+        raise errors.PreflightFailed(
+            f"there is no data of etcd in {mine.data_dir}",
+            hint="run this on another control plane, or restore: `kubeboot etcd snapshot restore FILE`",
+            reason="KB_NO_ETCD",
+        )
+    if etcd_here.has_leader(etcd, mine):
+        raise errors.Occupied(
+            "etcd has its quorum: there is nothing to recover",
+            hint="see `kubeboot etcd status`; `kubeboot node remove NAME` forgets a machine that is lost",
+            reason="KB_ETCD_HAS_QUORUM",
+        )
+    up = etcd_here.answering(see, others)
+    if up:
+        names = ", ".join(f"{others[host]} ({host})" for host in up)
+        raise errors.Occupied(
+            f"{names} answers at etcd's ports: a quorum may come back by itself",
+            hint="mend that machine; if it is given up, `sudo kubeboot reset --force` there, or stop it",
+            reason="KB_ETCD_ANSWERS",
+        )
+    if not others:
+        raise errors.PreflightFailed(
+            "etcd has no other member, so no quorum was lost: it does not run for another reason",
+            hint=f"see /var/log/pods/kube-system_etcd-{mine.name}_*, and `kubeboot doctor`",
+            reason="KB_ETCD_ALONE",
+        )
+
+
+def _lost(api: ApiView, own: str) -> tuple[str, ...]:
+    """The control planes that the cluster still believes in."""
+    nodes = api.list("v1", "Node")
+    return tuple(
+        str(node["metadata"]["name"])
+        for node in nodes
+        if _CONTROL_PLANE in node["metadata"].get("labels", {}) and node["metadata"]["name"] != own
+    )

@@ -1,0 +1,69 @@
+"""`kubeboot etcd snapshot restore`: the cluster as it was then, and etcd on this machine alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kubeboot import errors
+from kubeboot.engine.events import Notice
+from kubeboot.fleet import etcd_here, etcd_snapshot
+from kubeboot.fleet.orders import EtcdRepairResult, EtcdRestoreOptions
+from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
+from kubeboot.host.api import HostView
+from kubeboot.host.local import LocalHost, LocalView
+from kubeboot.kube.etcd import Client
+from kubeboot.plan import etcd_repair as planning
+from kubeboot.steps.etcd_local import Local
+
+VERB = "restore"
+
+
+def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
+    """Nothing is stopped before the snapshot is known to be whole and nobody else would go on without us."""
+    path = str(Path(wanted.path).absolute())
+    snapshot = etcd_snapshot.status(path)
+    see = LocalView()
+    mine = etcd_here.local(see)
+    api = etcd_here.api(see, mine)
+    etcd = etcd_here.client(see, api)
+    unfinished = etcd_here.begun(see, VERB, path)
+    others = etcd_here.others(see, mine, etcd_here.members(see, mine, etcd))
+    _require_image(see, mine)
+    if unfinished is None:
+        _refuse(see, mine, etcd, others)
+    note = unfinished or etcd_here.new_note(see, VERB, path, mine)
+    plan = planning.restore(see.name, mine, note, f"kubeboot-{snapshot.sha256[:16]}")
+    if wanted.dry_run:
+        dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
+        return EtcdRepairResult(0, 0, 0.0, "")
+    outcome = on_this_machine(
+        plan, see.name, LocalHost(see.name), api, emit,
+        timeout_scale=wanted.timeout_scale, others=Others(api, etcd),
+    )  # fmt: skip
+    for host, name in others.items():
+        emit(Notice("warning", f"{name} ({host}) still has the data of before: reset it before it is used"))
+    kept = note.kept if note.had_data else ""
+    return EtcdRepairResult(outcome.changed, outcome.ok, outcome.seconds, kept, tuple(others.values()))
+
+
+def _require_image(see: HostView, mine: Local) -> None:
+    if mine.image not in {image.name for image in see.images()}:
+        raise errors.PreflightFailed(
+            f"the image {mine.image}, which holds etcdutl, is not on this machine",
+            hint=f"load it with `ctr -n k8s.io images import FILE`, or pull {mine.image}",
+            reason="KB_IMAGE",
+        )
+
+
+def _refuse(see: HostView, mine: Local, etcd: Client, others: dict[str, str]) -> None:
+    """With a quorum the others are taken out of etcd first; without one they cannot be told."""
+    if etcd_here.has_leader(etcd, mine):
+        return
+    up = etcd_here.answering(see, others)
+    if up:
+        names = ", ".join(f"{others[host]} ({host})" for host in up)
+        raise errors.Occupied(
+            f"etcd here has no leader, and {names} answers: it would go on with the data of before",
+            hint="`sudo kubeboot reset --force` there first, then the same command again",
+            reason="KB_ETCD_ANSWERS",
+        )

@@ -1,0 +1,244 @@
+"""What restoring and recovering etcd are made of. Each step can be killed anywhere and done again.
+
+The manifests are put away, not changed: what is started at the end is byte for byte what ran before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from kubeboot import errors
+from kubeboot.engine.step import Blocked, Check, Drift, Impact, Ok, Step, Target, View
+from kubeboot.engine.undo import RemoveTree, Undo
+from kubeboot.engine.values import Values
+from kubeboot.host.api import EtcdTool, HostView
+from kubeboot.kube import etcd as members
+from kubeboot.kube.etcd import Member
+from kubeboot.steps import etcd_local, paths, pod_logs
+from kubeboot.steps.etcd_local import ETCD, PODS
+
+_LOG = 128 << 20
+"""Bytes that etcd takes for its log at once."""
+_MODE = 0o600
+
+
+@dataclasses.dataclass(frozen=True)
+class NoneRuns:
+    """The kubelet has ended the pods whose manifests are gone."""
+
+    deadline: float = 120.0
+    sentence: str = "the control plane's pods to end"
+
+    def look(self, see: View, vals: Values) -> str | None:
+        running = sorted({c.name for c in see.host.containers() if c.pid and c.name in PODS})
+        return f"{', '.join(running)} still runs" if running else None
+
+    def explain(self, see: View) -> str:
+        return see.host.journal_tail("kubelet.service", 8)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PutAway(Step):
+    """etcd and what uses it do not run here; their manifests are kept."""
+
+    impact: Impact = Impact.API_GAP
+
+    def check(self, see: View, vals: Values) -> Check:
+        there = [name for name in PODS if see.host.stat(etcd_local.path(name))]
+        return Drift(f"stop {', '.join(there)} on this machine", "remove") if there else Ok()
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        there = (etcd_local.path(name) for name in PODS if see.host.stat(etcd_local.path(name)))
+        return tuple(undo for path in there for undo in paths.undo(see, path))
+
+    def apply(self, do: Target, vals: Values) -> None:
+        """What is put away already is the original; what lies in its place now may be a step of ours."""
+        for name in PODS:
+            data = do.host.read(etcd_local.path(name))
+            if data is not None and do.host.stat(etcd_local.parked(name)) is None:
+                do.host.write(etcd_local.parked(name), data, _MODE)
+            do.host.remove(etcd_local.path(name))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KeepCopy(Step):
+    """The data as it was before a recovery, beside itself."""
+
+    data_dir: str
+    kept: str
+
+    def check(self, see: View, vals: Values) -> Check:
+        if see.host.stat(self.kept):
+            return Ok()
+        return _room(see.host, self.data_dir, size(see.host, self.data_dir)) or Drift(f"copy to {self.kept}")
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return (RemoveTree(self.kept), RemoveTree(f"{self.kept}.partial"))
+
+    def apply(self, do: Target, vals: Values) -> None:
+        partial = f"{self.kept}.partial"
+        if do.host.stat(self.kept):
+            return
+        do.host.remove_tree(partial)
+        do.host.copy_tree(f"{self.data_dir}/member", partial)
+        do.host.rename(partial, self.kept)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RestoreData(Step):
+    """A data directory made of a snapshot; the old data moves aside. Revisions only go up."""
+
+    data_dir: str
+    snapshot: str
+    note: etcd_local.Note
+    tool: EtcdTool
+
+    def check(self, see: View, vals: Values) -> Check:
+        moved = see.host.stat(self.note.kept) or not self.note.had_data
+        if moved and see.host.stat(f"{self.data_dir}/member"):
+            return Ok()
+        stat = see.host.stat(self.snapshot)
+        if stat is None:
+            return Blocked(f"there is no {self.snapshot}", "name a snapshot that is there", "KB_SNAPSHOT")
+        kept = f", keep the old data in {self.note.kept}" if self.note.had_data else ""
+        return _room(see.host, self.data_dir, stat.size + _LOG) or Drift(
+            f"make {self.data_dir} from {self.snapshot}{kept}", "change"
+        )
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return (RemoveTree(self._fresh),)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        """The old data stays where it is until the new is whole."""
+        if isinstance(self.check(do.see, vals), Ok):
+            return
+        do.host.remove_tree(self._fresh)
+        do.host.restore_snapshot(self.snapshot, self._fresh, self.tool)
+        if do.host.stat(self.note.kept) is None and self.note.had_data:
+            do.host.rename(f"{self.data_dir}/member", self.note.kept)
+        do.host.rename(f"{self._fresh}/member", f"{self.data_dir}/member")
+        do.host.remove_tree(self._fresh)
+
+    @property
+    def _fresh(self) -> str:
+        return f"{self.data_dir}/restoring"
+
+
+@dataclasses.dataclass(frozen=True)
+class Alone:
+    """etcd runs here as its only member, and without the flag that made it so, unless `forced`."""
+
+    node: str
+    address: str
+    forced: bool = False
+    deadline: float = 240.0
+    sentence: str = "etcd to run here as its only member"
+
+    def look(self, see: View, vals: Values) -> str | None:
+        try:
+            found = see.etcd.members()
+        except errors.KubebootError as error:
+            return error.message
+        others = [member.label for member in found if not member.has_peer(self.address)]
+        if others:
+            return f"it still counts on {', '.join(others)}"
+        flagged = any(etcd_local.FORCED in process.cmdline for process in see.host.processes())
+        return "it still runs with --force-new-cluster" if flagged and not self.forced else None
+
+    def explain(self, see: View) -> str:
+        return pod_logs.explain(see.host, self.node, (ETCD,))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ForceAlone(Step):
+    """etcd has run with --force-new-cluster, which makes this machine its only member."""
+
+    condition: Alone
+    impact: Impact = Impact.API_GAP
+
+    def check(self, see: View, vals: Values) -> Check:
+        waiting = self.condition.look(see, vals)
+        return Ok() if waiting is None else Drift("run etcd once with --force-new-cluster", "change")
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return paths.undo(see, etcd_local.path(ETCD))
+
+    def apply(self, do: Target, vals: Values) -> None:
+        data = do.host.read(etcd_local.parked(ETCD))
+        if data is None:
+            raise errors.KubebootError(f"{etcd_local.parked(ETCD)} is gone", reason="KB_ETCD_REPAIR")
+        do.host.write(etcd_local.path(ETCD), etcd_local.forced(data), _MODE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PutBack(Step):
+    """Manifests are where they were before."""
+
+    names: tuple[str, ...]
+
+    def check(self, see: View, vals: Values) -> Check:
+        wrong = [
+            name for name, data in self._originals(see.host) if see.host.read(etcd_local.path(name)) != data
+        ]
+        return Drift(f"start {', '.join(wrong)}") if wrong else Ok()
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return tuple(undo for name in self.names for undo in paths.undo(see, etcd_local.path(name)))
+
+    def apply(self, do: Target, vals: Values) -> None:
+        for name, data in self._originals(do.host):
+            do.host.write(etcd_local.path(name), data, _MODE)
+
+    def _originals(self, see: HostView) -> list[tuple[str, bytes]]:
+        found = ((name, see.read(etcd_local.parked(name))) for name in self.names)
+        return [(name, data) for name, data in found if data is not None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LetGo(Step):
+    """etcd counts on no other machine before it is taken back to an older state: with the old data, those
+    would go on without this one. An etcd that does not answer cannot be told."""
+
+    address: str
+
+    def check(self, see: View, vals: Values) -> Check:
+        try:
+            names = [member.label for member in self._others(see.etcd.members())]
+        except errors.KubebootError:
+            return Ok()
+        return Drift(f"take {', '.join(names)} out of etcd", "remove") if names else Ok()
+
+    def apply(self, do: Target, vals: Values) -> None:
+        """Those that are down first: the others are needed to agree on it."""
+        with do.etcd.exclusively():
+            found = self._others(do.etcd.members())
+            for other in sorted(found, key=lambda member: do.etcd.healthy(member) is None):
+                _remove(do, other)
+
+    def _others(self, found: Sequence[Member]) -> list[Member]:
+        return [member for member in found if not member.has_peer(self.address)]
+
+
+def _remove(do: Target, other: Member) -> None:
+    members.insist(
+        lambda: do.etcd.remove(other), lambda: other.id not in {member.id for member in do.etcd.members()}
+    )
+
+
+def size(see: HostView, data_dir: str) -> int:
+    """Bytes of a member's database and log."""
+    folders = (f"{data_dir}/member/snap", f"{data_dir}/member/wal")
+    found = (see.stat(f"{folder}/{name}") for folder in folders for name in see.listdir(folder))
+    return sum(stat.size for stat in found if stat is not None)
+
+
+def _room(see: HostView, path: str, needed: int) -> Blocked | None:
+    free = see.free_bytes(path)
+    if free >= needed:
+        return None
+    return Blocked(
+        f"{path} has {free >> 20} MiB free and {needed >> 20} MiB are needed",
+        f"make room there: older copies of etcd's data are {path}/before-*",
+        "KB_DISK",
+    )
