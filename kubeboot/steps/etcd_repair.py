@@ -95,9 +95,9 @@ class RestoreData(Step):
     tool: EtcdTool
 
     def check(self, see: View, vals: Values) -> Check:
-        moved = see.host.stat(self.note.kept) or not self.note.had_data
-        if moved and see.host.stat(f"{self.data_dir}/member"):
-            return Ok()
+        if self._is_new(see.host):
+            left = see.host.stat(self._fresh)
+            return Drift(f"remove {self._fresh}", "remove") if left else Ok()
         stat = see.host.stat(self.snapshot)
         if stat is None:
             return Blocked(f"there is no {self.snapshot}", "name a snapshot that is there", "KB_SNAPSHOT")
@@ -111,14 +111,17 @@ class RestoreData(Step):
 
     def apply(self, do: Target, vals: Values) -> None:
         """The old data stays where it is until the new is whole."""
-        if isinstance(self.check(do.see, vals), Ok):
-            return
         do.host.remove_tree(self._fresh)
-        do.host.restore_snapshot(self.snapshot, self._fresh, self.tool)
-        if do.host.stat(self.note.kept) is None and self.note.had_data:
-            do.host.rename(f"{self.data_dir}/member", self.note.kept)
-        do.host.rename(f"{self._fresh}/member", f"{self.data_dir}/member")
-        do.host.remove_tree(self._fresh)
+        if not self._is_new(do.host):
+            do.host.restore_snapshot(self.snapshot, self._fresh, self.tool)
+            if do.host.stat(self.note.kept) is None and self.note.had_data:
+                do.host.rename(f"{self.data_dir}/member", self.note.kept)
+            do.host.rename(f"{self._fresh}/member", f"{self.data_dir}/member")
+            do.host.remove_tree(self._fresh)
+
+    def _is_new(self, see: HostView) -> bool:
+        moved = see.stat(self.note.kept) is not None or not self.note.had_data
+        return moved and see.stat(f"{self.data_dir}/member") is not None
 
     @property
     def _fresh(self) -> str:

@@ -18,8 +18,8 @@ RESYNC = "10s"
 """etcd runs before the API can show it: its mirror pod is made at a resync, by default a minute later."""
 
 RESTART = "10s"
-"""How long at most a crashed container waits on a control plane. While etcd has no quorum, API servers end again
-and again: by default they would then wait up to five minutes although the others are there."""
+"""How long at most a crashed container waits on a control plane. Without etcd's quorum API servers end again
+and again: by default they would wait up to five minutes when it is back."""
 
 _KIND = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
 _OWN_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
