@@ -50,8 +50,7 @@ def _require_image(see: HostView, mine: Local) -> None:
     if mine.image not in {image.name for image in see.images()}:
         raise errors.PreflightFailed(
             f"the image {mine.image}, which holds etcdutl, is not on this machine",
-            hint=f"load it with `ctr -n k8s.io images import FILE`, or pull {mine.image}",
-            reason="KB_IMAGE",
+            hint=f"pull it: `ctr -n k8s.io images pull {mine.image}`",
         )
 
 

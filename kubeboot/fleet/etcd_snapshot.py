@@ -113,7 +113,7 @@ def _unwritable(path: str, error: CommandFailed) -> errors.KubebootError:
     )
     hint = "make room, or name a file on another disk" if full else "name a file that can be written"
     return errors.KubebootError(
-        f"{error.message}; nothing was written", hint=hint, reason="KB_DISK" if full else "KB_SNAPSHOT_FILE"
+        f"{error.message}; nothing was written", hint=hint, reason="KB_DISK" if full else "KB_OUTPUT"
     )
 
 

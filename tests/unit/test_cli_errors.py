@@ -425,5 +425,5 @@ def test_events_and_warnings_of_a_run_are_in_its_log() -> None:
 def test_every_command_is_in_the_table() -> None:
     assert set(app.COMMANDS) == {
         "init", "join", "reset", "status", "preflight", "token", "kubeconfig", "config", "completion",
-        "version", "certs", "node", "artifacts", "bundle", "support", "doctor",
+        "version", "certs", "node", "artifacts", "bundle", "support", "doctor", "etcd",
     }  # fmt: skip
