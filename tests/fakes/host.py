@@ -425,7 +425,7 @@ class FakeHost:
 
     def rename(self, path: str, to: str) -> None:
         with self._change("rename", path):
-            if self._exists(path):
+            if self._exists(path) or not self._exists(to):
                 self._copy(path, to, move=True)
 
     def copy_tree(self, path: str, to: str) -> None:
@@ -433,8 +433,8 @@ class FakeHost:
             self._copy(path, to)
 
     def _copy(self, path: str, to: str, *, move: bool = False) -> None:
-        if self._exists(to):
-            raise CommandFailed(f"it is there already: {to}", host=self._name)
+        if self._exists(to) or not self._exists(path):
+            raise CommandFailed(f"cannot make {to} from {path}", host=self._name)
         for table in (self.files, self.symlinks, self.dirs):
             for entry in [entry for entry in table if _below(entry, (path,))]:
                 table[to + entry.removeprefix(path)] = table[entry]  # type: ignore[assignment]

@@ -218,6 +218,20 @@ def test_a_tree_goes_with_hidden_files_but_not_what_its_links_name(host: HostTar
     assert names(host, f"{folder}/outside") == ("file",)
 
 
+def test_a_tree_is_copied_and_moved_once(host: HostTarget, folder: str) -> None:
+    host.write(f"{folder}/{ODD}/deep/file", BYTES, 0o600, OWNER)
+    host.copy_tree(f"{folder}/{ODD}", f"{folder}/copy")
+    for _ in range(2):
+        host.rename(f"{folder}/copy", f"{folder}/moved")
+    assert names(host, folder) == (ODD, "moved")
+    found = host.stat(f"{folder}/moved/deep/file")
+    assert (host.read(f"{folder}/moved/deep/file"), found and found.mode) == (BYTES, 0o600)
+    with pytest.raises(CommandFailed):
+        host.rename(f"{folder}/moved", f"{folder}/{ODD}")
+    with pytest.raises(CommandFailed):
+        host.rename(f"{folder}/never", f"{folder}/was")
+
+
 def test_names_are_listed_sorted_and_whole(host: HostTarget, folder: str) -> None:
     for name in (ODD, ".hidden", "..two", "b", "a\nb"):
         host.write(f"{folder}/{name}", b"", owner=OWNER)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeboot.host import commands, scripts, shell
-from kubeboot.host.api import CommandFailed
+from kubeboot.host.api import CommandFailed, EtcdTool
 from kubeboot.host.runner import Ask, Result, Tell, title
 
 DONE = Result(0, b"", b"")
@@ -43,6 +43,14 @@ TABLE: dict[str, tuple[Ask[object] | Tell, str]] = {
     "remove image": (commands.remove_image("i:1"), "ctr -n k8s.io images rm i:1"),
     "remove task": (commands.remove_task("a"), "ctr -n k8s.io tasks delete --force a"),
     "remove container": (commands.remove_container("a"), "ctr -n k8s.io containers rm a"),
+    "restore snapshot": (
+        commands.restore_snapshot("/b/a,b.db", "/data/new", EtcdTool("etcd:1", "cp-1", "https://a:1", "t")),
+        "ctr -n k8s.io run --rm --mount 'type=bind,\"src=/b/a,b.db\",dst=/snapshot.db,options=rbind:ro' "
+        "--mount 'type=bind,\"src=/data\",dst=/data,options=rbind:rw' etcd:1 kubeboot-etcdutl "
+        "etcdutl snapshot restore /snapshot.db --data-dir /data/new --name cp-1 "
+        "--initial-cluster cp-1=https://a:1 --initial-advertise-peer-urls https://a:1 "
+        "--initial-cluster-token t --bump-revision 1000000000 --mark-compacted",
+    ),
     "unmount": (commands.unmount("/a b", lazily=False), "umount -- '/a b'"),
     "unmount lazily": (commands.unmount("/a", lazily=True), "umount -l -- /a"),
     "delete link": (commands.delete_link("cni0"), "ip link delete dev cni0"),
