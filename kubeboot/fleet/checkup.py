@@ -291,7 +291,7 @@ def _etcd(ask: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]) -> Iterabl
         yield Finding(
             "EtcdLeader",
             "etcd has no leader: most members do not answer",
-            "kubeboot doctor on the other control planes",
+            "kubeboot etcd status shows who is missing; if most are gone for good, kubeboot etcd recover",
         )
     size, quota = int(status.get("dbSize", 0)), int(status.get("dbSizeQuota", 0)) or QUOTA
     if size > FULL * quota:

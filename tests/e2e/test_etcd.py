@@ -75,6 +75,14 @@ def test_status_tells_what_etcd_could_lose(cp: Machine) -> None:
     assert "survives the loss of 1 more member" in shown and "leader" in shown
 
 
+def test_a_full_disk_keeps_no_half_of_a_snapshot(cp: Machine) -> None:
+    cp.run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/mnt")
+    done = cp.run("kubeboot", "etcd", "snapshot", "save", "/mnt/etcd.db", check=False)
+    assert done.code == 1 and "no space left" in done.err and "KB_DISK" in done.err, done.err
+    assert cp.run("ls", "-A", "/mnt").out == ""
+    cp.run("umount", "/mnt")
+
+
 def test_what_was_saved_comes_back_and_what_came_later_is_gone(lab: Lab, cp: Machine) -> None:
     kubectl(cp, "create", "configmap", "kept")
     saved = json.loads(lab["cp-2"].run("kubeboot", "etcd", "snapshot", "save", FILE, "-o", "json").out)
@@ -104,8 +112,16 @@ def scaled(cp: Machine, replicas: int) -> bool:
     return shown == str(replicas)
 
 
-def test_the_other_control_planes_join_again(lab: Lab, cp: Machine) -> None:
+def test_damaged_data_is_replaced(lab: Lab, cp: Machine) -> None:
     together(lab, ("cp-2", "cp-3"), "kubeboot", "reset", "--yes")
+    kubectl(cp, "create", "configmap", "later")
+    cp.run("sh", "-c", "head -c 100000 /dev/zero >/var/lib/etcd/member/snap/db; pkill -x etcd")
+    eventually("etcd is down", 60, lambda: cp.run("kubeboot", "etcd", "status", check=False).code == 5)
+    cp.run("kubeboot", "etcd", "snapshot", "restore", FILE, "--yes")
+    assert "configmap/kept" in configmaps(cp) and "configmap/later" not in configmaps(cp)
+
+
+def test_the_other_control_planes_join_again(lab: Lab, cp: Machine) -> None:
     together(lab, ("cp-2", "cp-3"), *joining(cp))
     assert members(lab["cp-3"]) == dict.fromkeys(("cp-1", "cp-2", "cp-3"), True)
     done = cp.run("kubeboot", "etcd", "recover", "--yes", check=False)
