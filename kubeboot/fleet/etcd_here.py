@@ -13,8 +13,8 @@ from kubeboot.kube import etcd_db
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.etcd import CLIENT_PORT, PEER_PORT, Client, Member
-from kubeboot.pki import endpoint, sealed
-from kubeboot.steps import etcd_local, load_balancer
+from kubeboot.pki import endpoint
+from kubeboot.steps import etcd_local, external_etcd, load_balancer
 from kubeboot.steps.etcd_local import Local, Note
 
 _DIAL = 2.0
@@ -23,6 +23,10 @@ _DIAL = 2.0
 def local(see: HostView) -> Local:
     """This machine's member. PreflightFailed where no etcd is."""
     found = etcd_local.find(see)
+    if found is None and external_etcd.found(see) is not None:
+        raise errors.PreflightFailed(
+            "etcd runs elsewhere", hint="save and restore it there, by its own tools", reason="KB_NO_ETCD"
+        )
     if found is None:
         raise errors.PreflightFailed(
             f"etcd does not run on {see.name}", hint="run this on a control plane", reason="KB_NO_ETCD"
@@ -30,24 +34,24 @@ def local(see: HostView) -> Local:
     return found
 
 
-def client(see: HostView, api: Api | None = None) -> Client:
+def client(see: HostView, api: Api | None = None, timeout_scale: float = 1.0) -> Client:
     """Its own member first, then those of the API servers that its haproxy knows."""
     mine, given = local(see), shared.on_disk(see)
-    if len(given) < len(sealed.FILES):
+    if not shared.is_complete(given, None):
         raise errors.PreflightFailed(
             "a certificate for etcd is signed with its authority's key, which this machine cannot read",
             hint="run this as root, on a control plane",
             reason="KB_NO_CERTIFICATES",
         )
     hosts = dict.fromkeys((mine.address, *(host for host, _ in load_balancer.known(see))))
-    return shared.members(given, hosts, api, see.name)
+    return shared.members(given, hosts, api, see.name, timeout_scale)
 
 
-def api(see: HostView, mine: Local) -> Deferred:
+def api(see: HostView, mine: Local, timeout_scale: float = 1.0) -> Deferred:
     """This machine's own API server, as administrator."""
     data = etcd_local.manifest(see, "kube-apiserver")
     port = etcd_local.arguments(data).get("secure-port", "6443") if data is not None else "6443"
-    return here.api(see, (ADMIN_CONF,), endpoint.url(mine.address, int(port)))
+    return here.api(see, (ADMIN_CONF,), endpoint.url(mine.address, int(port)), timeout_scale)
 
 
 def members(see: HostView, mine: Local, etcd: Client) -> tuple[Member, ...]:

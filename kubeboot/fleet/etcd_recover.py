@@ -19,10 +19,10 @@ _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 def recover(wanted: EtcdRecoverOptions, emit: Emit) -> EtcdRepairResult:
     """Refused where etcd has its quorum, or where another member is there to make one."""
-    see = LocalView()
+    see = LocalView(timeout_scale=wanted.timeout_scale)
     mine = etcd_here.local(see)
-    api = etcd_here.api(see, mine)
-    etcd = etcd_here.client(see, api)
+    api = etcd_here.api(see, mine, wanted.timeout_scale)
+    etcd = etcd_here.client(see, api, wanted.timeout_scale)
     unfinished = etcd_here.begun(see, VERB, "")
     others = etcd_here.others(see, mine, etcd_here.members(see, mine, etcd))
     if unfinished is None:
@@ -34,7 +34,7 @@ def recover(wanted: EtcdRecoverOptions, emit: Emit) -> EtcdRepairResult:
         dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
         return EtcdRepairResult(0, 0, 0.0, "", tuple(others.values()))
     outcome = on_this_machine(
-        plan, see.name, LocalHost(see.name), api, emit,
+        plan, see.name, LocalHost(see.name, wanted.timeout_scale), api, emit,
         timeout_scale=wanted.timeout_scale, others=Others(api, etcd),
     )  # fmt: skip
     lost = _lost(api, mine.name)

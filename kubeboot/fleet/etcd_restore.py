@@ -22,10 +22,10 @@ def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
     """Nothing is stopped before the snapshot is known to be whole and nobody else would go on without us."""
     path = str(Path(wanted.path).absolute())
     snapshot = etcd_snapshot.status(path)
-    see = LocalView()
+    see = LocalView(timeout_scale=wanted.timeout_scale)
     mine = etcd_here.local(see)
-    api = etcd_here.api(see, mine)
-    etcd = etcd_here.client(see, api)
+    api = etcd_here.api(see, mine, wanted.timeout_scale)
+    etcd = etcd_here.client(see, api, wanted.timeout_scale)
     unfinished = etcd_here.begun(see, VERB, path)
     others = etcd_here.others(see, mine, etcd_here.members(see, mine, etcd))
     _require_image(see, mine)
@@ -37,7 +37,7 @@ def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
         dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
         return EtcdRepairResult(0, 0, 0.0, "")
     outcome = on_this_machine(
-        plan, see.name, LocalHost(see.name), api, emit,
+        plan, see.name, LocalHost(see.name, wanted.timeout_scale), api, emit,
         timeout_scale=wanted.timeout_scale, others=Others(api, etcd),
     )  # fmt: skip
     for host, name in others.items():
