@@ -130,8 +130,42 @@ class DeploymentAvailable:
         return "\n".join(f"{c['type']}: {c.get('message', '')}" for c in _conditions(found))
 
 
+@dataclasses.dataclass(frozen=True)
+class PodReadyOn:
+    """A pod with these labels is Ready on a node."""
+
+    node: str
+    namespace: str
+    labels: str
+    deadline: float = 240.0
+
+    @property
+    def sentence(self) -> str:
+        return f"a pod {self.namespace}/{self.labels} on {self.node} to be Ready"
+
+    def look(self, see: View, vals: Values) -> str | None:
+        try:
+            pods = self._pods(see)
+        except ApiUnavailable as error:
+            return error.message
+        if any(map(is_ready, pods)):
+            return None
+        return next((_why(pod, "Ready") or "it is not Ready" for pod in pods), "it is not there yet")
+
+    def explain(self, see: View) -> str:
+        try:
+            pods = self._pods(see)
+        except ApiUnavailable as error:
+            return error.message
+        return "\n".join(f"{c['type']}: {c.get('message', '')}" for pod in pods for c in _conditions(pod))
+
+    def _pods(self, see: View) -> list[Object]:
+        found = see.api.list("v1", "Pod", self.namespace, self.labels)
+        return [pod for pod in found if pod.get("spec", {}).get("nodeName") == self.node]
+
+
 def is_ready(node: Object) -> bool:
-    """Whether a Node reports that it is ready."""
+    """Whether a Node or a Pod reports that it is ready."""
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in _conditions(node))
 
 

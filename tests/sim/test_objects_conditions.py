@@ -14,6 +14,16 @@ from tests.fakes.cluster import a_node, on
 from tests.fakes.host import FakeHost
 
 
+def a_pod(node: str, ready: str = "True") -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "flannel", "namespace": "kube-flannel", "labels": {"app": "flannel"}},
+        "spec": {"nodeName": node},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
 @pytest.mark.parametrize(
     ("condition", "before", "after"),
     [
@@ -21,6 +31,16 @@ from tests.fakes.host import FakeHost
         (conditions.NodeReady("cp-1"), None, a_node()),
         (conditions.NodeReady("cp-1"), a_node(ready="False"), a_node()),
         (conditions.NodeHasPodCidr("cp-1"), a_node(), {**a_node(), "spec": {"podCIDR": "10.244.0.0/24"}}),
+        (
+            conditions.PodReadyOn("cp-1", "kube-flannel", "app=flannel"),
+            a_pod("worker-1"),
+            a_pod("cp-1"),
+        ),
+        (
+            conditions.PodReadyOn("cp-1", "kube-flannel", "app=flannel"),
+            a_pod("cp-1", ready="False"),
+            a_pod("cp-1"),
+        ),
         (
             conditions.ObjectExists("v1", "ConfigMap", "kube-root-ca.crt", "kube-system"),
             None,
