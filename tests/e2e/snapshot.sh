@@ -36,7 +36,7 @@ for key in net/ipv4/ip_forward net/ipv4/conf/all/rp_filter net/ipv4/conf/all/rou
 done
 
 section processes
-ps -eo comm= | grep -v -x -E 'sshd(-session|-auth)?|sudo|bash|sh|ps|sort|grep|uniq|systemd|\(sd-pam\)|systemd-tmpfile|kubectl|awk|mawk|sed|cat|find|mktemp|cmp|flock|kubeboot-backen' | sort -u
+ps -eo comm= | grep -v -x -E 'sshd(-session|-auth)?|sudo|bash|sh|ps|sort|grep|uniq|systemd|\(sd-pam\)|systemd-tmpfile|kubectl|awk|mawk|sed|cat|find|mktemp|cmp|flock|backends|kubeboot-backen' | sort -u
 
 section cgroups
 find /sys/fs/cgroup -maxdepth 3 -type d -name 'kubepods*' | sort
