@@ -52,7 +52,10 @@ class Stat:
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """A systemd unit. `pid` is the main process (0: none); `environment`: what it was started with."""
+    """A systemd unit. `pid` is the main process (0: none); `environment`: what it was started with.
+
+    `stale`: its files are newer than what systemd has read.
+    """
 
     name: str
     loaded: bool = False
@@ -62,6 +65,7 @@ class Unit:
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     result: str = "success"
     restarts: int = 0
+    stale: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

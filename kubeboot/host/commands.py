@@ -13,7 +13,7 @@ from kubeboot.host import facts, parse
 from kubeboot.host.api import Container, EtcdTool, Image, Link
 from kubeboot.host.runner import NOT_FOUND, Ask, Tell
 
-UNIT_PROPERTIES = "LoadState,ActiveState,UnitFileState,MainPID,Result,NRestarts"
+UNIT_PROPERTIES = "LoadState,ActiveState,UnitFileState,MainPID,Result,NRestarts,NeedDaemonReload"
 _CTR = ("ctr", "-n", "k8s.io")
 ABSENT = 44
 """The exit status of our scripts for "there is no such thing"."""

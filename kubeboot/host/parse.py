@@ -35,6 +35,7 @@ def unit(name: str, shown: Mapping[str, str], environ: bytes) -> Unit:
         environment=environment(environ),
         result=shown.get("Result", "success"),
         restarts=int(shown.get("NRestarts") or 0),
+        stale=shown.get("NeedDaemonReload") == "yes",
     )
 
 

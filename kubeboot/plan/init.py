@@ -31,8 +31,6 @@ from kubeboot.steps import (
 )
 from kubeboot.steps import node as marks
 
-MANIFESTS = frozenset({"control-plane/kube-apiserver"})
-"""What is there before the kubelet starts, so that it starts them at once."""
 IN_KUBE_SYSTEM = ("control-plane/ready", "cluster/namespace-kube-system")
 """An API server says that it is ready before it has made its namespaces."""
 
@@ -74,7 +72,7 @@ def plan(
         *etcd.steps(spec, node, catalog),
         *control_plane.steps(spec, node, catalog),
         *_behind_api(load_balancer.steps(spec, node, backends, catalog)),
-        *kubelet.steps(spec, node, catalog, source, render.dump(shared), MANIFESTS | etcd.manifest(spec)),
+        *kubelet.steps(spec, node, catalog, source, render.dump(shared)),
         *dns.steps(spec, node, catalog, after=IN_KUBE_SYSTEM),
         *proxy.steps(spec, catalog, after=IN_KUBE_SYSTEM),
         *network.steps(spec, node, catalog),

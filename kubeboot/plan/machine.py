@@ -48,4 +48,5 @@ def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
 def _before(step: Step, known: set[str]) -> frozenset[str]:
     image = IMAGES.get(step.id, "")
     trees_first = step.on != CLUSTER and not step.id.startswith("trees/")
-    return frozenset({"trees/"} if trees_first else ()) | frozenset({image} & known)
+    sandbox = "images/pause" if image else ""
+    return frozenset({"trees/"} if trees_first else ()) | frozenset({image, sandbox} & known)

@@ -14,8 +14,8 @@ from kubeboot.steps import basic
 VERIFIED = "artifacts/verify"
 STAMP = f"{journal.HOME}/verified"
 SUMS_PER_SECOND = 1e9
-INSTALLING = Slot("host", "binaries")
-"""One binary at a time: containerd, which everything waits for, is ready first."""
+INSTALLING = Slot("host", "binaries", room=2)
+"""Two binaries at a time: those that containerd is made of, which everything waits for, are there first."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

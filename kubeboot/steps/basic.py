@@ -9,13 +9,20 @@ from kubeboot import errors
 from kubeboot.engine.step import Check, Condition, Drift, Ok, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.steps.files import EnsureDir, EnsureFile, EnsureLink, EnsureUnitFile, unified
-from kubeboot.steps.machine import INPUTS, EnsureActive, EnsureModule, EnsureSysctl, EnsureUnit
-from kubeboot.steps.offered import CONTAINERD, EnsureBinary, EnsureImage
+from kubeboot.steps.machine import (
+    INPUTS,
+    EnsureActive,
+    EnsureEnabled,
+    EnsureModule,
+    EnsureSysctl,
+    EnsureUnit,
+)
+from kubeboot.steps.offered import CONTAINERD, EnsureBinary, EnsureImage, LookForImages
 
 __all__ = [
-    "Await", "CONTAINERD", "EnsureActive", "EnsureBinary", "EnsureDir", "EnsureFile", "EnsureImage",
-    "EnsureLink", "EnsureModule", "EnsureSysctl", "EnsureUnit", "EnsureUnitFile", "INPUTS", "digest",
-    "unified",
+    "Await", "CONTAINERD", "EnsureActive", "EnsureBinary", "EnsureDir", "EnsureEnabled", "EnsureFile",
+    "EnsureImage", "EnsureLink", "EnsureModule", "EnsureSysctl", "EnsureUnit", "EnsureUnitFile", "INPUTS",
+    "LookForImages", "digest", "unified",
 ]  # fmt: skip
 
 

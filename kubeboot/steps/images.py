@@ -21,6 +21,7 @@ CONTROL_PLANE = (
     "coredns",
 )
 WORKER = ("pause", "haproxy", "kube-proxy", "flannel", "coredns")
+LOOK = "images/look"
 EXTRA = ("httpd",)
 """Imported where the source has it, and left to the kubelet's collection: nothing of the cluster's."""
 
@@ -37,15 +38,18 @@ def wanted(role: Role, catalog: Catalog) -> tuple[Image, ...]:
 
 
 def steps(node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, ...]:
-    """One step an image: what follows each of them decides which comes first in its lane."""
+    """One look, and one step an image: what follows each of them decides which comes first in its lane."""
     found = wanted(node.role, catalog)
     lane = lanes(found)
-    return tuple(
+    look = basic.LookForImages(
+        id=LOOK, title="Look which images are there", on=node.name, after=frozenset({runtime.SERVICE})
+    )
+    made = tuple(
         basic.EnsureImage(
             id=f"images/{image.component}",
             title=f"Import {image.name}",
             on=node.name,
-            after=frozenset({runtime.SERVICE, artifacts.VERIFIED}),
+            after=frozenset({LOOK, artifacts.VERIFIED}),
             holds=frozenset({lane[image.component]}),
             cost=_seconds(image),
             image=image,
@@ -54,6 +58,7 @@ def steps(node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, .
         )
         for image in found
     )
+    return (look, *made)
 
 
 def lanes(found: Iterable[Image]) -> Mapping[str, Slot]:

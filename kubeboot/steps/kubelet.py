@@ -79,11 +79,19 @@ def steps(
     """
     text = config(shared, patching.of(spec, patching.KUBELET))
     files = (*_units(text, node, catalog), *_files(text, node))
-    needed = {"kubelet/binary", "kubelet/client-certificate", "kubeconfig/kubelet", "images/pause"}
+    enabled = basic.EnsureEnabled(
+        id="kubelet/enabled",
+        title="Let the kubelet start with the machine",
+        on=node.name,
+        after=frozenset(step.id for step in files),
+        unit=UNIT,
+    )
+    needed = {enabled.id, "kubelet/binary", "kubelet/client-certificate", "kubeconfig/kubelet"}
     return (
         artifacts.binary("kubelet/binary", node, catalog, source, "kubelet"),
         artifacts.binary("kubelet/kubectl", node, catalog, source, "kubectl"),
         *files,
+        enabled,
         basic.EnsureUnit(
             id=SERVICE,
             title="Run the kubelet",

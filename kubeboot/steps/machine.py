@@ -89,12 +89,28 @@ class EnsureActive(Step):
         return Ok() if found.enabled else Drift(f"enable {self.unit}", "change")
 
     def undo(self, see: View) -> Sequence[Undo]:
-        found = see.host.unit(self.unit)
-        return (RestoreUnit(self.unit, found.active == "active", found.enabled),)
+        return undo_unit(see, self.unit)
 
     def apply(self, do: Target, vals: Values) -> None:
         do.host.enable(self.unit)
         do.host.restart(self.unit)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureEnabled(Step):
+    """A unit that starts with the machine: systemd reads all units anew for it, before it is wanted."""
+
+    unit: str
+    cost: float = 0.2
+
+    def check(self, see: View, vals: Values) -> Check:
+        return Ok() if see.host.unit(self.unit).enabled else Drift(f"enable {self.unit}", "create")
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return undo_unit(see, self.unit)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        do.host.enable(self.unit)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,15 +134,14 @@ class EnsureUnit(Step):
         return Ok() if found.enabled else Drift(f"enable {self.unit}", "change")
 
     def undo(self, see: View) -> Sequence[Undo]:
-        found = see.host.unit(self.unit)
-        return (RestoreUnit(self.unit, found.active == "active", found.enabled),)
+        return undo_unit(see, self.unit)
 
     def apply(self, do: Target, vals: Values) -> None:
         found = do.host.unit(self.unit)
-        if found.enabled:
-            do.host.daemon_reload()
-        else:
+        if not found.enabled:
             do.host.enable(self.unit)  # which reloads too
+        elif found.stale:
+            do.host.daemon_reload()
         if found.active == "active" and found.environment.get(INPUTS) == self.digest:
             return
         try:
@@ -136,3 +151,9 @@ class EnsureUnit(Step):
             error.output = do.host.journal_tail(self.unit) or error.output
             error.hint = error.hint or f"see `journalctl -u {self.unit}`, then run the same command again"
             raise
+
+
+def undo_unit(see: View, unit: str) -> Sequence[Undo]:
+    """The unit as it is now: running or not, enabled or not."""
+    found = see.host.unit(unit)
+    return (RestoreUnit(unit, found.active == "active", found.enabled),)

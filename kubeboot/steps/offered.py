@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from kubeboot.artifacts.api import Binary, Image, Source
 from kubeboot.engine.step import Blocked, Check, Drift, Later, Ok, Step, Target, View
 from kubeboot.engine.undo import RemoveImage, Undo
-from kubeboot.engine.values import Values
+from kubeboot.engine.values import Key, Values
 from kubeboot.host import api as host
 from kubeboot.steps import paths
 
 CONTAINERD = "containerd.service"
+SEEN: Key[frozenset[host.Image]] = Key("images")
+"""The images that containerd had when this run looked, once for all: a look takes a tenth of a second."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,19 @@ class EnsureBinary(Step):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LookForImages(Step):
+    """Nothing but looking which images are there."""
+
+    gives: frozenset[Key[Any]] = frozenset({SEEN})
+
+    def check(self, see: View, vals: Values) -> Check:
+        return Ok()
+
+    def read(self, see: View, key: Key[Any]) -> frozenset[host.Image]:
+        return frozenset(see.host.images())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureImage(Step):
     """An image with the catalog's digest in containerd; pinned where no registry has it to fetch again."""
 
@@ -51,6 +67,8 @@ class EnsureImage(Step):
     pinned: bool = True
 
     def check(self, see: View, vals: Values) -> Check:
+        if host.Image(self.image.name, self.image.digest, self.pinned) in (vals.get(SEEN) or ()):
+            return Ok()
         found = _image(see, self.image.name)
         if found is None and see.host.unit(CONTAINERD).active != "active":
             return Later("containerd")

@@ -33,7 +33,9 @@ class FakeSystemd:
         """As `systemctl show`: an unknown unit is not loaded."""
         name = full_name(name)
         known = self.units.get(name, Unit(name))
-        return dataclasses.replace(known, loaded=known.loaded or self._on_disk(name) is not None)
+        lines = self._on_disk(name)
+        stale = name in self.loaded and self.loaded[name] != (lines or ())
+        return dataclasses.replace(known, loaded=known.loaded or lines is not None, stale=stale)
 
     def reload(self) -> None:
         self.loaded.clear()

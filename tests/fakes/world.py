@@ -203,10 +203,21 @@ class World:
                 host.dirs.setdefault(CGROUPS, Dir())
         if self._exists("apps/v1", "DaemonSet", "kube-proxy", "kube-system"):
             host.nft = [table for table in host.nft if table != ("ip", "kube-proxy")] + [("ip", "kube-proxy")]
+            self._daemon("kube-system", {"k8s-app": "kube-proxy"})
         if self._exists("apps/v1", "DaemonSet", "kube-flannel-ds", "kube-flannel"):
             self._flannel()
+            self._daemon("kube-flannel", {"app": "flannel"})
         if self._exists("apps/v1", "Deployment", "coredns", "kube-system"):
             host.dialers[DNS, 53] = _name_server
+
+    def _daemon(self, space: str, labels: dict[str, str]) -> None:
+        """A DaemonSet's pod on this machine, which is Ready."""
+        name = "-".join((*labels.values(), self.host.name))
+        if not self._exists("v1", "Pod", name, space):
+            meta = {"name": name, "namespace": space, "labels": labels}
+            state = {"conditions": [{"type": "Ready", "status": "True"}]}
+            spec = {"nodeName": self.host.name}
+            self.api.put({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": state})
 
     def _flannel(self) -> None:
         self._leave(f"{FLANNEL}/subnet.env", "/etc/cni/net.d/10-flannel.conflist", "/var/lib/cni/networks/1")

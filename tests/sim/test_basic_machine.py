@@ -13,7 +13,7 @@ from kubeboot.engine.step import Blocked, Check, Drift, Impact, Later, Ok, Step,
 from kubeboot.engine.values import Key, Values
 from kubeboot.host.api import CommandFailed, Image, Stat
 from kubeboot.kube.api import ApiUnavailable, NoApi
-from kubeboot.steps import basic, undoing
+from kubeboot.steps import basic, offered, undoing
 from tests.fakes.host import FakeHost, File
 from tests.fakes.source import FakeSource
 from tests.sim.contract import converges
@@ -138,6 +138,23 @@ def with_unit(digest: str | None = "one", running: bool = False) -> FakeHost:
 def test_a_first_start_disturbs_nobody() -> None:
     assert converges(unit(), with_unit()) == Drift("start x.service", "create")
     assert unit().impact is Impact.RESTART
+
+
+def test_an_enabled_unit_starts_without_another_reload() -> None:
+    host = with_unit()
+    step = basic.EnsureEnabled(id="e", title="Enable x", on="cp-1", unit="x.service")
+    assert converges(step, host) == Drift("enable x.service", "create")
+    host.changes.clear()
+    unit().apply(target(host), Values())
+    assert [change.op for change in host.changes] == ["start"]
+
+
+def test_a_unit_whose_files_changed_after_systemd_read_them_is_read_again() -> None:
+    host = with_unit()
+    host.enable("x.service")
+    host.files[DROP_IN] = File(f"[Service]\nEnvironment={basic.INPUTS}=two\n".encode())
+    unit("two").apply(target(host), Values())
+    assert host.unit("x.service").environment[basic.INPUTS] == "two"
 
 
 def test_a_unit_that_runs_from_the_same_inputs_is_left_alone() -> None:
@@ -284,6 +301,18 @@ def with_containerd() -> FakeHost:
 
 def test_images_cannot_be_known_before_containerd_runs() -> None:
     assert check(image(FakeSource()), FakeHost()) == Later("containerd")
+
+
+def test_one_look_is_enough_for_images_that_are_there_and_right() -> None:
+    host, look = with_containerd(), basic.LookForImages(id="l", title="Look", on="cp-1")
+    wanted = image(FakeSource())
+    wanted.apply(target(host), Values())
+    vals = Values()
+    vals.put(offered.SEEN, look.read(View(host, NoApi()), offered.SEEN))
+    host.image_table.clear()
+    assert wanted.check(View(host, NoApi()), vals) == Ok()
+    vals.put(offered.SEEN, look.read(View(host, NoApi()), offered.SEEN))
+    assert isinstance(wanted.check(View(host, NoApi()), vals), Drift)
 
 
 def test_an_image_converges_and_goes_again() -> None:

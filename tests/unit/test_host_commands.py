@@ -19,7 +19,8 @@ DONE = Result(0, b"", b"")
 TABLE: dict[str, tuple[Ask[object] | Tell, str]] = {
     "unit": (
         commands.unit("a.service"),
-        "systemctl show --property=LoadState,ActiveState,UnitFileState,MainPID,Result,NRestarts -- a.service",
+        "systemctl show --property=LoadState,ActiveState,UnitFileState,MainPID,Result,NRestarts,"
+        "NeedDaemonReload -- a.service",
     ),
     "links": (commands.links(), "ip -details -json address show"),
     "route": (commands.route_source("::1"), "ip -oneline route get ::1"),
