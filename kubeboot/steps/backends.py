@@ -16,7 +16,7 @@ _UNITS = "/etc/systemd/system"
 
 
 def steps(node: NodeSettings) -> tuple[Step, ...]:
-    """The script and its units; the timer starts behind the kubelet, whose credentials it uses."""
+    """The script, its units, and the timer behind the kubelet, whose credentials it uses."""
     role = "backup" if node.role == "control_plane" else ""
     files = (
         ("load-balancer/backends", "Install what keeps haproxy's servers current", SCRIPT,
@@ -45,7 +45,7 @@ def steps(node: NodeSettings) -> tuple[Step, ...]:
         id="load-balancer/timer",
         title="Run the timer that keeps haproxy's servers current",
         on=node.name,
-        after=frozenset({*(step.id for step in (*made, state)), "kubelet/kubectl", "kubeconfig/kubelet"}),
+        after=frozenset({*(step.id for step in (*made, state)), "kubelet/kubectl", "kubelet/service"}),
         unit=TIMER,
     )
     return (*made, state, timer)

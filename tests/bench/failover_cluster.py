@@ -81,9 +81,9 @@ def make(lab: str, members: tuple[str, ...]) -> tuple[Cluster, list[Command]]:
 def ran(machine: Machine, argv: list[str]) -> tuple[Command, dict[str, Any]]:
     """A command, timed, with the result that it prints."""
     began = time.monotonic()
-    out = machine.run(*argv, "-o", "json")
+    lines = machine.run(*argv, "-o", "json").splitlines()
     took = time.monotonic() - began
-    return Command(machine.name, began, took, peers.steps(out)["steps"]), json.loads(out.splitlines()[-1])
+    return Command(machine.name, began, took, peers.steps(lines, began)["steps"]), json.loads(lines[-1])
 
 
 def credentials(machine: Machine, room: Path) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import re
-import statistics
+import signal
 import sys
 import tarfile
 import tempfile
@@ -21,7 +20,8 @@ from kubeboot.artifacts.api import Catalog
 from kubeboot.artifacts.bundle import Bundle
 from kubeboot.config.node import NodeSettings
 from kubeboot.steps import runtime
-from tests.bench import floor, machines, observe, peers
+from tests.bench import floor, init_report, machines, observe, peers
+from tests.bench.init_report import Results
 from tests.bench.machines import Machine
 from tests.bench.peers import Sample
 
@@ -34,40 +34,22 @@ print(b.children_user + b.children_system - a.children_user - a.children_system)
 ROUNDS = ("kubeboot", "kubeadm", "kubeadm-tuned", "kubeboot-empty", "scripted")
 
 
-@dataclasses.dataclass
-class Results:
-    """Everything that was measured."""
-
-    samples: dict[str, list[Sample]] = dataclasses.field(default_factory=dict)
-    floors: list[float] = dataclasses.field(default_factory=list)
-    second: list[float] = dataclasses.field(default_factory=list)
-    help_cpu: list[float] = dataclasses.field(default_factory=list)
-
-    def add(self, sample: Sample) -> None:
-        self.samples.setdefault(sample.peer, []).append(sample)
-        say(
-            f"  {sample.peer}: {sample.seconds:.2f} s (its command {sample.command:.2f} s),"
-            f" {sample.restarts} restarts, load {sample.load}"
-        )
-
-    def median(self, peer: str) -> float | None:
-        return median([s.seconds for s in self.samples.get(peer, ())])
-
-
 def main(argv: Sequence[str]) -> int:
-    """Run the samples and print what came of them."""
+    """Run the samples and print what came of them; 1 when one of them failed."""
     given = arguments(argv)
     found = Results()
-    bundle = peers.bundle(str(build.bundle_path()))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # machines are removed on the way out
+    bundle = Bundle(build.build(say))
     for number in range(1, given.samples + 1):
         say(f"round {number} of {given.samples}, load {machines.load()}")
         found.floors.append(floor.measure())
         say(f"  floor: {found.floors[-1]:.2f} s")
         for name in given.only:
-            one(name, bundle, found, given)
-    report(found, given.steps)
-    print(json.dumps(summary(found)))
-    return 0
+            attempt(name, bundle, found, given)
+    for line in init_report.lines(found, given.steps):
+        print(line)
+    print(json.dumps(init_report.summary(found)))
+    return 1 if found.failed else 0
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -80,6 +62,15 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def attempt(name: str, bundle: Bundle, found: Results, given: argparse.Namespace) -> None:
+    """One sample; its failure is a result too."""
+    try:
+        one(name, bundle, found, given)
+    except (machines.Failed, TimeoutError) as error:
+        found.failed.append(f"FAILED {name}: {error}")
+        say(f"  {found.failed[-1]}")
+
+
 def one(name: str, bundle: Bundle, found: Results, given: argparse.Namespace) -> None:
     """One sample on machines of its own."""
     joins = given.workers if name in ("kubeboot", "kubeadm") else 0
@@ -88,17 +79,30 @@ def one(name: str, bundle: Bundle, found: Results, given: argparse.Namespace) ->
         made(name, lab, bundle)
         time.sleep(1.0)
         try:
-            found.add(RUN[name](cp))
+            add(found, RUN[name](cp))
             if name == "kubeboot":
-                found.second.append(cp.timed("kubeboot", "init")[0])
-                found.help_cpu.append(float(cp.run("python3", "-", stdin=CPU.encode())))
-                milliseconds = found.help_cpu[-1] * 1000
-                say(f"  second run: {found.second[-1]:.2f} s; --help: {milliseconds:.0f} ms of CPU")
+                again(cp, found)
             for worker in (m for n, m in lab.items() if n != "cp-1"):
-                found.add(peers.join(name, cp, worker))
+                add(found, peers.join(name, cp, worker))
         finally:
             if given.keep:
                 keep(given.keep / f"{name}-{len(found.samples.get(name, ()))}", cp, found.samples.get(name))
+
+
+def add(found: Results, sample: Sample) -> None:
+    found.add(sample)
+    say(
+        f"  {sample.peer}: {sample.seconds:.2f} s (its command {sample.command:.2f} s),"
+        f" {sample.restarts} restarts, load {sample.load}"
+    )
+
+
+def again(machine: Machine, found: Results) -> None:
+    """What the same machine takes for a second run, and for the help."""
+    found.second.append(machine.timed("kubeboot", "init")[0])
+    found.help_cpu.append(float(machine.run("python3", "-", stdin=CPU.encode())))
+    milliseconds = found.help_cpu[-1] * 1000
+    say(f"  second run: {found.second[-1]:.2f} s; --help: {milliseconds:.0f} ms of CPU")
 
 
 RUN: dict[str, Callable[[Machine], Sample]] = {
@@ -173,71 +177,6 @@ def keep(room: Path, machine: Machine, samples: list[Sample] | None) -> None:
     (room / "events.log").write_text(happened)
     if samples:
         (room / "sample.json").write_text(json.dumps(dataclasses.asdict(samples[-1]), indent=1))
-
-
-def report(found: Results, steps: int) -> None:
-    """For people, on stdout."""
-    print(f"floor (etcd + kube-apiserver to /readyz): {shown(median(found.floors))}")
-    for peer, samples in found.samples.items():
-        times = ", ".join(f"{s.seconds:.2f}" for s in samples)
-        loads = ", ".join(f"{s.load}" for s in samples)
-        total = sum(s.restarts for s in samples)
-        print(f"{peer:16} median {shown(found.median(peer))}  [{times}]  load [{loads}]  {total} restarts")
-    for name, value in ratios(found).items():
-        print(f"{name:32} {value}")
-    breakdown(found.samples.get("kubeboot", []), steps)
-
-
-def breakdown(samples: list[Sample], count: int) -> None:
-    """The median run's steps in the order in which they ended; those that took long."""
-    if not samples:
-        return
-    middle = sorted(samples, key=lambda s: s.seconds)[(len(samples) - 1) // 2]
-    found = middle.parts["steps"]
-    print(f"steps of the run of {middle.seconds:.2f} s (began → ended, seconds since the plan began)")
-    longest = sorted(found, key=lambda name: -found[name]["seconds"])[:count]
-    for name in sorted(longest, key=lambda name: found[name]["at"]):
-        at, took = found[name]["at"], found[name]["seconds"]
-        print(f"  {at - took:6.2f} → {at:6.2f}  {took:6.2f}  {name}")
-
-
-def ratios(found: Results) -> dict[str, float | None]:
-    """The figures that have bars."""
-    pairs = {
-        "ratio_documented": ("kubeboot", "kubeadm"),
-        "ratio_tuned": ("kubeboot", "kubeadm-tuned"),
-        "ratio_join": ("kubeboot-join", "kubeadm-join"),
-        "ratio_empty": ("kubeboot-empty", "scripted"),
-    }
-    return {name: ratio(found.median(a), found.median(b)) for name, (a, b) in pairs.items()}
-
-
-def ratio(ours: float | None, theirs: float | None) -> float | None:
-    return round(ours / theirs, 3) if ours and theirs else None
-
-
-def summary(found: Results) -> dict[str, Any]:
-    """Everything on one line."""
-    return {
-        "floor_seconds": median(found.floors),
-        **{f"{re.sub('-', '_', peer)}_seconds": found.median(peer) for peer in found.samples},
-        **ratios(found),
-        "second_run_seconds": median(found.second),
-        "help_cpu_seconds": median(found.help_cpu),
-        "restarts": {peer: sum(s.restarts for s in samples) for peer, samples in found.samples.items()},
-        "samples": {
-            peer: [{"seconds": round(s.seconds, 2), "load": s.load} for s in samples]
-            for peer, samples in found.samples.items()
-        },
-    }
-
-
-def median(values: Sequence[float]) -> float | None:
-    return round(statistics.median(values), 3) if values else None
-
-
-def shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} s"
 
 
 def say(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,19 @@ class Machine:
             raise Failed(f"{self.name}: {' '.join(argv)[:200]}: exit code {done.returncode}\n{tail}")
         return done.stdout.decode(errors="replace")
 
+    def lines(self, *argv: str) -> Iterator[str]:
+        """A command's lines, each as it comes."""
+        with tempfile.TemporaryFile() as said:
+            with subprocess.Popen(
+                self.argv(*argv), stdout=subprocess.PIPE, stderr=said, text=True
+            ) as process:
+                assert process.stdout is not None
+                yield from process.stdout
+            if process.returncode:
+                said.seek(0)
+                tail = said.read()[-3000:].decode(errors="replace")
+                raise Failed(f"{self.name}: {' '.join(argv)}: exit code {process.returncode}\n{tail}")
+
     def timed(self, *argv: str, stdin: bytes = b"") -> tuple[float, str]:
         began = time.monotonic()
         out = self.run(*argv, stdin=stdin)
@@ -59,8 +73,8 @@ def booted(workers: int, purpose: str, control_planes: int = 1) -> Iterator[dict
     """Control planes and some workers, gone afterwards."""
     name = f"bench-{purpose}-{os.getpid()}"
     counts = ("--control-planes", str(control_planes), "--workers", str(workers))
-    _lab("up", *counts, "--name", name)
     try:
+        _lab("up", *counts, "--name", name)
         yield of(name)
     finally:
         _lab("down", "--name", name)

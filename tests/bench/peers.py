@@ -8,12 +8,11 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kubeboot import render
 from kubeboot.artifacts.api import Catalog
-from kubeboot.artifacts.bundle import Bundle
 from tests.bench import machines, observe
 from tests.bench.machines import HERE, Machine
 
@@ -104,7 +103,8 @@ def _theirs(text: str, server: str) -> str:
     return render.dump(config).replace("127.0.0.1:6443", f"{server}:6443")
 
 
-def _sample(peer: str, machine: Machine, act: Callable[[], dict[str, Any]]) -> Sample:
+def _sample(peer: str, machine: Machine, act: Callable[[float], dict[str, Any]]) -> Sample:
+    """Run `act`, which gets the time of the start, until the pod is answered."""
     load, began = machines.load(), time.monotonic()
     watch = observe.Watch(machine, machine, "probe", observe.ASK)
     ended: list[float] = []
@@ -113,7 +113,7 @@ def _sample(peer: str, machine: Machine, act: Callable[[], dict[str, Any]]) -> S
 
     def work() -> None:
         try:
-            parts.update(act())
+            parts.update(act(began))
         except BaseException as error:
             errors.append(error)
         ended.append(time.monotonic())
@@ -134,36 +134,39 @@ def _sample(peer: str, machine: Machine, act: Callable[[], dict[str, Any]]) -> S
 def kubeboot(machine: Machine) -> Sample:
     """`kubeboot init`, with the times of its steps."""
 
-    def act() -> dict[str, Any]:
-        return steps(machine.run("kubeboot", "init", "-o", "json"))
-
-    return _sample("kubeboot", machine, act)
+    return _sample("kubeboot", machine, lambda began: _run(machine, began, "init"))
 
 
-def steps(output: str) -> dict[str, Any]:
-    """When each step of a run ended and how long it took, from its events."""
-    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    done = [e for e in events if e["kind"] == "StepEvent" and "at" in e]
-    return {
-        "steps": {e["step"]: {"at": e["at"], "seconds": e["seconds"], "state": e["state"]} for e in done},
-        "run": next((e["seconds"] for e in events if e["kind"] == "RunFinished"), None),
-    }
+def _run(machine: Machine, began: float, *argv: str) -> dict[str, Any]:
+    return steps(machine.lines("kubeboot", *argv, "-o", "json"), began)
+
+
+def steps(lines: Iterable[str], began: float) -> dict[str, Any]:
+    """When the plan began, counted from the command; when each step ended, counted from the plan."""
+    found: dict[str, Any] = {"steps": {}}
+    for line in lines:
+        event = json.loads(line)
+        if event["kind"] == "RunStarted":
+            found["plan"] = time.monotonic() - began
+        elif event["kind"] == "StepEvent" and "at" in event:
+            found["steps"][event["step"]] = {name: event[name] for name in ("at", "seconds", "state")}
+    return found
 
 
 def documented(machine: Machine) -> Sample:
     """kubeadm init; then kubectl apply; then waiting."""
-    return _sample("kubeadm", machine, lambda: {"said": machine.run("sh", "-c", DOCUMENTED)[-200:]})
+    return _sample("kubeadm", machine, lambda _: {"said": machine.run("sh", "-c", DOCUMENTED)[-200:]})
 
 
 def tuned(machine: Machine) -> Sample:
     """The same with ECDSA keys, and everything applied the moment readyz answers."""
-    return _sample("kubeadm-tuned", machine, lambda: {"said": machine.run("sh", "-c", TUNED)[-200:]})
+    return _sample("kubeadm-tuned", machine, lambda _: {"said": machine.run("sh", "-c", TUNED)[-200:]})
 
 
 def scripted(machine: Machine) -> Sample:
     """From an empty machine: unpack, ctr import, kubeadm, kubectl apply."""
     script = f"{UNPACK}{INIT}\n{APPLY}\n"
-    return _sample("scripted", machine, lambda: {"said": machine.run("sh", "-c", script)[-200:]})
+    return _sample("scripted", machine, lambda _: {"said": machine.run("sh", "-c", script)[-200:]})
 
 
 def empty(machine: Machine) -> Sample:
@@ -184,15 +187,12 @@ def join(peer: str, control_plane: Machine, worker: Machine) -> Sample:
         text = JOIN.format(**_join(argv), node=worker.address)
         worker.write("/etc/bench/join.yaml", text.encode())
         argv = ["kubeadm", "join", "--config", "/etc/bench/join.yaml", "--ignore-preflight-errors=all"]
-    else:
-        argv += ["-o", "json"]
     watch = observe.Watch(control_plane, worker, "joined", observe.RUNS)
     time.sleep(1.0)  # until the pod is there and waits
     began = time.monotonic()
-    out = worker.run(*argv)
+    parts = _run(worker, began, *argv[1:]) if peer == "kubeboot" else {"said": worker.run(*argv)[-200:]}
     ended = time.monotonic()
     seen = watch.answered(WITHIN)
-    parts = steps(out) if peer == "kubeboot" else {}
     return Sample(f"{peer}-join", seen - began, ended - began, load, observe.restarts(control_plane), parts)
 
 
@@ -213,10 +213,3 @@ def _join(argv: list[str]) -> Mapping[str, str]:
         "token": after["--token"],
         "pin": after["--discovery-token-ca-cert-hash"],
     }
-
-
-def bundle(path: str) -> Bundle:
-    """The bundle that the machines were given."""
-    from pathlib import Path
-
-    return Bundle(Path(path))

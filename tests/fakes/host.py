@@ -132,7 +132,7 @@ class FakeHost:
         }
         self.dirs: dict[str, Dir] = {path: Dir() for path in DIRS}
         self.symlinks: dict[str, str] = {}
-        self.systemd = FakeSystemd(lambda: {path: file.data for path, file in self.files.items()})
+        self.systemd = FakeSystemd(lambda: {path: file.data for path, file in dict(self.files).items()})
         self.sysctls = dict(SYSCTLS)
         self.modules: set[str] = set()
         self.missing_modules: set[str] = set()

@@ -1,73 +1,64 @@
-"""What the benchmark of init makes of what it measured, and what its peers are given."""
+"""What tests/bench/init makes of its samples."""
 
 from __future__ import annotations
 
 import json
 
-from kubeboot import render
-from kubeboot.artifacts.api import Catalog, Image
-from tests.bench import init_main, observe, peers
+import pytest
+
+from tests.bench import init_report, peers
+from tests.bench.init_report import Results
 from tests.bench.peers import Sample
 
-IMAGES = ("kube-proxy", "flannel", "etcd", "coredns")
-CATALOG = Catalog("v1.37.1", "amd64", (), tuple(Image(n, f"example.org/{n}:1", "sha256:0") for n in IMAGES))
+ENDS = {"kubelet/service": 0.5, "control-plane/ready": 4.0, "dns/answers": 8.0}
 
 
-def sample(peer: str, seconds: float, restarts: int = 0) -> Sample:
-    return Sample(peer, seconds, seconds, 1.0, restarts)
+def ours(seconds: float, restarts: int = 0, late: float = 0.0) -> Sample:
+    steps = {step: {"at": at + late, "seconds": 0.1, "state": "changed"} for step, at in ENDS.items()}
+    return Sample("kubeboot", seconds, seconds, 1.0, restarts, {"plan": 0.5, "steps": steps})
 
 
-def results(*samples: Sample) -> init_main.Results:
-    found = init_main.Results(floors=[3.0, 5.0, 4.0])
-    for each in samples:
-        found.samples.setdefault(each.peer, []).append(each)
+def results() -> Results:
+    found = Results(floors=[3.0, 3.2, 4.0])
+    for sample in (ours(9.0), ours(12.0, restarts=1, late=2.0), ours(10.0, late=1.0)):
+        found.add(sample)
+    found.add(Sample("kubeadm", 30.0, 7.0, 1.0))
     return found
 
 
-def test_ratios_are_of_medians_and_absent_where_nothing_was_measured() -> None:
-    found = results(
-        sample("kubeboot", 10), sample("kubeboot", 30), sample("kubeboot", 12), sample("kubeadm", 40)
+def test_ratios_are_of_medians_and_absent_where_one_side_is() -> None:
+    said = init_report.summary(results())
+    assert said["kubeboot_seconds"] == 10.0
+    assert said["floor_seconds"] == 3.2
+    assert said["ratio_documented"] == pytest.approx(0.333)
+    assert said["ratio_tuned"] is None
+    assert said["restarts"] == {"kubeboot": 1, "kubeadm": 0}
+    assert [sample["restarts"] for sample in said["samples"]["kubeboot"]] == [0, 1, 0]
+    assert json.loads(json.dumps(said)) == said
+
+
+def test_the_path_counts_from_the_command_and_stands_beside_the_floor() -> None:
+    at = init_report.milestones(results().samples["kubeboot"])
+    assert [*at.values()] == sorted(at.values())
+    assert at["the kubelet runs"] == 2.0
+    assert at["a pod is answered"] == 10.0
+    shown = "\n".join(init_report.lines(results(), 2))
+    assert "5.50   +3.50  the API server is ready  (floor 3.20 s)" in shown
+
+
+def test_a_sample_that_failed_is_told() -> None:
+    found = Results(failed=["FAILED kubeadm: no answer"])
+    assert "FAILED kubeadm: no answer" in [*init_report.lines(found, 5)]
+    assert init_report.summary(found)["failed"] == found.failed
+
+
+def test_a_run_is_read_from_its_events() -> None:
+    events = (
+        {"kind": "Notice", "text": "x"},
+        {"kind": "RunStarted"},
+        {"kind": "StepEvent", "step": "a", "state": "started"},
+        {"kind": "StepEvent", "step": "a", "state": "ok", "at": 1.5, "seconds": 0.5, "host": "cp-1"},
     )
-    summary = init_main.summary(found)
-    assert (summary["kubeboot_seconds"], summary["ratio_documented"], summary["ratio_tuned"]) == (
-        12,
-        0.3,
-        None,
-    )
-    assert summary["floor_seconds"] == 4.0
-    assert json.loads(json.dumps(summary)) == summary
-
-
-def test_restarts_are_summed_over_all_samples() -> None:
-    found = results(sample("kubeboot", 10), sample("kubeboot", 11, restarts=2))
-    assert init_main.summary(found)["restarts"] == {"kubeboot": 2}
-
-
-def test_steps_come_from_the_events_that_end_one() -> None:
-    lines = (
-        {"kind": "StepEvent", "step": "pki/ca", "state": "started"},
-        {"kind": "StepEvent", "step": "pki/ca", "state": "changed", "at": 1.5, "seconds": 0.5},
-        {"kind": "RunFinished", "seconds": 9.5},
-    )
-    text = "\n".join(["no event", *map(json.dumps, lines)])
-    assert peers.steps(text) == {
-        "steps": {"pki/ca": {"at": 1.5, "seconds": 0.5, "state": "changed"}},
-        "run": 9.5,
-    }
-
-
-def test_the_peer_s_kube_proxy_is_as_slow_as_by_default_and_asks_the_api_server_itself() -> None:
-    objects = render.load_all(peers.kube_proxy(CATALOG, "192.0.2.11"))
-    [config] = [o["data"] for o in objects if o["kind"] == "ConfigMap"]
-    assert "nftables" not in render.load(config["config.conf"])
-    assert "https://192.0.2.11:6443" in config["kubeconfig.conf"]
-
-
-def test_a_join_command_is_read_as_kubeadm_prints_it() -> None:
-    said = "kubeadm join 192.0.2.11:6443 --token a.b --discovery-token-ca-cert-hash sha256:00"
-    assert peers._join(said.split()) == {"endpoint": "192.0.2.11:6443", "token": "a.b", "pin": "sha256:00"}
-
-
-def test_the_probe_is_a_plain_pod_on_the_pod_network_of_one_node() -> None:
-    spec = observe.pod("probe", "cp-1", "true")["spec"]
-    assert "hostNetwork" not in spec and spec["nodeSelector"] == {"kubernetes.io/hostname": "cp-1"}
+    found = peers.steps(map(json.dumps, events), began=0.0)
+    assert found["plan"] > 0
+    assert found["steps"] == {"a": {"at": 1.5, "seconds": 0.5, "state": "ok"}}
