@@ -24,7 +24,7 @@ from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube import bootstrap
 from kubeboot.kube.api import Object
 from kubeboot.pki import build, jws, table
-from kubeboot.steps import kubelet_csr
+from kubeboot.steps import first_pods, kubelet_csr
 from kubeboot.steps.static_pod import INPUTS, MANIFESTS
 from tests.fakes.api import FakeApi
 from tests.fakes.host import Dir, FakeHost, File
@@ -32,7 +32,7 @@ from tests.unit.test_manifests_dns_query import answer
 
 ADDRESS = "192.0.2.11"
 DNS = "10.96.0.10"
-CONTAINERD, KUBELET, FLANNEL = "/var/lib/containerd", "/var/lib/kubelet", "/run/flannel"
+CONTAINERD, KUBELET = "/var/lib/containerd", "/var/lib/kubelet"
 CGROUPS = "/sys/fs/cgroup/kubepods.slice"
 
 
@@ -220,7 +220,12 @@ class World:
             self.api.put({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec, "status": state})
 
     def _flannel(self) -> None:
-        self._leave(f"{FLANNEL}/subnet.env", "/etc/cni/net.d/10-flannel.conflist", "/var/lib/cni/networks/1")
+        """It writes what `network/first-pods` writes, whichever comes first."""
+        own = first_pods.subnet("10.244.0.0/16", "10.244.0.0/24", first_pods.FALLBACK_MTU - first_pods.VXLAN)
+        self._leave(first_pods.SUBNET, data=own.encode())
+        self._leave(first_pods.CONFIG, data=render.template("flannel/cni-conf.json").encode())
+        self._leave("/var/lib/cni/networks/1")
+        self.host.symlinks.setdefault(first_pods.LINK, first_pods.CONFIG)
         for name in ("cni0", "flannel.1"):
             self.host.link_table.setdefault(name, Link(name))
         point = f"{KUBELET}/pods/1/volumes/token"
@@ -256,12 +261,12 @@ class World:
     def _exists(self, version: str, kind: str, name: str, space: str | None = None) -> bool:
         return (version, kind, space or "", name) in self.api.objects
 
-    def _leave(self, *paths: str) -> None:
+    def _leave(self, *paths: str, data: bytes = b"state") -> None:
         """Files of processes, with the directories above them."""
         for path in paths:
             if path not in self.host.files:
                 self.host._parents(path)
-                self.host.files[path] = File(b"state")
+                self.host.files[path] = File(data)
 
 
 @functools.cache
