@@ -74,8 +74,13 @@ def shipped() -> known.Known:
     return known.parse(_table()["known"])
 
 
-def release(version: str, arch: str, repository: str = UPSTREAM_REPOSITORY) -> Release:
-    """By Kubernetes version (any patch of a known minor). `repository` takes registry.k8s.io's place."""
+def release(
+    version: str, arch: str, repository: str = UPSTREAM_REPOSITORY, also: frozenset[str] = frozenset()
+) -> Release:
+    """By Kubernetes version (any patch of a known minor). `repository` takes registry.k8s.io's place.
+
+    `also`: components that only some clusters have.
+    """
     numbers = _versions(version)
     if arch not in ARCHITECTURES:
         raise refused(
@@ -86,6 +91,7 @@ def release(version: str, arch: str, repository: str = UPSTREAM_REPOSITORY) -> R
     pictures = tuple(
         Picture(component, _moved(_fill(about["name"], numbers[about["project"]]), repository))
         for component, about in table["images"].items()
+        if component in also or not about.get("optional")
     )
     return Release(numbers["kubernetes"], arch, executables, pictures)
 

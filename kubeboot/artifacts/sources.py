@@ -24,15 +24,22 @@ SYSTEM_LOCK = Path("/etc/kubeboot/lock.yaml")
 
 
 def source(
-    wanted: Artifacts, version: str, arch: str, *, watch: Watch | None = None, peek: bool = False
+    wanted: Artifacts,
+    version: str,
+    arch: str,
+    *,
+    also: frozenset[str] = frozenset(),
+    watch: Watch | None = None,
+    peek: bool = False,
 ) -> Source:
     """For one Kubernetes version and architecture. ConfigInvalid (KB_ARTIFACT) when it cannot be had.
 
-    `peek`: a dry run asks no server and writes nothing; what is not known yet has no sum in its catalog.
+    `also`: components that only some clusters have. `peek`: a dry run asks no server and writes nothing; what
+    is not known yet has no sum in its catalog.
     """
     if wanted.bundle is not None and not Path(wanted.bundle).is_dir():
         return bundle(Path(wanted.bundle), version, arch)
-    return stock(wanted, version, arch, watch=watch, peek=peek)
+    return stock(wanted, version, arch, also=also, watch=watch, peek=peek)
 
 
 def bundle(path: Path, version: str, arch: str) -> Bundle:
@@ -51,10 +58,16 @@ def bundle(path: Path, version: str, arch: str) -> Bundle:
 
 
 def stock(
-    wanted: Artifacts, version: str, arch: str, *, watch: Watch | None = None, peek: bool = False
+    wanted: Artifacts,
+    version: str,
+    arch: str,
+    *,
+    also: frozenset[str] = frozenset(),
+    watch: Watch | None = None,
+    peek: bool = False,
 ) -> Stock:
     """A directory, or upstream."""
-    release = releases.release(version, arch, wanted.image_repository)
+    release = releases.release(version, arch, wanted.image_repository, also)
     root = wanted.directory or wanted.bundle
     if root is not None:
         if not Path(root).is_dir():

@@ -26,6 +26,7 @@ SPEC_FLAGS: dict[str, tuple[str | int, ...]] = {
     "control_plane_endpoint": ("controlPlaneEndpoint",),
     "image_repository": ("artifacts", "imageRepository"),
     "kubernetes_version": ("kubernetesVersion",),
+    "load_balancer": ("loadBalancer", "mode"),
     "lock": ("artifacts", "lockFile"),
     "locked": ("artifacts", "locked"),
     "node_name": ("node", "name"),
@@ -33,6 +34,7 @@ SPEC_FLAGS: dict[str, tuple[str | int, ...]] = {
     "service_cidr": ("networking", "serviceSubnet"),
     "service_dns_domain": ("networking", "dnsDomain"),
     "single": ("single",),
+    "virtual_ip": ("loadBalancer", "virtualIP", "address"),
 }
 """Where each flag's value goes in the description of the cluster."""
 

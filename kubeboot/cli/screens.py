@@ -29,6 +29,9 @@ def init_done(result: orders.InitResult, terminal: Terminal, now: datetime.datet
     if result.control_plane_join_command is not None:
         lines += ["the second of the two lines below makes a machine one more control plane;",
                   "its certificate key is secret too, and good for two hours", ""]  # fmt: skip
+    if result.balancer_join_command is not None:
+        lines += ["the last of the lines below makes a machine a balancer; workers go by",
+                  f"{result.endpoint}, which leads to balancers: one of these comes first", ""]  # fmt: skip
     return "\n".join(
         [*lines, "to add a machine, run this on it as root", f"(the token is secret; {expiry(result, now)}):"]
     )
@@ -59,6 +62,9 @@ def init_data(result: orders.InitResult) -> dict[str, Any]:
         "controlPlaneJoinCommand": (
             result.control_plane_join_command.reveal() if result.control_plane_join_command else None
         ),
+        "balancerJoinCommand": (
+            result.balancer_join_command.reveal() if result.balancer_join_command else None
+        ),
         "tokenExpires": stamp(result.token_expires),
     }
 
@@ -70,10 +76,10 @@ def stamp(when: datetime.datetime | None) -> str | None:
 
 def join_done(result: orders.JoinResult, terminal: Terminal) -> str:
     """What happened, and where to look."""
-    name = result.node or "this machine"
-    headline = terminal.paint(
-        "bold", f"{name} is a node of {result.cluster or 'the cluster'}, and it is Ready"
-    )
+    name, cluster = result.node or "this machine", result.cluster or "the cluster"
+    if result.role == "load_balancer":
+        return "\n".join(["", terminal.paint("bold", f"{name} leads to the API servers of {cluster}")])
+    headline = terminal.paint("bold", f"{name} is a node of {cluster}, and it is Ready")
     return "\n".join(["", headline, "", "to see it, on a control plane:", "  sudo kubeboot status"])
 
 
@@ -84,6 +90,7 @@ def join_data(result: orders.JoinResult) -> dict[str, Any]:
         "ok": result.ok,
         "seconds": round(result.seconds, 3),
         "node": result.node,
+        "role": result.role,
         "cluster": result.cluster,
         "etcdMembers": result.voters or None,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-Role = Literal["control_plane", "worker", "etcd"]
+Role = Literal["control_plane", "worker", "etcd", "load_balancer"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,8 @@ class NodeSettings:
     taints: tuple[tuple[str, str, str], ...] = ()
     """(key, value, effect)."""
     kubelet_arguments: tuple[tuple[str, str], ...] = ()
+    local_balancer: bool = True
+    """It has its own haproxy."""
     proxy_variables: tuple[tuple[str, str], ...] = ()
     """containerd's environment."""
     timeout_scale: float = 1.0

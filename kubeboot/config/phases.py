@@ -15,6 +15,7 @@ GROUPS: Mapping[str, str] = {
     "kubeconfig": "kubeconfig files",
     "kubelet": "the kubelet and kubectl",
     "load-balancer": "haproxy",
+    "virtual-ip": "keepalived",
     "etcd": "etcd",
     "control-plane": "API server, controller-manager and scheduler",
     "cluster": "ConfigMaps and RBAC",

@@ -8,9 +8,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 
-from kubeboot.config import names, versions
+from kubeboot.config import balancing, names, versions
 from kubeboot.config.problems import Path, Problem
 from kubeboot.config.rules_artifacts import ARTIFACT_RULES
+from kubeboot.config.rules_balancing import BALANCING_RULES
 from kubeboot.config.rules_components import COMPONENT_RULES
 from kubeboot.config.rules_etcd import ETCD_RULES
 from kubeboot.config.rules_extras import EXTRA_RULES
@@ -45,7 +46,8 @@ def check(spec: ClusterSpec) -> list[Problem]:
 
 
 def _all() -> tuple[Rule, ...]:
-    return (*RULES, *PART_RULES, *ARTIFACT_RULES, *NODE_RULES, *COMPONENT_RULES, *EXTRA_RULES, *ETCD_RULES)
+    more = (*PART_RULES, *ARTIFACT_RULES, *NODE_RULES, *COMPONENT_RULES, *EXTRA_RULES)
+    return (*RULES, *more, *ETCD_RULES, *BALANCING_RULES)
 
 
 def _cluster_name(spec: ClusterSpec) -> Iterator[Problem]:
@@ -167,7 +169,7 @@ def _ports(spec: ClusterSpec) -> Iterator[Problem]:
             yield Problem(path, f"{number} {wrong}")
         elif number in RESERVED_PORTS:
             yield Problem(path, f"port {number} belongs to {RESERVED_PORTS[number]}", "choose another")
-    if api == balancer:
+    if api == balancer and balancing.runs_haproxy(spec, "control_plane"):
         message = f"the API server and haproxy cannot both have port {api}"
         yield Problem(("loadBalancer", "port"), message, "choose another", or_at=(("apiServer", "bindPort"),))
 

@@ -105,10 +105,25 @@ class Networking(Model):
     dns_domain: str = "cluster.local"
 
 
-class LoadBalancer(Model):
-    """haproxy: `port` on control planes (all addresses) and on workers (127.0.0.1)."""
+class VirtualIp(Model):
+    """An address that one of the machines has which run haproxy on all their addresses, by VRRP (keepalived).
 
+    With `peers`, the addresses of all these machines, they tell each other alone; else by multicast.
+    """
+
+    address: str
+    router_id: Annotated[int, Field(ge=1, le=255)] | None = None
+    peers: tuple[str, ...] = ()
+
+
+class LoadBalancer(Model):
+    """haproxy: on every machine (`local`: on all addresses of control planes, 127.0.0.1 of workers), on
+    `machines` of its own that join with `--role lb`, or none, and the endpoint leads to yours (`external`).
+    """
+
+    mode: Literal["local", "machines", "external"] = "local"
     port: int = 8443
+    virtual_ip: VirtualIp | None = Field(default=None, alias="virtualIP")
 
 
 class AuditLog(Model):

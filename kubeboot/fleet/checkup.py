@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kubeboot import errors
-from kubeboot.config import versions
+from kubeboot.config import balancing, versions
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import View
 from kubeboot.engine.values import Values
@@ -52,6 +52,11 @@ class Patient:
     control_plane: bool = True
 
     @property
+    def balancer(self) -> bool:
+        """Whether it has haproxy."""
+        return balancing.runs_haproxy(self.spec, "control_plane" if self.control_plane else "worker")
+
+    @property
     def at_home(self) -> bool:
         return self.status.problem is None
 
@@ -64,8 +69,13 @@ class Patient:
 
 
 def units(patient: Patient) -> Iterable[Finding]:
-    for name in UNITS:
-        found = patient.see.unit(name)
+    return running(patient.see, UNITS)
+
+
+def running(see: HostView, names: Iterable[str]) -> Iterable[Finding]:
+    """Units that are not active."""
+    for name in names:
+        found = see.unit(name)
         if found.active != "active":
             yield Finding(
                 f"Unit-{name.split('.')[0]}",
@@ -235,18 +245,24 @@ def _routes(see: HostView) -> frozenset[str]:
 
 
 def balancer(patient: Patient) -> Iterable[Finding]:
-    """haproxy itself, and each API server that it sends to, asked as it asks them."""
+    if not patient.balancer:
+        return ()
     port = load_balancer.health_port(patient.spec)
+    return haproxy(patient.see, loopback(patient.address), port)
+
+
+def haproxy(see: HostView, address: str, port: int) -> Iterable[Finding]:
+    """haproxy itself, and each API server that it sends to, asked as it asks them."""
     try:
-        patient.see.dial(loopback(patient.address), port, 1.0).close()
+        see.dial(address, port, 1.0).close()
     except OSError as error:
         yield Finding(
             "LoadBalancer",
             f"haproxy does not answer at port {port}: {error}",
             "see /var/log/pods/kube-system_haproxy-*; kubectl -n kube-system get pods",
         )
-    config = (patient.see.read(load_balancer.CONFIG) or b"").decode(errors="replace")
-    authority = patient.see.read(f"{table.DIRECTORY}/ca.crt") or b""
+    config = (see.read(load_balancer.CONFIG) or b"").decode(errors="replace")
+    authority = see.read(f"{table.DIRECTORY}/ca.crt") or b""
     for name, address in _SERVER.findall(config):
         problem = _ready(Endpoint(f"https://{address}", authority, tls_server_name=table.SERVER_NAME))
         if problem:

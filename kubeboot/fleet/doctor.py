@@ -14,7 +14,7 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import checkup, here, shared, status
+from kubeboot.fleet import checkup, doctor_balancer, here, shared, status
 from kubeboot.fleet.checkup import Patient
 from kubeboot.fleet.run import Others, dry_run
 from kubeboot.host.api import HostView
@@ -65,7 +65,11 @@ class _Home:
 
 def examine(spec: ClusterSpec, kubeconfig: str) -> Diagnosis:
     """Look at this machine and, through its API, at its cluster. `spec` says where artifacts are."""
-    home = _home(spec, LocalView(), kubeconfig)
+    see = LocalView()
+    if doctor_balancer.is_one(see):
+        ill = (dataclasses.replace(f, host=f.host or see.name) for f in doctor_balancer.examine(see))
+        return Diagnosis(tuple(ill), len(preflight.CHECKS) + len(doctor_balancer.CHECKS) - 1)
+    home = _home(spec, see, kubeconfig)
     checks: list[Callable[[], Iterable[Finding]]] = [
         lambda: _machine(home),
         lambda: _cluster(home),

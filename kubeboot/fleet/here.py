@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from kubeboot.artifacts import progress, sources
 from kubeboot.artifacts.api import Source
+from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
@@ -28,7 +29,8 @@ from kubeboot.steps.preflight import Finding, Surroundings
 def source(spec: ClusterSpec, arch: str, emit: Emit, *, dry: bool = False) -> Source:
     """Where this machine's binaries and images come from."""
     watch = progress.spoken(lambda text: emit(Notice("info", text)))
-    return sources.source(spec.artifacts, spec.kubernetes_version, arch, watch=watch, peek=dry)
+    also = balancing.optional_images(spec)
+    return sources.source(spec.artifacts, spec.kubernetes_version, arch, also=also, watch=watch, peek=dry)
 
 
 def api(

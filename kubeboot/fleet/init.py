@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from kubeboot.config import balancing
 from kubeboot.engine.values import Secret
 from kubeboot.fleet import here, shared
 from kubeboot.fleet.orders import ADMIN_CONF, InitOptions, InitResult
@@ -54,17 +55,28 @@ def init(wanted: InitOptions, emit: Emit) -> InitResult:
         shared.upload(api, target, wanted.certificate_key.reveal())
     done = InitResult(outcome.changed, outcome.ok, outcome.seconds, endpoint=where, single=wanted.spec.single)
     made = outcome.values.get(token_steps.TOKEN)
-    return done if made is None else _told(done, api, made.reveal(), wanted.certificate_key)
+    if made is None:
+        return done
+    by = endpoint.join(node.address, wanted.spec.api_server.bind_port)
+    own = by if balancing.runs_haproxy(wanted.spec, "load_balancer") else ""
+    return _told(done, api, made.reveal(), wanted.certificate_key, own)
 
 
-def _told(done: InitResult, api: Api, token: bootstrap.Token, key: Secret[str] | None) -> InitResult:
+def _told(
+    done: InitResult, api: Api, token: bootstrap.Token, key: Secret[str] | None, balancer_by: str
+) -> InitResult:
     """With the commands for the other machines."""
     commands = [Secret(" ".join(bootstrap.join_command(api, token.token)))]
     if key is not None:
         commands.append(Secret(" ".join(bootstrap.join_command(api, token.token, key.reveal()))))
     further = commands[1] if key is not None else None
+    balancer = bootstrap.join_command(api, token.token, balancer_by=balancer_by) if balancer_by else ()
     return dataclasses.replace(
-        done, join_command=commands[0], control_plane_join_command=further, token_expires=token.expires
+        done,
+        join_command=commands[0],
+        control_plane_join_command=further,
+        balancer_join_command=Secret(" ".join(balancer)) if balancer else None,
+        token_expires=token.expires,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from kubeboot import errors
+from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.plan import Plan
@@ -17,6 +19,7 @@ from kubeboot.kube import discovery, facts
 from kubeboot.kube.api import Api
 from kubeboot.pki import endpoint, table, tokens
 from kubeboot.plan import join as planning
+from kubeboot.plan import join_balancer as balancers
 from kubeboot.plan import join_control_plane as control_planes
 from kubeboot.plan import node as nodes
 from kubeboot.steps import preflight
@@ -35,13 +38,15 @@ def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     see = LocalView(timeout_scale=wanted.timeout_scale)
     machine = see.facts()
     spec = planning.cluster_spec(wanted.spec, cluster)
-    role: Role = "control_plane" if wanted.control_plane else "worker"
-    node = nodes.settings(spec, machine, role, see.route_source(wanted.host), wanted.timeout_scale)
-    facts.require_free_name(api, node.name, machine.machine_id)
+    _require_use(spec, wanted.role)
+    scale = wanted.timeout_scale
+    node = nodes.settings(spec, machine, wanted.role, see.route_source(wanted.host), scale)
+    if wanted.role != "load_balancer":
+        facts.require_free_name(api, node.name, machine.machine_id)
     scene = _Scene(wanted, spec, node, see, cluster, api)
     external = spec.etcd.external
     given: Mapping[str, bytes] = {}
-    if wanted.control_plane:
+    if _leads(wanted):
         given = shared.obtain(api, see, wanted.certificate_key, authority, external)
     checked = "preflight" not in wanted.skip
     around = here.around(api, cluster) if checked else None
@@ -51,11 +56,29 @@ def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     if not wanted.dry_run:
         preflight.refuse(found)
     source = here.source(spec, machine.arch, emit, dry=wanted.dry_run)
-    if not wanted.control_plane:
-        return _run(scene, planning.plan(spec, node, source, machine.cpus, cluster), api, Others(), emit)
+    if not _leads(wanted):
+        made = _PLANS[wanted.role](spec, node, source, machine.cpus, cluster)
+        return _run(scene, made, api, Others(), emit)
     plan = control_planes.plan(spec, node, source, machine.cpus, cluster, given)
     own = here.api(see, (table.KUBECONFIGS + "/admin.conf",), _own_server(spec, node), wanted.timeout_scale)
     return _run(scene, plan, own, _others(scene, given), emit)
+
+
+_PLANS = {"worker": planning.plan, "load_balancer": balancers.plan}
+
+
+def _leads(wanted: JoinOptions) -> bool:
+    return wanted.role == "control_plane"
+
+
+def _require_use(spec: ClusterSpec, role: Role) -> None:
+    """Only a cluster that is made for them knows balancers of their own."""
+    if role == "load_balancer" and not balancing.runs_haproxy(spec, role):
+        raise errors.UsageProblem(
+            f"this cluster has no use for --role lb: its loadBalancer.mode is `{spec.load_balancer.mode}`",
+            hint="it is chosen when the cluster is made: `kubeboot init --load-balancer machines`",
+            reason="KB_ROLE",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +113,11 @@ def _run(scene: _Scene, whole: Plan, api: Api, others: Others, emit: Emit) -> Jo
     plan = whole.without(wanted.skip)
     if wanted.dry_run:
         dry_run(plan, name, scene.see, api, emit, others=others)
-        return JoinResult(0, 0, 0.0, name, scene.spec.cluster_name)
+        return JoinResult(0, 0, 0.0, name, scene.spec.cluster_name, role=wanted.role)
     outcome = on_this_machine(
         plan, name, LocalHost(name, scale), api, emit, timeout_scale=scale, others=others
     )
-    stacked = wanted.control_plane and scene.spec.etcd.external is None
+    stacked = _leads(wanted) and scene.spec.etcd.external is None
     voters = voters_of.tell(others.etcd, emit, ": join one more") if stacked else 0
-    return JoinResult(outcome.changed, outcome.ok, outcome.seconds, name, scene.spec.cluster_name, voters)
+    cluster = scene.spec.cluster_name
+    return JoinResult(outcome.changed, outcome.ok, outcome.seconds, name, cluster, voters, wanted.role)

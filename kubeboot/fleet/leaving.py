@@ -11,9 +11,10 @@ from kubeboot.engine.step import Step
 from kubeboot.fleet import shared
 from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
+from kubeboot.kube import facts
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
-from kubeboot.pki import endpoint
+from kubeboot.pki import endpoint, kubeconfig, table
 from kubeboot.plan import remove
 from kubeboot.steps import external_etcd, load_balancer
 
@@ -33,7 +34,8 @@ def find(see: HostView) -> Leaving:
     if not shared.is_complete(given, external):
         return Leaving()
     mine = addresses(see)
-    known = [server for server in load_balancer.known(see) if server[0] not in mine]
+    listed = load_balancer.known(see) or _listed(see, given)
+    known = [server for server in listed if server[0] not in mine]
     peers = _peers(given, mine) if external is None else []
     hosts = list(dict.fromkeys([*(host for host, _ in known), *peers]))
     if not hosts:
@@ -46,6 +48,15 @@ def find(see: HostView) -> Leaving:
     if external is not None:
         return Leaving(made, Others(api))
     return Leaving(made, Others(api, shared.members(given, [*hosts, *mine], api, see.name)))
+
+
+def _listed(see: HostView, given: Mapping[str, bytes]) -> tuple[tuple[str, int], ...]:
+    """Without haproxy: what the cluster says by way of the endpoint, if it answers."""
+    try:
+        where = kubeconfig.decode(see.read(f"{table.KUBECONFIGS}/admin.conf") or b"").server
+        return facts.control_planes(shared.administrator(given, where))
+    except (ValueError, errors.KubebootError):
+        return ()
 
 
 def addresses(see: HostView) -> tuple[str, ...]:

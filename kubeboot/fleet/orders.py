@@ -10,6 +10,7 @@ from kubeboot.engine.values import Secret
 
 if TYPE_CHECKING:
     from kubeboot.config.etcd_access import Access
+    from kubeboot.config.node import Role
     from kubeboot.config.spec import ClusterSpec
     from kubeboot.steps.preflight.model import Finding
 
@@ -47,6 +48,7 @@ class InitResult:
     token_expires: datetime.datetime | None = None
     single: bool = False
     control_plane_join_command: Secret[str] | None = None
+    balancer_join_command: Secret[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +60,7 @@ class JoinOptions:
     token: Secret[str]
     ca_pins: tuple[str, ...]
     spec: ClusterSpec
-    control_plane: bool = False
+    role: Role = "worker"
     certificate_key: Secret[str] | None = None
     skip: frozenset[str] = frozenset()
     ignore_preflight: frozenset[str] = frozenset()
@@ -76,6 +78,7 @@ class JoinResult:
     node: str = ""
     cluster: str = ""
     voters: int = 0
+    role: Role = "worker"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,11 @@ from kubeboot.fleet import access, leaving, shared, voters
 from kubeboot.fleet.orders import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.local import LocalHost, LocalView
+from kubeboot.kube import facts
 from kubeboot.kube.api import Api, Object
 from kubeboot.kube.etcd import Etcd, NoEtcd
 from kubeboot.plan import remove as planning
-from kubeboot.steps import conditions, external_etcd, load_balancer
+from kubeboot.steps import conditions, external_etcd
 
 
 def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
@@ -34,7 +35,7 @@ def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
         raise errors.UsageProblem(
             f"{wanted.node} is this machine", hint="`kubeboot reset` takes it out of the cluster"
         )
-    known = [host for host, _ in load_balancer.known(see)]
+    known = [host for host, _ in facts.control_planes(api)]
     stacked = external is None
     etcd: Etcd = shared.members(given, [*mine, *known], api, see.name) if stacked else NoEtcd()
     if found is None and all(member.name != wanted.node for member in (etcd.members() if stacked else ())):

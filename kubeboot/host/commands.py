@@ -156,5 +156,10 @@ def delete_link(name: str) -> Tell:
     return Tell(("ip", "link", "delete", "dev", name), (b"Cannot find device",))
 
 
+def delete_address(address: str, link: str) -> Tell:
+    gone = (b"Cannot assign requested address", b"Address not found", b"Cannot find device")
+    return Tell(("ip", "address", "delete", address, "dev", link), gone)
+
+
 def delete_nft_table(family: str, name: str) -> Tell:
     return Tell(("nft", "delete", "table", family, name), (b"No such file or directory",))

@@ -158,6 +158,10 @@ class CommandTarget(CommandView):
         """Remove a network interface."""
         self._tell(commands.delete_link(name))
 
+    def delete_address(self, address: str, link: str) -> None:
+        """Take an address (CIDR) from a network interface."""
+        self._tell(commands.delete_address(address, link))
+
     def delete_nft_table(self, family: str, name: str) -> None:
         """Remove an nftables table."""
         self._tell(commands.delete_nft_table(family, name))

@@ -161,15 +161,21 @@ def await_signed(
         pause(0.1)
 
 
-def join_command(api: ApiView, token: BootstrapToken, certificate_key: str = "") -> tuple[str, ...]:
-    """The words of `kubeboot join …` for this cluster; with a certificate key, of a control plane."""
+def join_command(
+    api: ApiView, token: BootstrapToken, certificate_key: str = "", balancer_by: str = ""
+) -> tuple[str, ...]:
+    """The words of `kubeboot join …` for this cluster; with a certificate key, of a control plane.
+
+    `balancer_by`: of a balancer, by way of this control plane, since the endpoint leads to balancers.
+    """
     info = api.get("v1", "ConfigMap", configmaps.INFO, rbac.PUBLIC)
     if info is None:
         raise errors.KubebootError(
             "there is no ConfigMap kube-public/cluster-info", reason="KB_NO_CLUSTER_INFO"
         )
     config = kubeconfig.decode(info["data"][configmaps.INFO_KEY])
-    where = config.server.removeprefix("https://")
+    where = balancer_by or config.server.removeprefix("https://")
     pin = pins.pin(config.authority)
-    also = ("--control-plane", "--certificate-key", certificate_key) if certificate_key else ()
+    leading = ("--control-plane", "--certificate-key", certificate_key) if certificate_key else ()
+    also = ("--role", "lb") if balancer_by else leading
     return ("kubeboot", "join", where, "--token", token.text, "--discovery-token-ca-cert-hash", pin, *also)

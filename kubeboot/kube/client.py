@@ -80,8 +80,7 @@ class Client:
         return self._apply(obj, {})
 
     def create(self, obj: Object) -> Object:
-        resource = self._need(obj["apiVersion"], obj["kind"])
-        path = resource.path(obj["metadata"].get("namespace"))
+        path = self._place(obj["apiVersion"], obj["kind"], obj["metadata"])
         query = {"fieldManager": FIELD_MANAGER}
         return self._object(self._ask("POST", path, query=query, data=obj, content=JSON))
 
@@ -122,6 +121,13 @@ class Client:
     def clock(self) -> float | None:
         """The server's time, in whole seconds since the epoch."""
         return self._ask("GET", "/version").date
+
+    def _place(self, api_version: str, kind: str, meta: Mapping[str, Any]) -> str:
+        """Where an object is created: in its collection, or below the object that it is a part of."""
+        part = kinds.PARTS.get((api_version, kind))
+        if part is None:
+            return self._need(api_version, kind).path(meta.get("namespace"))
+        return f"{self._need(*part.of).path(meta.get('namespace'), meta['name'])}/{part.name}"
 
     def _apply(self, obj: Object, query: Mapping[str, str]) -> Object:
         meta = obj["metadata"]
@@ -210,7 +216,7 @@ def from_kubeconfig(
         authority=config.authority,
         certificate=config.certificate or file(config.certificate_file),
         key=config.key or file(config.key_file),
-        token=config.token,
+        token=config.token or file(config.token_file).decode().strip(),
         tls_server_name=config.tls_server_name,
     )
     return connect(endpoint, dialler, timeout_scale)

@@ -42,9 +42,13 @@ def read(api: Server, authority: bytes) -> ClusterFacts:
     """By a join token's rights, or a node's."""
     spec = cluster_spec(api)
     kubelet = _text(api, configmaps.KUBELET, configmaps.KUBELET_KEY)
+    return ClusterFacts(authority, spec, kubelet, control_planes(api), api.version())
+
+
+def control_planes(api: ApiView) -> tuple[tuple[str, int], ...]:
+    """The addresses and ports at which API servers say that they live."""
     found = api.get("discovery.k8s.io/v1", "EndpointSlice", "kubernetes", "default")
-    addresses = tuple(sorted(_addresses(found or {})))
-    return ClusterFacts(authority, spec, kubelet, addresses, api.version())
+    return tuple(sorted(_addresses(found or {})))
 
 
 def cluster_spec(api: ApiView) -> ClusterSpec:

@@ -63,6 +63,19 @@ KNOWN: Mapping[tuple[str, str], Resource] = MappingProxyType(
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What is created below an object of another kind, by the same name."""
+
+    of: tuple[str, str]
+    name: str
+
+
+PARTS: Mapping[tuple[str, str], Part] = MappingProxyType(
+    {("authentication.k8s.io/v1", "TokenRequest"): Part(("v1", "ServiceAccount"), "token")}
+)
+
+
 class Kinds:
     """The resources of one API server; `listed` gets the rows of an API version from its path."""
 

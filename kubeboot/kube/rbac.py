@@ -17,6 +17,10 @@ TOKENS = ("Group", "system:bootstrappers:kubeadm:default-node-token")
 """Whoever joins."""
 NODES = ("Group", "system:nodes")
 
+BALANCER = "kubeboot-load-balancer"
+BALANCER_USER = f"system:serviceaccount:{SYSTEM}:{BALANCER}"
+"""Machines with nothing but haproxy."""
+
 Subject = tuple[str, str]
 Rule = Mapping[str, list[str]]
 
@@ -78,6 +82,38 @@ def objects() -> tuple[Object, ...]:
         *(_role("Role", name, rule, space) for space, name, rule, _ in _LOCAL),
         *(_binding("RoleBinding", name, "Role", name, who, space) for space, name, _, who in _LOCAL),
     )
+
+
+def balancers() -> tuple[Object, ...]:
+    """What machines with nothing but haproxy may do: read the endpoints, and ask for their own next token.
+
+    Whoever joins may ask for the first one.
+    """
+    user = ("User", BALANCER_USER)
+    endpoints, tokens = "kubeboot:balancer-endpoints", "kubeboot:balancer-tokens"
+    asks: Rule = {**_get("serviceaccounts/token", BALANCER), "verbs": ["create"]}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    return (
+        {
+            **account,
+            "metadata": {"name": BALANCER, "namespace": SYSTEM},
+            "automountServiceAccountToken": False,
+        },
+        _role("Role", endpoints, _get("endpointslices", "kubernetes", "discovery.k8s.io"), "default"),
+        _binding("RoleBinding", endpoints, "Role", endpoints, (user,), "default"),
+        _role("Role", tokens, asks, SYSTEM),
+        _binding("RoleBinding", tokens, "Role", tokens, (TOKENS, user), SYSTEM),
+    )
+
+
+def balancer_token(seconds: int) -> Object:
+    """The request for a token; the server may shorten its life."""
+    return {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "metadata": {"name": BALANCER, "namespace": SYSTEM},
+        "spec": {"expirationSeconds": seconds},
+    }
 
 
 def reader(name: str, resource: str, of: str, who: tuple[Subject, ...]) -> tuple[Object, Object]:

@@ -20,7 +20,8 @@ NOTHING = "nothing"
 class Kubeconfig:
     """What the current context of a kubeconfig says; certificates and keys in PEM.
 
-    The credentials are a certificate and key inside (`certificate`, `key`), as files, a token, or nothing.
+    The credentials are a certificate and key inside (`certificate`, `key`), as files, a token or its file,
+    or nothing.
     """
 
     cluster: str
@@ -32,6 +33,7 @@ class Kubeconfig:
     certificate_file: str = ""
     key_file: str = ""
     token: str = dataclasses.field(default="", repr=False)
+    token_file: str = ""
     tls_server_name: str = ""
 
     @property
@@ -101,6 +103,7 @@ def _user(config: Kubeconfig) -> dict[str, str]:
         "client-key": config.key_file,
         "client-key-data": _text(config.key),
         "token": config.token,
+        "tokenFile": config.token_file,
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -118,6 +121,7 @@ def _kubeconfig(
         certificate_file=str(user.get("client-certificate") or ""),
         key_file=str(user.get("client-key") or ""),
         token=str(user.get("token") or ""),
+        token_file=str(user.get("tokenFile") or ""),
         tls_server_name=str(cluster.get("tls-server-name") or ""),
     )
 

@@ -8,12 +8,13 @@ from types import MappingProxyType
 
 from kubeboot import render
 from kubeboot.artifacts.api import Source
+from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Step
-from kubeboot.pki import endpoint
 from kubeboot.plan import machine
+from kubeboot.plan.machine import ids
 from kubeboot.steps import (
     certificates,
     cluster,
@@ -27,7 +28,9 @@ from kubeboot.steps import (
     kubelet_config,
     load_balancer,
     network,
+    node_api,
     proxy,
+    virtual_ip,
 )
 from kubeboot.steps import node as marks
 
@@ -38,14 +41,13 @@ IN_KUBE_SYSTEM = ("control-plane/ready", "cluster/namespace-kube-system")
 def _behind_api(steps: tuple[Step, ...]) -> Iterator[Step]:
     """A static pod that is there before the API gets its mirror pod at the kubelet's next resync only."""
     for step in steps:
-        late = frozenset({control_plane.READY} if step.id == "load-balancer/manifest" else ())
+        late = frozenset({control_plane.READY} if step.id == load_balancer.MANIFEST else ())
         yield dataclasses.replace(step, after=step.after | late)
 
 
 def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings) -> str:
-    """What the user gave, with haproxy's port where none was given; else this machine's haproxy."""
-    host, port = endpoint.split(spec.control_plane_endpoint or node.address, spec.load_balancer.port)
-    return endpoint.join(host, port)
+    """What the user gave or the virtual address; else this machine's haproxy."""
+    return balancing.control_plane_endpoint(spec, node.address)
 
 
 def plan(
@@ -63,16 +65,19 @@ def plan(
     catalog = source.catalog()
     where = control_plane_endpoint(spec, node)
     shared = kubelet_config.kubelet_config(spec)
+    pod_network = node_api.steps(spec, node)
     backends = ((node.name, node.address, spec.api_server.bind_port),)
     host: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *certificates.init_steps(spec, node),
         *external_etcd.steps(spec, node, given),
-        *kubeconfigs.init_steps(spec, node, where),
+        *kubeconfigs.init_steps(spec, node, balancing.administrators(spec, node.address)),
         *etcd.steps(spec, node, catalog),
         *control_plane.steps(spec, node, catalog),
         *_behind_api(load_balancer.steps(spec, node, backends, catalog)),
-        *kubelet.steps(spec, node, catalog, source, render.dump(shared)),
+        *virtual_ip.steps(spec, node, catalog),
+        *pod_network,
+        *kubelet.steps(spec, node, catalog, source, render.dump(shared), ids(pod_network)),
         *dns.steps(spec, node, catalog, after=IN_KUBE_SYSTEM),
         *proxy.steps(spec, catalog, after=IN_KUBE_SYSTEM),
         *network.steps(spec, node, catalog),

@@ -9,11 +9,11 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Step
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.plan import machine
-from kubeboot.steps import certificates, kubeconfigs, kubelet, kubelet_csr, load_balancer
+from kubeboot.steps import certificates, kubeconfigs, kubelet, kubelet_csr
 from kubeboot.steps import node as marks
 from kubeboot.steps.load_balancer import Backend
 
-BEFORE_KUBELET = frozenset({"load-balancer/manifest", "images/"})
+BEFORE_KUBELET = frozenset({"images/"})
 """Pods come the moment that the Node is registered: their images must be there."""
 
 
@@ -33,13 +33,14 @@ def backends(cluster: ClusterFacts) -> tuple[Backend, ...]:
 def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, cluster: ClusterFacts) -> Plan:
     """Everything from an empty machine to a Ready node. `spec` is that of `cluster_spec`."""
     catalog = source.catalog()
+    balancer, first = machine.balanced(spec, node, backends(cluster), catalog)
     steps: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *certificates.worker_steps(node, cluster.authority),
         *kubelet_csr.worker_steps(spec, node, cluster.authority),
         *kubeconfigs.worker_steps(spec, node, cluster.authority),
-        *load_balancer.steps(spec, node, backends(cluster), catalog),
-        *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, after=BEFORE_KUBELET),
+        *balancer,
+        *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, BEFORE_KUBELET | first),
         *marks.worker_steps(node),
     )
     title = f"{spec.cluster_name}: worker {node.name} ({node.address}), {spec.kubernetes_version}"

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from kubeboot.artifacts.api import Source
+from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.plan import Plan
@@ -22,13 +23,11 @@ from kubeboot.steps import (
     external_etcd,
     kubeconfigs,
     kubelet,
-    load_balancer,
     shared_keys,
 )
 from kubeboot.steps import node as marks
 from kubeboot.steps.load_balancer import Backend
 
-BEFORE_KUBELET = frozenset({"load-balancer/manifest"})
 BEFORE_API = frozenset({"images/"})
 """The Node is registered with the API server that starts here, and its pods' images must be there by then.
 
@@ -46,7 +45,7 @@ def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings, cluster: Clust
 
     The address of another control plane would be one that can die.
     """
-    host, port = endpoint.split(spec.control_plane_endpoint or node.address, spec.load_balancer.port)
+    host, port = endpoint.split(balancing.administrators(spec, node.address), balancing.default_port(spec))
     if host in {address for address, _ in cluster.control_planes}:
         host = node.address
     return endpoint.join(host, port)
@@ -70,6 +69,7 @@ def plan(
     """Everything from an empty machine to a voter of etcd and an API server. `given`: what is shared."""
     catalog = source.catalog()
     where = control_plane_endpoint(spec, node, cluster)
+    balancer, first = machine.balanced(spec, node, backends(spec, node, cluster), catalog)
     steps: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *shared_keys.steps(node.name, given),
@@ -78,10 +78,8 @@ def plan(
         *external_etcd.steps(spec, node, given),
         *etcd_join.steps(spec, node, catalog, BEFORE_ETCD),
         *_at_last(spec, control_plane.steps(spec, node, catalog)),
-        *load_balancer.steps(spec, node, backends(spec, node, cluster), catalog),
-        *kubelet.steps(
-            spec, node, catalog, source, cluster.kubelet_config, BEFORE_KUBELET | etcd.manifest(spec)
-        ),
+        *balancer,
+        *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, first | etcd.manifest(spec)),
         *marks.steps(spec, node),
         dns_spread.step("node/ready"),
     )

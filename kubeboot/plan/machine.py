@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from kubeboot.artifacts.api import Source
+from kubeboot.artifacts.api import Catalog, Source
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine.step import CLUSTER, Step
-from kubeboot.steps import artifacts, images, kernel, registries, runtime, service_route, trees
+from kubeboot.engine.step import CLUSTER, Ref, Step
+from kubeboot.steps import (
+    artifacts,
+    images,
+    kernel,
+    load_balancer,
+    node_api,
+    registries,
+    runtime,
+    service_route,
+    trees,
+    virtual_ip,
+)
+from kubeboot.steps.load_balancer import Backend
 
 IMAGES = {
     "etcd/manifest": "images/etcd",
@@ -17,6 +29,7 @@ IMAGES = {
     "control-plane/kube-controller-manager": "images/kube-controller-manager",
     "control-plane/kube-scheduler": "images/kube-scheduler",
     "load-balancer/manifest": "images/haproxy",
+    "virtual-ip/manifest": "images/keepalived",
     "proxy/daemonset-kube-proxy": "images/kube-proxy",
     "network/daemonset-kube-flannel-ds": "images/flannel",
     "dns/deployment-coredns": "images/coredns",
@@ -34,8 +47,23 @@ def steps(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> t
         *service_route.steps(spec, node),
         *runtime.steps(node, catalog, source),
         *registries.steps(spec, node),
-        *images.steps(node, catalog, source),
+        *images.steps(spec, node, catalog, source),
     )
+
+
+def ids(steps: Iterable[Step]) -> frozenset[Ref]:
+    """What to name in order to come after these."""
+    return frozenset(step.id for step in steps)
+
+
+def balanced(
+    spec: ClusterSpec, node: NodeSettings, backends: Sequence[Backend], catalog: Catalog
+) -> tuple[tuple[Step, ...], frozenset[Ref]]:
+    """How a machine that joins reaches the API, and what of it must be there before its kubelet starts."""
+    haproxy = load_balancer.steps(spec, node, backends, catalog)
+    pod_network = node_api.steps(spec, node)
+    first = ids(pod_network) | (ids(haproxy) & {load_balancer.MANIFEST})
+    return (*haproxy, *virtual_ip.steps(spec, node, catalog), *pod_network), first
 
 
 def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:

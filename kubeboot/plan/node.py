@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from kubeboot import errors
-from kubeboot.config import effective
+from kubeboot.config import balancing, effective
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.host.facts import Facts, Nic
@@ -28,7 +28,7 @@ def settings(
     spec: ClusterSpec, facts: Facts, role: Role, address: str | None = None, timeout_scale: float = 1.0
 ) -> NodeSettings:
     """Decide everything about one machine. `address` is the one that reaches the cluster, when joining."""
-    chosen = spec.node.advertise_address or address or default_address(facts)
+    chosen = spec.node.advertise_address or _own(spec, facts, address) or default_address(facts)
     resolv_conf, nameservers = resolver(facts, chosen)
     return NodeSettings(
         name=node_name(spec.node.name or facts.hostname),
@@ -42,10 +42,19 @@ def settings(
         may_lower_oom_score=facts.may_lower_oom_score,
         labels=tuple(sorted(spec.node.labels.items())),
         taints=_taints(spec, role),
+        local_balancer=balancing.runs_haproxy(spec, role),
         proxy_variables=effective.proxy_variables(spec, chosen),
         kubelet_arguments=tuple((a.name, a.value) for a in spec.node.kubelet_extra_args),
         timeout_scale=timeout_scale,
     )
+
+
+def _own(spec: ClusterSpec, facts: Facts, address: str | None) -> str | None:
+    """The address that it keeps, where it reaches the cluster by the one that moves."""
+    if address is None or address != balancing.virtual_address(spec):
+        return address
+    here = next((_hosts(nic) for nic in facts.nics if address in _hosts(nic)), ())
+    return next((host for host in here if host != address), None)
 
 
 def node_name(wanted: str) -> str:

@@ -1,11 +1,12 @@
-"""What keeps haproxy's servers current on every machine: a timer, a script, the kubelet's own credentials."""
+"""What keeps haproxy's servers current: a timer, and a script with the kubelet's credentials or its own."""
 
 from __future__ import annotations
 
 from kubeboot import render
 from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Step
-from kubeboot.steps import basic
+from kubeboot.steps import balancer_access, basic
 
 SCRIPT = "/usr/local/lib/kubeboot/backends"
 TIMER = "kubeboot-backends.timer"
@@ -15,14 +16,26 @@ STATE = "/run/kubeboot-backends"
 _UNITS = "/etc/systemd/system"
 
 
-def steps(node: NodeSettings) -> tuple[Step, ...]:
-    """The script, its units, and the timer behind the kubelet, whose credentials it uses."""
-    role = "backup" if node.role == "control_plane" else ""
+def settings(spec: ClusterSpec, node: NodeSettings) -> tuple[tuple[str, str], ...]:
+    """What the script is told: how others' servers are marked; who it is, if not the kubelet."""
+    if node.role != "load_balancer":
+        return (("OTHERS", "backup" if node.role == "control_plane" else ""),)
+    return (
+        ("KUBECONFIG", balancer_access.KUBECONFIG),
+        ("TOKEN", balancer_access.TOKEN),
+        ("TOKEN_HOURS", str(spec.certificates.validity_days * 24)),
+    )
+
+
+def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
+    """The script and its units; the timer starts behind whatever has the credentials that it uses."""
+    access = "kubeconfig/load-balancer" if node.role == "load_balancer" else "kubeconfig/kubelet"
+    told = settings(spec, node)
     files = (
         ("load-balancer/backends", "Install what keeps haproxy's servers current", SCRIPT,
          render.template("haproxy/backends.sh"), 0o755),
         ("load-balancer/backends-service", "Write its unit", f"{_UNITS}/{SERVICE}",
-         render.template("systemd/kubeboot-backends.service.j2", script=SCRIPT, role=role), 0o644),
+         render.template("systemd/kubeboot-backends.service.j2", script=SCRIPT, settings=told), 0o644),
         ("load-balancer/backends-timer", "Write its timer", f"{_UNITS}/{TIMER}",
          render.template("systemd/kubeboot-backends.timer.j2"), 0o644),
     )  # fmt: skip
@@ -45,7 +58,9 @@ def steps(node: NodeSettings) -> tuple[Step, ...]:
         id="load-balancer/timer",
         title="Run the timer that keeps haproxy's servers current",
         on=node.name,
-        after=frozenset({*(step.id for step in (*made, state)), "kubelet/kubectl", "kubelet/service"}),
+        after=frozenset(
+            {*(step.id for step in (*made, state)), "kubelet/kubectl", "kubelet/service", access}
+        ),
         unit=TIMER,
     )
     return (*made, state, timer)

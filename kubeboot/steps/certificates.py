@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Check, Drift, Later, Step, Target, View
@@ -121,7 +122,7 @@ def site(spec: ClusterSpec, node: NodeSettings) -> table.Site:
         service_subnet=spec.networking.service_subnet,
         dns_domain=spec.networking.dns_domain,
         control_plane_endpoint=spec.control_plane_endpoint,
-        cert_sans=spec.api_server.cert_sans,
+        cert_sans=(*filter(None, (balancing.virtual_address(spec),)), *spec.api_server.cert_sans),
         etcd_server_sans=spec.etcd.server_cert_sans,
         etcd_peer_sans=spec.etcd.peer_cert_sans,
     )

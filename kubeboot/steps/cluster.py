@@ -48,9 +48,10 @@ def steps(
         configmaps.kubelet_config(kubelet_config),
         configmaps.kubeboot_config(spec, control_plane),
     )
+    balancers = rbac.balancers() if spec.load_balancer.mode == "machines" else ()
     return (
         *(objects.ensure(_namespace(name), after=after) for name in NAMESPACES),
-        *(_within(obj, after) for obj in (*rbac.objects(), *settings)),
+        *(_within(obj, after) for obj in (*rbac.objects(), *balancers, *settings)),
         EnsureClusterInfo(
             id="cluster/info",
             title=f"Apply ConfigMap {rbac.PUBLIC}/{configmaps.INFO}",

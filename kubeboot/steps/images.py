@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from kubeboot import errors
 from kubeboot.artifacts.api import Catalog, Image, Source
+from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings, Role
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Slot, Step
 from kubeboot.steps import artifacts, basic, runtime
 
@@ -30,16 +33,35 @@ LANES = 2
 BYTES_PER_SECOND = 100e6
 
 
-def wanted(role: Role, catalog: Catalog) -> tuple[Image, ...]:
+BALANCER = ("pause", "haproxy")
+
+_BY_ROLE: Mapping[Role, tuple[str, ...]] = {
+    "control_plane": CONTROL_PLANE,
+    "worker": WORKER,
+    "load_balancer": BALANCER,
+}
+
+
+def wanted(spec: ClusterSpec, role: Role, catalog: Catalog) -> tuple[Image, ...]:
     """What a machine of this role runs; KeyError for an image that the source must have and has not."""
-    needed = WORKER if role == "worker" else CONTROL_PLANE
-    extra = (image for image in catalog.images if image.component in EXTRA)
+    runs = {
+        "haproxy": balancing.runs_haproxy(spec, role),
+        "keepalived": balancing.runs_keepalived(spec, role),
+    }
+    needed = (name for name in (*_BY_ROLE[role], "keepalived") if runs.get(name, True))
+    if runs["keepalived"] and "keepalived" not in {image.component for image in catalog.images}:
+        raise errors.ConfigInvalid(
+            "there is no image of keepalived where binaries and images come from",
+            hint="`kubeboot bundle create --config FILE`, with loadBalancer.virtualIP in FILE, includes it",
+            reason="KB_ARTIFACT",
+        )
+    extra = (i for i in catalog.images if i.component in EXTRA and role != "load_balancer")
     return (*(catalog.image(component) for component in needed), *extra)
 
 
-def steps(node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, ...]:
+def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, ...]:
     """One look, and one step an image: what follows each of them decides which comes first in its lane."""
-    found = wanted(node.role, catalog)
+    found = wanted(spec, node.role, catalog)
     lane = lanes(found)
     look = basic.LookForImages(
         id=LOOK, title="Look which images are there", on=node.name, after=frozenset({runtime.SERVICE})

@@ -6,6 +6,7 @@ import dataclasses
 import posixpath
 from collections.abc import Sequence
 
+from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target, View
@@ -171,8 +172,8 @@ def join_steps(
 
 
 def worker_steps(spec: ClusterSpec, node: NodeSettings, authority: bytes) -> tuple[Step, ...]:
-    """kubelet.conf of a worker, by way of its own load balancer."""
-    return (_kubelet(spec, node, endpoint.url("127.0.0.1", spec.load_balancer.port), authority),)
+    """kubelet.conf of a worker, by way of its own load balancer where it has one."""
+    return (_kubelet(spec, node, balancing.worker_server(spec), authority),)
 
 
 def _embedded(

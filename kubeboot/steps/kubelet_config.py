@@ -117,14 +117,16 @@ def _for_static_pods(named: Mapping[str, Any]) -> dict[str, Any]:
 def flags(node: NodeSettings) -> str:
     """kubeadm-flags.env. The name is always given: a machine that is renamed stays the node that it was."""
     labels = ",".join(f"{key}={value}" for key, value in own_labels(node))
-    given = {"hostname-override": node.name, "node-ip": node.address, "node-labels": labels}
+    given = {"hostname-override": node.name, "node-ip": node.address}
+    given |= {"node-labels": labels} if labels else {}
     line = " ".join(f"--{name}={value}" for name, value in (*given.items(), *node.kubelet_arguments))
     return f'KUBELET_KUBEADM_ARGS="{line}"\n'
 
 
 def own_labels(node: NodeSettings) -> tuple[tuple[str, str], ...]:
     """The labels that the kubelet registers its node with; the others are set through the API."""
-    return (LOCAL_LB, *(label for label in node.labels if registrable(label[0])))
+    own = (LOCAL_LB,) if node.local_balancer else ()
+    return (*own, *(label for label in node.labels if registrable(label[0])))
 
 
 def registrable(key: str) -> bool:

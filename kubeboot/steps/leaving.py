@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from kubeboot import errors
+from kubeboot.config import balancing
 from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.kube import configmaps, etcd, facts
@@ -77,21 +78,26 @@ class NoNode(Step):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EndpointElsewhere(Step):
-    """The cluster's own records lead to a control plane that stays. A name that the user gave stays too."""
+    """The cluster's own records lead to a control plane that stays. A name that the user gave stays too.
+
+    So does the virtual address, which this machine may have at the moment.
+    """
 
     gone: tuple[str, ...]
     to: str
     authority: bytes = dataclasses.field(repr=False)
 
     def check(self, see: View, vals: Values) -> Check:
-        now = facts.cluster_spec(see.api).control_plane_endpoint or ""
-        if endpoint.host_of(now) not in self.gone:
+        spec = facts.cluster_spec(see.api)
+        now = spec.control_plane_endpoint or ""
+        host = endpoint.host_of(now)
+        if host not in self.gone or host == balancing.virtual_address(spec):
             return Ok()
         return Drift(f"controlPlaneEndpoint {now} → {self.to}", "change")
 
     def apply(self, do: Target, vals: Values) -> None:
         spec = facts.cluster_spec(do.api)
-        _, port = endpoint.split(spec.control_plane_endpoint or "", spec.load_balancer.port)
+        _, port = endpoint.split(spec.control_plane_endpoint or "", balancing.default_port(spec))
         where = endpoint.join(self.to, port)
         for obj in (
             configmaps.kubeadm_config(spec, where),

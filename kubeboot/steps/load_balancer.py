@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 
 from kubeboot import render
 from kubeboot.artifacts.api import Catalog
+from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.host.api import HostView
+from kubeboot.kube import client
+from kubeboot.kube.http import Endpoint
 from kubeboot.pki import endpoint
+from kubeboot.pki.table import SERVER_NAME
 from kubeboot.steps import basic, paths
 from kubeboot.steps.backends import steps as backends_steps
 from kubeboot.steps.etcd import loopback
@@ -22,6 +27,7 @@ from kubeboot.steps.static_pod import PKI, EnsureStaticPod, Probe, StaticPod, Vo
 Backend = tuple[str, str, int]
 """An API server: its node's name, address and port."""
 
+MANIFEST = "load-balancer/manifest"
 CONFIG = "/etc/kubernetes/haproxy/haproxy.cfg"
 BASE = "/etc/kubernetes/haproxy/haproxy.base.cfg"
 """All of the config but the servers."""
@@ -36,7 +42,12 @@ _TIMING = "inter 1s fastinter 250ms fall 2 rise 1"
 def steps(
     spec: ClusterSpec, node: NodeSettings, backends: Sequence[Backend], catalog: Catalog
 ) -> tuple[Step, ...]:
-    """The config and the static pod, before the kubelet that runs it; what keeps the servers current."""
+    """The config and the static pod, before the kubelet that runs it; what keeps the servers current.
+
+    Nothing on machines without a balancer.
+    """
+    if not balancing.runs_haproxy(spec, node.role):
+        return ()
     base = config(spec, node).encode()
     return (
         basic.EnsureFile(
@@ -57,13 +68,13 @@ def steps(
             servers=servers(node, backends).encode(),
         ),
         EnsureStaticPod(
-            id="load-balancer/manifest",
+            id=MANIFEST,
             title="Write haproxy's static pod",
             on=node.name,
             after=frozenset({"load-balancer/servers", "pki/"}),
             pod=pod(spec, node, catalog.image("haproxy").name),
         ),
-        *backends_steps(node),
+        *backends_steps(spec, node),
     )
 
 
@@ -95,6 +106,25 @@ class EnsureServers(Step):
         return self.base + (b"".join(kept) or self.servers)
 
 
+@dataclasses.dataclass(frozen=True)
+class Serves:
+    """An API server is ready, through haproxy at an address that this machine reaches."""
+
+    address: str
+    port: int
+    deadline: float = 120.0
+    sentence: str = "an API server to answer through haproxy"
+
+    def look(self, see: View, vals: Values) -> str | None:
+        url, authority = endpoint.url(self.address, self.port), see.host.read(_CA) or b""
+        where = Endpoint(url, authority, tls_server_name=SERVER_NAME)
+        with contextlib.closing(client.connect(where, see.host.dial)) as api:
+            return api.ready()
+
+    def explain(self, see: View) -> str:
+        return see.host.journal_tail("kubelet.service", 15)
+
+
 def health_port(spec: ClusterSpec) -> int:
     """Where haproxy says on the loopback address that it is alive."""
     return spec.load_balancer.port + 1
@@ -110,6 +140,7 @@ def config(spec: ClusterSpec, node: NodeSettings) -> str:
         local=local,
         ca_file=_CA,
         timing=_TIMING,
+        virtual=balancing.runs_keepalived(spec, node.role),
         health=endpoint.join(loopback(node.address), health_port(spec)),
     )
 

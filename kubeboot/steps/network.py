@@ -12,7 +12,7 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import CLUSTER, Ref, Step
 from kubeboot.kube.api import Object
-from kubeboot.steps import basic, conditions, manifests
+from kubeboot.steps import basic, conditions, manifests, node_api
 
 NAMESPACE = "kube-flannel"
 SCRIPTS = ("cni-conf.json", "publish.sh")
@@ -51,7 +51,7 @@ def root_ca(namespace: str, room: str, *after: Ref) -> Step:
 
 
 def load(spec: ClusterSpec, image: str) -> tuple[Object, ...]:
-    """flannel's objects; it reaches the API through its own machine's haproxy and waits for nobody."""
+    """flannel's objects; where its machine has haproxy, it goes through that and waits for nobody."""
     files = (
         *((name, render.template(f"flannel/{name}")) for name in SCRIPTS),
         ("net-conf.json", net_conf(spec.networking.pod_subnet)),
@@ -62,6 +62,7 @@ def load(spec: ClusterSpec, image: str) -> tuple[Object, ...]:
         files=files,
         inputs=manifests.inputs(files),
         api_port=spec.load_balancer.port,
+        node_kubeconfig=node_api.path(spec),
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from kubeboot import render
 from kubeboot.artifacts.api import Catalog
-from kubeboot.config import effective
+from kubeboot.config import balancing, effective
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Ref, Step
 from kubeboot.kube.api import Object
-from kubeboot.steps import manifests, network
+from kubeboot.steps import manifests, network, node_api
 
 NAMESPACE = "kube-system"
 
@@ -27,10 +27,11 @@ def steps(
 
 
 def load(spec: ClusterSpec, image: str) -> tuple[Object, ...]:
-    """kube-proxy's objects; it reaches the API through its own machine's haproxy."""
+    """kube-proxy's objects; where its machine has haproxy, it reaches the API through that."""
     subnet = spec.networking.pod_subnet
     values = {
-        "api_port": spec.load_balancer.port,
+        "server": balancing.worker_server(spec),
+        "kubeconfig": node_api.path(spec) or "/var/lib/kube-proxy/kubeconfig.conf",
         "pod_subnet": subnet,
         "ipv6": ":" in subnet.split(",")[0],
     }
@@ -39,7 +40,11 @@ def load(spec: ClusterSpec, image: str) -> tuple[Object, ...]:
         ("kubeconfig.conf", render.template("kube-proxy/kubeconfig.conf.j2", **values)),
     )
     return manifests.load(
-        "kube-proxy/objects.yaml.j2", image=image, files=files, inputs=manifests.inputs(files)
+        "kube-proxy/objects.yaml.j2",
+        image=image,
+        files=files,
+        inputs=manifests.inputs(files),
+        node_kubeconfig=node_api.path(spec),
     )
 
 

@@ -56,7 +56,10 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True)
 class StaticPod:
-    """One container on the host's network. `inputs` are files that the process reads only when it starts."""
+    """One container on the host's network. `inputs` are files that the process reads only when it starts.
+
+    `port` 0: there is none, and no probe.
+    """
 
     name: str
     image: str

@@ -10,6 +10,7 @@ from kubeboot import errors
 from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.host.api import CommandFailed, Container, Mount
+from kubeboot.steps import virtual_ip
 
 NETNS = "/run/netns/cni-"
 MOUNT_ROOTS = ("/var/lib/kubelet/", "/run/containerd/", "/var/lib/containerd/", NETNS)
@@ -31,6 +32,38 @@ class Stopped(Step):
 
     def apply(self, do: Target, vals: Values) -> None:
         do.host.stop(self.unit)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoVirtualAddress(Step):
+    """keepalived has ended by itself, so that another machine has its address at once; this one has not."""
+
+    def check(self, see: View, vals: Values) -> Check:
+        held = virtual_ip.held(see.host)
+        if held is not None:
+            return Drift(f"give up {held[0].split('/')[0]}", "remove")
+        return Drift("end keepalived", "remove") if virtual_ip.processes(see.host) else Ok()
+
+    def apply(self, do: Target, vals: Values) -> None:
+        for pid in virtual_ip.processes(do.host):
+            do.host.kill(pid, signal.SIGTERM)
+        held = virtual_ip.held(do.host)
+        if held is not None:
+            do.host.delete_address(*held)
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepalivedEnded:
+    """A process that was asked to end does so within moments."""
+
+    sentence: str = "keepalived to end"
+    deadline: float = 10.0
+
+    def look(self, see: View, vals: Values) -> str | None:
+        return "it has not ended yet" if virtual_ip.processes(see.host) else None
+
+    def explain(self, see: View) -> str:
+        return ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,6 +231,7 @@ def steps(host: str) -> tuple[Step, ...]:
     """In order: the kubelet first, since it brings back what is stopped under it."""
     table: tuple[tuple[type[Step], str, str, dict[str, object]], ...] = (
         (Stopped, "sweep/kubelet", "Stop the kubelet", {"unit": "kubelet.service"}),
+        (NoVirtualAddress, "sweep/virtual-ip", "Give up the virtual address", {"settle": KeepalivedEnded()}),
         (NoPods, "sweep/pods", "Remove the pods' containers", {}),
         (Stopped, "sweep/slice", "Stop the pods' slice", {"unit": "kubepods.slice"}),
         (Stopped, "sweep/containerd", "Stop containerd", {"unit": "containerd.service"}),

@@ -14,6 +14,7 @@ kubeconfig=${KUBEBOOT_BACKENDS_KUBECONFIG:-/etc/kubernetes/kubelet.conf}
 proc=${KUBEBOOT_BACKENDS_PROC:-/proc}
 kubectl=${KUBEBOOT_BACKENDS_KUBECTL:-kubectl}
 others=${KUBEBOOT_BACKENDS_OTHERS:-}
+token=${KUBEBOOT_BACKENDS_TOKEN:-}
 keep=3600
 base=$dir/haproxy.base.cfg
 config=$dir/haproxy.cfg
@@ -63,6 +64,16 @@ lines() { # the machine's own server, the only one without the mark, keeps its p
   done
 }
 
+renew() { # a machine that is no Node has a token of its own, and asks for the next one every hour
+  [ -n "$token" ] && [ -n "$(find "$token" -mmin +60 2>/dev/null)" ] || return 0
+  (
+    umask 077
+    "$kubectl" --kubeconfig "$kubeconfig" --cache-dir "$state/cache" --request-timeout=8s \
+      create token kubeboot-load-balancer --namespace kube-system \
+      --duration="${KUBEBOOT_BACKENDS_TOKEN_HOURS:-24}h" >"$token.new" && sync "$token.new" && mv "$token.new" "$token"
+  ) || { rm -f "$token.new"; echo "no new token; the one that is there stays" >&2; }
+}
+
 master() { # the haproxy with our config whose parent is not one itself
   ours=" "
   for place in "$proc"/[0-9]*; do
@@ -90,6 +101,7 @@ reload() { # once for each content; without haproxy there is nothing to do, it w
   echo "$sum" >"$state/loaded"
 }
 
+renew
 live >"$state/live.new" || { echo "the cluster does not answer; nothing changed" >&2; exit 0; }
 [ -s "$state/live.new" ] || { echo "the cluster names no API server; nothing changed" >&2; exit 0; }
 mv "$state/live.new" "$state/live"

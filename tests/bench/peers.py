@@ -87,20 +87,23 @@ def place_kubeadm(machine: Machine, catalog: Catalog, *, tuned: bool, address: s
 
 def kube_proxy(catalog: Catalog, server: str) -> str:
     """kubeboot's own unprivileged kube-proxy, by the API server's address instead of a load balancer."""
-    values = {"api_port": 6443, "pod_subnet": "10.244.0.0/16", "ipv6": False}
+    own = "/var/lib/kube-proxy/kubeconfig.conf"
+    values = {"kubeconfig": own, "pod_subnet": "10.244.0.0/16", "ipv6": False}
+    values |= {"server": f"https://{server}:6443"}
     files = tuple(
-        (name, _theirs(render.template(f"kube-proxy/{name}.j2", **values), server))
+        (name, _theirs(render.template(f"kube-proxy/{name}.j2", **values)))
         for name in ("config.conf", "kubeconfig.conf")
     )
     image = catalog.image("kube-proxy").name
-    return render.template("kube-proxy/objects.yaml.j2", image=image, files=files, inputs="")
+    template = "kube-proxy/objects.yaml.j2"
+    return render.template(template, image=image, files=files, inputs="", node_kubeconfig="")
 
 
-def _theirs(text: str, server: str) -> str:
-    """By the API server's address, and without what kubeboot does to be faster."""
+def _theirs(text: str) -> str:
+    """Without what kubeboot does to be faster."""
     config = render.load(text)
     config.pop("nftables", None)
-    return render.dump(config).replace("127.0.0.1:6443", f"{server}:6443")
+    return render.dump(config)
 
 
 def _sample(peer: str, machine: Machine, act: Callable[[float], dict[str, Any]]) -> Sample:

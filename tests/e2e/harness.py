@@ -64,11 +64,17 @@ class Lab:
     @classmethod
     @contextmanager
     def up(
-        cls, control_planes: int, workers: int, failed: Callable[[], bool], provider: str = "docker"
+        cls,
+        control_planes: int,
+        workers: int,
+        failed: Callable[[], bool],
+        provider: str = "docker",
+        balancers: int = 0,
     ) -> Iterator[Lab]:
         """Boot machines, and remove them in any case; their logs are kept when a test has failed."""
         name = f"test-{os.getpid()}"
         counts = ("--control-planes", str(control_planes), "--workers", str(workers))
+        counts += ("--lb", str(balancers)) if balancers else ()
         subprocess.run((str(LAB), "up", *counts, "--name", name, "--provider", provider), check=True)
         made = cls(name, _machines(name))
         try:

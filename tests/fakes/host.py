@@ -520,6 +520,13 @@ class FakeHost:
         with self._change("delete_link", name):
             self.link_table.pop(name, None)
 
+    def delete_address(self, address: str, link: str) -> None:
+        with self._change("delete_address", f"{address} {link}"):
+            found = self.link_table.get(link)
+            if found is not None:
+                kept = tuple(a for a in found.addresses if a != address)
+                self.link_table[link] = dataclasses.replace(found, addresses=kept)
+
     def delete_nft_table(self, family: str, name: str) -> None:
         with self._change("delete_nft_table", f"{family} {name}"):
             self.nft = [table for table in self.nft if table != (family, name)]

@@ -24,7 +24,7 @@ class FakeSource:
     def catalog(self) -> Catalog:
         cni = ((f"cni-{name}", f"/opt/cni/bin/{name}") for name in runtime.PLUGINS)
         paths = (*((name, f"/usr/local/bin/{name}") for name in IN_PATH), *cni)
-        components = (*images.CONTROL_PLANE, *images.EXTRA)
+        components = (*images.CONTROL_PLANE, "keepalived", *images.EXTRA)
         return Catalog(
             "v1.37.1", "amd64", tuple(map(self._binary, paths)), tuple(map(self._image, components))
         )

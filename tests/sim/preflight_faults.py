@@ -6,11 +6,12 @@ Chosen from the catalog before the checks were written. docs/preflight.md has th
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from kubeboot.config.node import Role
-from kubeboot.config.spec import ClusterSpec, NodeOptions
+from kubeboot.config.spec import ClusterSpec, LoadBalancer, NodeOptions, VirtualIp
 from kubeboot.host.api import Container, Link, Listener, Mount, Process
 from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube.surroundings import Machine
@@ -160,6 +161,25 @@ def cluster(role: Role = "worker", **more: Any) -> Seed:
 
 def peer(**more: Any) -> Seed:
     return cluster(peers=(Machine("node-2", **more),))
+
+
+_ENDPOINT = ("k8s.example.org", 6443)
+
+
+def _external() -> Seed:
+    return spec(control_plane_endpoint=_ENDPOINT[0], load_balancer=LoadBalancer(mode="external"))
+
+
+def _unresolved(stage: Stage) -> None:
+    def fail() -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    stage.host.dialers[_ENDPOINT] = fail
+
+
+def _virtual(address: str, peers: tuple[str, ...] = ()) -> Seed:
+    virtual = VirtualIp(address=address, peers=peers)
+    return spec(load_balancer=LoadBalancer(virtual_ip=virtual))
 
 
 def _nic(address: str, name: str = "vpn0") -> Seed:
@@ -592,6 +612,33 @@ FAULTS = (
         _API,
         cluster("control_plane", peers=(Machine("node-2", control_plane=True),)),
     ),
+    Fault(
+        "74",
+        "EndpointUnreachable",
+        "error",
+        "a connection to the endpoint, without haproxy here",
+        all_of(_external(), cluster()),
+    ),
+    Fault(
+        "74",
+        "EndpointUnknown",
+        "warning",
+        "the endpoint's name, without haproxy here",
+        all_of(_external(), _unresolved),
+    ),
+    Fault(
+        "75",
+        "VirtualIPTaken",
+        "error",
+        "a connection, and who answers ARP",
+        all_of(
+            _virtual("192.0.2.100"),
+            put("/proc/net/arp", "IP\n192.0.2.100 0x1 0x2 02:00:00:00:00:09 * eth0\n"),
+        ),
+    ),
+    Fault("75", "VirtualIPNetwork", "error", "addresses", _virtual("198.51.100.1")),
+    Fault("75", "VirtualIPOwn", "error", "addresses", _virtual("192.0.2.11")),
+    Fault("75", "VirtualIPPeers", "error", "spec", _virtual("192.0.2.100", ("192.0.2.12",))),
 )
 
 

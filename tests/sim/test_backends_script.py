@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ class Machine:
 
     def __init__(self, place: Path, role: str = "backup") -> None:
         self.place, self.role, self.now = place, role, 1000
+        self.settings: dict[str, str] = {}
         for name in ("haproxy", "state", "bin"):
             (place / name).mkdir()
         (place / "haproxy/haproxy.base.cfg").write_text(BASE)
@@ -64,6 +67,7 @@ class Machine:
             "KUBEBOOT_BACKENDS_KILL": f"{self.place}/bin/kill",
             "KUBEBOOT_BACKENDS_OTHERS": self.role,
             "KUBEBOOT_BACKENDS_NOW": str(self.now),
+            **self.settings,
         }
         done = subprocess.run(
             ["/bin/sh", str(SCRIPT)], env=settings, capture_output=True, text=True, check=True
@@ -163,3 +167,21 @@ def test_the_template_is_the_script_itself() -> None:
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_shellcheck_finds_nothing() -> None:
     subprocess.run(["shellcheck", "-s", "sh", str(SCRIPT)], check=True)
+
+
+@pytest.mark.parametrize(("minutes", "code", "renewed"), [(61, 0, True), (59, 0, False), (61, 1, False)])
+def test_a_balancer_asks_for_its_next_token_every_hour(
+    tmp_path: Path, minutes: int, code: int, renewed: bool
+) -> None:
+    machine = Machine(tmp_path, role="")
+    machine.servers(f"{A} {A}")
+    machine.answer("10.0.0.11 :6443", code)
+    token = tmp_path / "token"
+    token.write_text("old")
+    at = time.time() - minutes * 60
+    os.utime(token, (at, at))
+    machine.settings = {"KUBEBOOT_BACKENDS_TOKEN": str(token), "KUBEBOOT_BACKENDS_TOKEN_HOURS": "24"}
+    assert machine.run() == [f"{A} {A}"]
+    assert (token.read_text() != "old") is renewed
+    assert not list(tmp_path.glob("token.*"))
+    assert (token.stat().st_mode & 0o777 == 0o600) or not renewed

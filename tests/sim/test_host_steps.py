@@ -38,7 +38,7 @@ def steps(source: FakeSource, node: NodeSettings = NODE, spec: ClusterSpec = SPE
         *artifacts.steps(node, catalog, source),
         *kernel.steps(spec, node, cpus=2),
         *runtime.steps(node, catalog, source),
-        *images.steps(node, catalog, source),
+        *images.steps(spec, node, catalog, source),
         *(
             stand_in(step_id)
             for step_id in ("kubeconfig/kubelet", "kubelet/client-certificate", "etcd/manifest")
@@ -117,7 +117,7 @@ def test_an_image_that_the_source_lacks_is_a_plain_error() -> None:
     catalog = FakeSource().catalog()
     short = dataclasses.replace(catalog, images=tuple(i for i in catalog.images if i.component != "pause"))
     with pytest.raises(KeyError, match="pause"):
-        images.steps(NODE, short, FakeSource())
+        images.steps(SPEC, NODE, short, FakeSource())
 
 
 def test_a_dry_run_knows_every_step_and_changes_nothing() -> None:

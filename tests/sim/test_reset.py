@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from kubeboot import errors
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec, LoadBalancer, VirtualIp
 from kubeboot.engine import journal as journals
 from kubeboot.engine import undo as undos
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.journal import Journal
 from kubeboot.engine.run import Outcome, Site, run
-from kubeboot.engine.step import Drift, Ok, Target
+from kubeboot.engine.step import Drift, Ok, Step, Target
 from kubeboot.engine.undo import (
     DeleteObject,
     EmptyTree,
@@ -28,7 +30,7 @@ from kubeboot.engine.values import Values
 from kubeboot.host.api import CommandFailed, Container, Link, Mount, Process
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset
-from kubeboot.steps import sweep, trees, undoing
+from kubeboot.steps import sweep, trees, undoing, virtual_ip
 from tests.fakes.host import FakeHost
 from tests.sim.contract import converges
 
@@ -137,11 +139,15 @@ def pods(host: FakeHost, *names: str) -> None:
     host.container_table = {n: Container(n, "pause", pod=n, sandbox=n == "sandbox") for n in names}
 
 
+def sweeping(step_id: str) -> Step:
+    return next(step for step in sweep.steps("cp-1") if step.id == step_id)
+
+
 def test_every_pod_s_container_goes_though_a_shim_dies_meanwhile() -> None:
     host = FakeHost()
     pods(host, "sandbox", "a", "b")
     host.fail_at("a", CommandFailed("ttrpc: closed"), after=True)
-    step = sweep.steps("cp-1")[1]
+    step = sweeping("sweep/pods")
     step.apply(Target(host, NoApi()), Values())
     assert host.container_table == {}
 
@@ -155,11 +161,27 @@ def test_a_shim_without_a_container_is_ended_and_somebody_else_s_is_not() -> Non
         8: Process(8, "containerd-shim", "", theirs),
     }
     do = Target(host, NoApi())
-    step = next(step for step in sweep.steps("cp-1") if step.id == "sweep/shims")
+    step = sweeping("sweep/shims")
     assert step.check(do.see, Values()) == Drift("end 1 containerd-shim processes", "remove")
     step.apply(do, Values())
     assert step.check(do.see, Values()) == Ok()
     assert 8 in host.process_table
+
+
+def test_the_virtual_address_goes_with_its_keepalived_and_somebody_else_s_stays() -> None:
+    host, node = FakeHost(), NodeSettings("cp-1", "192.0.2.11", "control_plane", interface="eth1")
+    balancer = LoadBalancer(virtual_ip=VirtualIp(address="192.0.2.100"))
+    host.write(virtual_ip.CONFIG, virtual_ip.config(ClusterSpec(load_balancer=balancer), node).encode())
+    addresses = ("192.0.2.11/24", "192.0.2.100/32", "192.0.2.101/32")
+    host.link_table["eth1"] = Link("eth1", addresses=addresses)
+    ours = ("keepalived", f"--use-file={virtual_ip.CONFIG}")
+    host.process_table |= {7: Process(7, "keepalived", "", ours), 8: Process(8, "keepalived")}
+    do, step = Target(host, NoApi()), sweeping("sweep/virtual-ip")
+    assert step.check(do.see, Values()) == Drift("give up 192.0.2.100", "remove")
+    step.apply(do, Values())
+    assert step.check(do.see, Values()) == Ok()
+    assert host.link_table["eth1"].addresses == ("192.0.2.11/24", "192.0.2.101/32")
+    assert 8 in host.process_table and 7 not in host.process_table
 
 
 def test_a_container_that_cannot_be_removed_is_told_and_the_others_go() -> None:
@@ -167,7 +189,7 @@ def test_a_container_that_cannot_be_removed_is_told_and_the_others_go() -> None:
     pods(host, "sandbox", "a", "b")
     host.fail_at("a", CommandFailed("device busy"))
     with pytest.raises(CommandFailed, match="device busy"):
-        sweep.steps("cp-1")[1].apply(Target(host, NoApi()), Values())
+        sweeping("sweep/pods").apply(Target(host, NoApi()), Values())
     assert set(host.container_table) == {"a"}
 
 

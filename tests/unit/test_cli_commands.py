@@ -591,7 +591,7 @@ def test_a_control_plane_that_kubeadms_document_describes(acts: Actions, tmp_pat
     )
     ran = run("join", "--config", str(path), "-v", "-v")
     (found,) = acts.asked
-    assert (found.control_plane, found.certificate_key) == (True, Secret(key))
+    assert (found.role, found.certificate_key) == ("control_plane", Secret(key))
     assert found.spec.node.advertise_address == "10.100.0.2", "the default ranges are not this cluster's"
     assert key not in ran.err + ran.out + (ran.log or "")
 

@@ -55,6 +55,10 @@ TABLE: dict[str, tuple[Ask[object] | Tell, str]] = {
     "unmount": (commands.unmount("/a b", lazily=False), "umount -- '/a b'"),
     "unmount lazily": (commands.unmount("/a", lazily=True), "umount -l -- /a"),
     "delete link": (commands.delete_link("cni0"), "ip link delete dev cni0"),
+    "delete address": (
+        commands.delete_address("10.0.0.100/32", "eth1"),
+        "ip address delete 10.0.0.100/32 dev eth1",
+    ),
     "delete table": (commands.delete_nft_table("ip", "kube-proxy"), "nft delete table ip kube-proxy"),
 }
 
@@ -69,6 +73,10 @@ REPEATED = {
     "stop": (commands.stop("a"), b"Failed to stop a.service: Unit a.service not loaded.\n"),
     "disable": (commands.disable("a"), b"Failed to disable unit: Unit file a.service does not exist.\n"),
     "link": (commands.delete_link("nope"), b'Cannot find device "nope"\n'),
+    "address": (
+        commands.delete_address("10.0.0.100/32", "eth1"),
+        b"RTNETLINK answers: Cannot assign requested address\n",
+    ),
     "table": (
         commands.delete_nft_table("inet", "nope"),
         b"Error: Could not process rule: No such file or directory\ndelete table inet nope\n",

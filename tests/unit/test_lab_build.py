@@ -193,7 +193,9 @@ def test_the_locks_versions_are_those_of_go_mod(name: str) -> None:
 def test_the_lock_is_consistent() -> None:
     locked = lock.load()
     kubernetes = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"}
-    assert set(locked.images) == kubernetes | {"etcd", "coredns", "pause", "flannel", "haproxy", "httpd"}
+    assert set(locked.images) == kubernetes | {
+        "etcd", "coredns", "pause", "flannel", "haproxy", "httpd", "keepalived",
+    }  # fmt: skip
     assert set(locked.binaries) <= set(locked.executables)
     for component in locked.images:
         assert locked.chain(component)[-1] == component

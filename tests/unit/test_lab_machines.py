@@ -97,9 +97,10 @@ def test_a_lab_that_grows_keeps_the_machines_that_it_has() -> None:
 
 def test_asking_for_fewer_machines_removes_none() -> None:
     three = lab(workers=2)
-    assert machine_labs._described(three, 1, 0) == three
-    more = machine_labs._described(three, 3, 1)
+    assert machine_labs._described(three, 1, 0, 0) == three
+    more = machine_labs._described(three, 3, 1, 0)
     assert [m.name for m in more.machines] == ["cp-1", "cp-2", "cp-3", "worker-1", "worker-2"]
+    assert machine_labs._described(three, 1, 1, 1).machines[1].name == "lb-1"
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a_b", "a/b", "..", "a" * 33, "lab\n"])

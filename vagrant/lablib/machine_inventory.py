@@ -13,6 +13,7 @@ GROUPS: dict[str, tuple[Role, ...]] = {
     "kube_control_plane": ("control_plane",),
     "etcd": ("control_plane",),
     "kube_node": ("worker",),
+    "load_balancer": ("load_balancer",),
 }
 
 

@@ -45,6 +45,12 @@ if TYPE_CHECKING:
 @click.option(
     "--control-plane-endpoint", metavar="HOST:PORT", help="a stable name for all control planes together"
 )
+@click.option(
+    "--load-balancer",
+    metavar="MODE",
+    help="where haproxy runs: `local`, on every machine; on `machines` of its own; `external`, nowhere",
+)
+@click.option("--virtual-ip", metavar="IP", help="an address that moves between control planes by VRRP")
 @click.option("--pod-network-cidr", metavar="CIDR", help="addresses of pods; default 10.244.0.0/16")
 @click.option("--service-cidr", metavar="CIDR", help="addresses of services; default 10.96.0.0/12")
 @click.option(
@@ -145,6 +151,6 @@ def _show(now: runtime.Runtime, result: InitResult) -> None:
 
     if not now.settings.json:
         now.say(screens.init_done(result, now.stderr, datetime.datetime.now(datetime.UTC)))
-    commands = (result.join_command, result.control_plane_join_command)
+    commands = (result.join_command, result.control_plane_join_command, result.balancer_join_command)
     text = "\n".join(command.reveal() for command in commands if command)
     work.result(now, "InitResult", screens.init_data(result), lambda: text)

@@ -12,8 +12,11 @@ from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
     from kubeboot.config.loader import Loaded
+    from kubeboot.config.node import Role
     from kubeboot.fleet.orders import JoinOptions
 
+ROLES: dict[str, Role] = {"worker": "worker", "control-plane": "control_plane", "lb": "load_balancer"}
+"""What a machine joins as, in the command's words."""
 _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prints the whole line"
 
 
@@ -25,6 +28,7 @@ _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prin
         "sudo kubeboot join 10.0.0.11:8443 --token-file token --discovery-token-ca-cert-hash sha256:1f2e...",
         "sudo kubeboot join 10.0.0.11:8443 --token TOKEN --discovery-token-ca-cert-hash sha256:1f2e...",
         "sudo kubeboot join 10.0.0.11:8443 ... --control-plane --certificate-key-file key",
+        "sudo kubeboot join 10.0.0.11:6443 ... --role lb            # haproxy alone, for the others",
         "sudo kubeboot join k8s.example.org:8443 ... --dry-run      # what would be done",
     ),
 )
@@ -36,6 +40,11 @@ _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prin
     metavar="HASH",
 )
 @click.option("--control-plane", is_flag=True, help="as one more control plane, with etcd")
+@click.option(
+    "--role",
+    type=click.Choice(tuple(ROLES)),
+    help="as what: `lb` is a balancer alone, and no node; default worker",
+)
 @params.certificate_key_options
 @params.node_name_option
 @params.bundle_option
@@ -69,9 +78,9 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     key = hidden.certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
     loaded = flags.load(ctx, given["config"], "InitConfiguration")
     run = loaded.run
-    control_plane = given["control_plane"] or run.control_plane
+    role = _role(given["role"], given["control_plane"] or run.control_plane)
     key = key or hidden.certificate_key(ctx, None, None, run.certificate_key)
-    if key is not None and not control_plane:
+    if key is not None and role != "control_plane":
         raise errors.UsageProblem("a certificate key is of use with --control-plane only")
     if not host:
         host, port = _configured_address(loaded)
@@ -89,10 +98,16 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
         token=token,
         ca_pins=pins,
         spec=loaded.spec,
-        control_plane=control_plane,
+        role=role,
         certificate_key=key,
         **flags.run(given, run),
     )
+
+
+def _role(said: str | None, control_plane: bool) -> Role:
+    if control_plane and said not in (None, "control-plane"):
+        raise errors.UsageProblem(f"--control-plane and --role {said} contradict each other")
+    return "control_plane" if control_plane else ROLES[said or "worker"]
 
 
 def _configured_address(loaded: Loaded) -> tuple[str, int]:

@@ -7,8 +7,13 @@ from collections.abc import Callable, Iterable
 
 from kubeboot.steps.preflight.model import Finding, Scene
 
-MIN_MEMORY = {"control_plane": 1700 << 20, "worker": 700 << 20, "etcd": 700 << 20}
-MIN_CPUS = {"control_plane": 2, "worker": 1, "etcd": 1}
+MIN_MEMORY = {
+    "control_plane": 1700 << 20,
+    "worker": 700 << 20,
+    "etcd": 700 << 20,
+    "load_balancer": 400 << 20,
+}
+MIN_CPUS = {"control_plane": 2, "worker": 1, "etcd": 1, "load_balancer": 1}
 COMMANDS = {
     "sh": "dash",
     "systemctl": "systemd",

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from kubeboot.config import balancing
 from kubeboot.host.api import Listener
 from kubeboot.steps.preflight.model import Finding, Scene
 from kubeboot.steps.preflight.runtime import bypass
@@ -17,6 +18,7 @@ PORTS = {
     },
     "worker": {10250: "kubelet", 10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
     "etcd": {2379: "etcd", 2380: "etcd", 2381: "etcd", 10250: "kubelet", 10248: "kubelet"},
+    "load_balancer": {10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
 }  # fmt: skip
 FIREWALLS = {
     "firewalld.service": "firewall-cmd --zone=trusted --add-interface=cni0 --add-interface=flannel.1",
@@ -46,8 +48,8 @@ def ports(scene: Scene) -> Iterable[Finding]:
 
 def needed(scene: Scene) -> Mapping[int, str]:
     """Whose each port is on this machine."""
-    runs = PORTS[scene.node.role].items()
-    return {port: owner for port, owner in runs if owner != "etcd" or scene.runs_etcd}
+    runs = {"etcd": scene.runs_etcd, "haproxy": balancing.runs_haproxy(scene.spec, scene.node.role)}
+    return {port: owner for port, owner in PORTS[scene.node.role].items() if runs.get(owner, True)}
 
 
 def _configured(scene: Scene, port: int) -> int:

@@ -1,0 +1,90 @@
+"""A kubelet that belongs to no cluster: it runs its machine's static pods, and nobody talks to it.
+
+For machines that are no Nodes: it has no credentials, registers nothing, and opens no port to others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubeboot import render
+from kubeboot.artifacts.api import Catalog, Source
+from kubeboot.config.node import NodeSettings
+from kubeboot.engine.step import Ref, Step
+from kubeboot.steps import artifacts, basic, kubelet
+from kubeboot.steps.kubelet_config import RUNTIME_ENDPOINT
+from kubeboot.steps.static_pod import MANIFESTS
+
+DROP_IN = f"{kubelet.UNIT_FILE}.d/10-kubeboot-standalone.conf"
+
+
+def config(node: NodeSettings) -> dict[str, Any]:
+    """Its KubeletConfiguration."""
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False}},
+        "authorization": {"mode": "AlwaysAllow"},
+        "enableServer": False,
+        "readOnlyPort": 0,
+        "healthzBindAddress": "127.0.0.1",
+        "healthzPort": 10248,
+        "cgroupDriver": "systemd",
+        "containerRuntimeEndpoint": RUNTIME_ENDPOINT,
+        **({} if node.cgroup_v2 else {"failCgroupV1": False}),
+        "makeIPTablesUtilChains": False,
+        "resolvConf": node.resolv_conf,
+        "staticPodPath": MANIFESTS,
+    }
+
+
+def drop_in(node: NodeSettings, catalog: Catalog) -> str:
+    """How it is started."""
+    path = catalog.binary("kubelet").path
+    return render.template(
+        "kubelet/10-standalone.conf.j2", kubelet=path, config=kubelet.CONFIG, node=node.name
+    )
+
+
+def steps(
+    node: NodeSettings, catalog: Catalog, source: Source, after: frozenset[Ref] = frozenset()
+) -> tuple[Step, ...]:
+    """Binary, files, service. `after`: what must be there before it starts (static pods, their images)."""
+    text, start = render.dump(config(node)), drop_in(node, catalog)
+    unit = kubelet.unit(catalog)
+    digest = basic.digest(catalog.binary("kubelet").sha256, unit, start, text)
+    files = (
+        basic.EnsureUnitFile(
+            id="kubelet/unit",
+            title="Write the kubelet's unit",
+            on=node.name,
+            after=frozenset({"trees/"}),
+            path=kubelet.UNIT_FILE,
+            data=unit.encode(),
+            mode=0o600,
+            unit=kubelet.UNIT,
+        ),
+        _file(node, "kubelet/unit-standalone", "Write how the kubelet is started", DROP_IN, start),
+        _file(node, "kubelet/config", "Write the kubelet's config", kubelet.CONFIG, text),
+        artifacts.inputs("kubelet/inputs", node, kubelet.UNIT, digest, frozenset({"kubelet/unit"})),
+    )
+    needed = {"kubelet/binary", "images/pause", "kernel/", "runtime/", *(step.id for step in files)}
+    return (
+        artifacts.binary("kubelet/binary", node, catalog, source, "kubelet"),
+        *files,
+        basic.EnsureUnit(
+            id=kubelet.SERVICE,
+            title="Run the kubelet, by itself",
+            on=node.name,
+            after=frozenset({*needed, *after}),
+            unit=kubelet.UNIT,
+            digest=digest,
+        ),
+    )
+
+
+def _file(node: NodeSettings, step_id: str, title: str, path: str, text: str) -> Step:
+    after = frozenset({"kubelet/unit"})
+    return basic.EnsureFile(
+        id=step_id, title=title, on=node.name, after=after, path=path, data=text.encode(), mode=0o600
+    )
