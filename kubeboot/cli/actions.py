@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kubeboot.engine.events import Event
+from kubeboot.engine.events import Event, HostFinished
 from kubeboot.engine.values import Secret
 from kubeboot.fleet import orders
 
@@ -31,6 +31,41 @@ def join(options: orders.JoinOptions, emit: Emit) -> orders.JoinResult:
     from kubeboot.fleet import join as running
 
     return running.join(options, emit)
+
+
+def up(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
+    """Make a fleet what its description says."""
+    from kubeboot.fleet import up as running
+
+    return running.up(options, emit)
+
+
+def plan(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
+    """Look at what `up` would do."""
+    from kubeboot.fleet import planning
+
+    return planning.plan(options, emit)
+
+
+def down(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
+    """Take a cluster off its machines."""
+    from kubeboot.fleet import down as running
+
+    return running.down(options, emit)
+
+
+def execute(options: orders.ExecOptions, say: Callable[[str, str, bool], None]) -> tuple[HostFinished, ...]:
+    """Run a person's own command on machines of a fleet."""
+    from kubeboot.fleet import remote
+
+    return remote.execute(options, say)
+
+
+def merge(options: orders.MergeOptions) -> str:
+    """Add the administrator's access to a kubeconfig; the context's name."""
+    from kubeboot.fleet import merge as running
+
+    return running.merge(options)
 
 
 def reset(options: orders.ResetOptions, emit: Emit) -> orders.ResetResult:

@@ -49,10 +49,12 @@ def load(
     read_files: bool = True,
     default: bool = True,
     more: Sequence[Setting] = (),
+    below: Sequence[Setting] = (),
 ) -> Loaded:
     """The configuration from all its sources; warnings are said. `unwanted`: documents for other commands.
 
     `default`: the file in /etc belongs to the sources. `more`: what else flags say of the cluster.
+    `below`: what an inventory says, over that file.
     """
     from kubeboot.config import loader
 
@@ -62,7 +64,7 @@ def load(
     loaded = loader.load(
         sources,
         flags=[*flags, *more],
-        environment=environment,
+        environment=[*below, *environment],
         default=loader.DEFAULT_FILE if default else None,
         stdin=stdin,
         unwanted=frozenset(unwanted),
@@ -112,14 +114,14 @@ def run(given: Mapping[str, Any], configured: RunSettings) -> Run:
     """From the flags of `params.run_options` and from the configuration, together."""
     ignored = (*given["ignore_preflight_errors"], *configured.ignore_preflight_errors)
     return Run(
-        skip=_phases((*given["skip_phases"], *configured.skip_phases)),
+        skip=phases((*given["skip_phases"], *configured.skip_phases)),
         ignore_preflight=frozenset(ignored),
         dry_run=given["dry_run"] or configured.dry_run,
         timeout_scale=given["timeout_scale"],
     )
 
 
-def _phases(names: tuple[str, ...]) -> frozenset[str]:
+def phases(names: tuple[str, ...]) -> frozenset[str]:
     """What is to be skipped, in kubeboot's own names; UsageProblem for a name that is none."""
     from kubeboot.config import phases
 

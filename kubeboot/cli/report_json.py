@@ -10,6 +10,8 @@ from typing import Any
 from kubeboot.cli.console import Console
 from kubeboot.engine.events import (
     Event,
+    HostFinished,
+    HostStage,
     Notice,
     RunFinished,
     RunStarted,
@@ -56,6 +58,8 @@ class Json:
                 return "StepEvent", self._finished(event)
             case Notice():
                 return "Notice", dataclasses.asdict(event)
+            case HostStage() | HostFinished():
+                return type(event).__name__, dataclasses.asdict(event)
             case RunFinished():
                 return "RunFinished", dataclasses.asdict(event) | {"seconds": round(event.seconds, 3)}
 

@@ -10,6 +10,8 @@ from kubeboot.cli.console import Console
 from kubeboot.cli.terminal import Terminal
 from kubeboot.engine.events import (
     Event,
+    HostFinished,
+    HostStage,
     Notice,
     RunFinished,
     RunStarted,
@@ -32,6 +34,7 @@ class Lines:
         self._waited: dict[tuple[str, str], float] = {}
         self.hosts: tuple[str, ...] = ()
         self.total = 0
+        self.fleet = False
         self.done = 0
 
     def of(self, event: Event) -> list[str]:
@@ -39,6 +42,7 @@ class Lines:
         match event:
             case RunStarted():
                 self.hosts, self.total, self.done = event.hosts, event.steps, 0
+                self.fleet = event.fleet
                 return [words.started(event, self._terminal)]
             case StepStarted():
                 return []
@@ -49,7 +53,11 @@ class Lines:
             case Notice():
                 return [words.notice(event, self._terminal)]
             case RunFinished():
-                return [words.summary(event)]
+                return [words.summary(event) if not self.fleet else words.fleet_summary(event)]
+            case HostStage():
+                return [words.stage(event, self._terminal)] if self._verbose else []
+            case HostFinished():
+                return words.host_finished(event, self._terminal)
 
     def _waiting(self, event: StepWaiting) -> list[str]:
         now, key = self._clock(), (event.host, event.step)

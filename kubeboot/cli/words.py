@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kubeboot.cli.terminal import Paint, Terminal
-from kubeboot.engine.events import Notice, RunFinished, RunStarted, StepFinished, StepWaiting
+from kubeboot.engine.events import (
+    HostFinished,
+    HostStage,
+    Notice,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepWaiting,
+)
 
 _TITLE_WIDTH = 56
 _CLUSTER = "@cluster"
@@ -41,7 +49,8 @@ def started(event: RunStarted, terminal: Terminal) -> str:
     dot = f" {terminal.marks.dot} "
     place = ", ".join(event.hosts) if len(event.hosts) <= 3 else f"{len(event.hosts)} machines"
     steps = f"{event.steps} steps" if event.steps != 1 else "1 step"
-    return dot.join([terminal.paint("bold", event.title), *([place] if place else []), steps])
+    known = [] if event.fleet else [steps]
+    return dot.join([terminal.paint("bold", event.title), *([place] if place else []), *known])
 
 
 def finished(
@@ -94,6 +103,56 @@ def summary(event: RunFinished) -> str:
     if not event.changed:
         return f"nothing changed: all {event.ok} steps were done already, in {seconds(event.seconds)}"
     return f"done in {seconds(event.seconds)}: {said}"
+
+
+HOST_STATES: dict[str, tuple[str, Paint]] = {
+    "ok": ("nothing to do", "good"),
+    "changed": ("done", "good"),
+    "failed": ("failed", "bad"),
+    "unreachable": ("unreachable", "bad"),
+    "skipped": ("not reached", "warn"),
+    "drift": ("something to do", "warn"),
+}
+"""How it went on a machine, as people say it."""
+
+
+def stage(event: HostStage, terminal: Terminal) -> str:
+    """What a machine is about now."""
+    return terminal.paint("dim", f"{event.host}  {event.stage}")
+
+
+def host_finished(event: HostFinished, terminal: Terminal) -> list[str]:
+    """A machine's last line, and what to do about it."""
+    said, paint = HOST_STATES[event.state]
+    counts = [f"{event.changed} changed"] if event.changed else []
+    took = f"  {terminal.paint('dim', seconds(event.seconds))}" if event.seconds else ""
+    why = f": {event.message}" if event.message else ""
+    head = f"{event.host}  {terminal.paint(paint, ', '.join((said, *counts)))}{why}{took}"
+    return [head, f"  {terminal.paint('note', 'hint:')} {event.hint}"] if event.hint else [head]
+
+
+def fleet_summary(event: RunFinished) -> str:
+    """The last line of a fleet's run: machines, not steps."""
+    counts = (
+        (event.changed, "changed"),
+        (event.ok, "as they should be"),
+        (event.failed, "failed or unreachable"),
+        (event.skipped, "not reached"),
+    )
+    said = ", ".join(f"{count} {what}" for count, what in counts if count) or "no machine"
+    how = "interrupted after" if event.interrupted else "stopped after" if event.failed else "done in"
+    return f"{how} {seconds(event.seconds)}: machines: {said}"
+
+
+def fleet_verdict(event: RunFinished) -> str:
+    """The last line of a fleet's plan."""
+    if event.failed:
+        return f"{event.failed} machines could not be looked at"
+    if event.changed:
+        return (
+            f"nothing was changed; something to do on {event.changed} of {event.ok + event.changed} machines"
+        )
+    return f"nothing would change on any of {event.ok} machines"
 
 
 def planned(event: StepFinished, terminal: Terminal) -> str:

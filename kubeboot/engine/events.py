@@ -10,10 +10,13 @@ State = Literal["ok", "changed", "failed", "skipped", "later", "drift", "blocked
 
 @dataclasses.dataclass(frozen=True)
 class RunStarted:
+    """`fleet`: machines are counted instead of steps, whose number is not known yet."""
+
     command: str
     title: str
     steps: int
     hosts: tuple[str, ...]
+    fleet: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,4 +73,31 @@ class RunFinished:
     interrupted: bool = False
 
 
-Event = RunStarted | StepStarted | StepWaiting | StepFinished | Notice | RunFinished
+HostState = Literal["ok", "changed", "failed", "unreachable", "skipped", "drift"]
+
+
+@dataclasses.dataclass(frozen=True)
+class HostStage:
+    """What a machine of a fleet is about now: `connecting`, `joining` …"""
+
+    host: str
+    stage: str
+
+
+@dataclasses.dataclass(frozen=True)
+class HostFinished:
+    """How it went on one machine of a fleet. Steps are counted; `message` and `hint` tell of a failure."""
+
+    host: str
+    state: HostState
+    ok: int = 0
+    changed: int = 0
+    seconds: float = 0.0
+    message: str = ""
+    hint: str | None = None
+    reason: str | None = None
+
+
+Event = (
+    RunStarted | StepStarted | StepWaiting | StepFinished | Notice | RunFinished | HostStage | HostFinished
+)

@@ -17,7 +17,7 @@ from kubeboot.fleet.run import Emit
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
-from kubeboot.kube import client, surroundings
+from kubeboot.kube import client, dial, surroundings
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.facts import ClusterFacts
@@ -34,7 +34,11 @@ def source(spec: ClusterSpec, arch: str, emit: Emit, *, dry: bool = False) -> So
 
 
 def api(
-    see: HostView, paths: Iterable[str], server: str | None = None, timeout_scale: float = 1.0
+    see: HostView,
+    paths: Iterable[str],
+    server: str | None = None,
+    timeout_scale: float = 1.0,
+    dialler: dial.Dialler = dial.direct,
 ) -> Deferred:
     """The API by the first of these kubeconfigs that is on the machine when it is asked for."""
 
@@ -42,7 +46,7 @@ def api(
         for path in paths:
             data = see.read(path)
             if data is not None:
-                return client.from_kubeconfig(data, read=see.read, server=server, timeout_scale=timeout_scale)
+                return client.from_kubeconfig(data, dialler, see.read, server, timeout_scale)
         return None
 
     return Deferred(find)
@@ -56,12 +60,13 @@ def findings(
     ignored: frozenset[str],
     cluster: Surroundings | None = None,
     given: Mapping[str, bytes] = MappingProxyType({}),
+    environ: Mapping[str, str] = os.environ,
 ) -> tuple[Finding, ...]:
-    """Everything that preflight has to say of this machine; `cluster` is the one that it is to join.
+    """Everything that preflight has to say of a machine; `cluster` is the one that it is to join.
 
     `given`: files, by path, that it would get.
     """
-    scene = preflight.Scene(spec, node, facts, see, bool(journal.entries(see)), os.environ, cluster, given)
+    scene = preflight.Scene(spec, node, facts, see, bool(journal.entries(see)), environ, cluster, given)
     return preflight.examine(scene, preflight.CHECKS, ignored)
 
 

@@ -11,7 +11,8 @@ from kubeboot.engine.step import Step
 from kubeboot.fleet import shared
 from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
-from kubeboot.kube import facts
+from kubeboot.host.facts import Facts
+from kubeboot.kube import dial, facts
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
 from kubeboot.pki import endpoint, kubeconfig, table
@@ -27,48 +28,53 @@ class Leaving:
     others: Others = dataclasses.field(default_factory=Others)
 
 
-def find(see: HostView) -> Leaving:
+def find(see: HostView, dialler: dial.Dialler = dial.direct) -> Leaving:
     """Nothing on a worker, and nothing on a control plane that knows of no other."""
     external = external_etcd.found(see)
     given = shared.on_disk(see, external)
     if not shared.is_complete(given, external):
         return Leaving()
     mine = addresses(see)
-    listed = load_balancer.known(see) or _listed(see, given)
+    listed = load_balancer.known(see) or _listed(see, given, dialler)
     known = [server for server in listed if server[0] not in mine]
-    peers = _peers(given, mine) if external is None else []
+    peers = _peers(given, mine, dialler) if external is None else []
     hosts = list(dict.fromkeys([*(host for host, _ in known), *peers]))
     if not hosts:
         return Leaving()
     port = known[0][1] if known else 6443
-    api = Deferred(lambda: _answering(given, [endpoint.url(host, port) for host in hosts]))
+    api = Deferred(lambda: _answering(given, [endpoint.url(host, port) for host in hosts], dialler))
     made = remove.steps(
         "leave", see.name, mine, hosts[0], given["ca.crt"], by_name=False, stacked=external is None
     )
     if external is not None:
         return Leaving(made, Others(api))
-    return Leaving(made, Others(api, shared.members(given, [*hosts, *mine], api, see.name)))
+    return Leaving(made, Others(api, shared.members(given, [*hosts, *mine], api, see.name, dialler=dialler)))
 
 
-def _listed(see: HostView, given: Mapping[str, bytes]) -> tuple[tuple[str, int], ...]:
+def _listed(see: HostView, given: Mapping[str, bytes], dialler: dial.Dialler) -> tuple[tuple[str, int], ...]:
     """Without haproxy: what the cluster says by way of the endpoint, if it answers."""
     try:
         where = kubeconfig.decode(see.read(f"{table.KUBECONFIGS}/admin.conf") or b"").server
-        return facts.control_planes(shared.administrator(given, where))
+        return facts.control_planes(shared.administrator(given, where, dialler=dialler))
     except (ValueError, errors.KubebootError):
         return ()
 
 
 def addresses(see: HostView) -> tuple[str, ...]:
     """This machine's own, but for loopback."""
-    found = (ipaddress.ip_interface(text).ip for nic in see.facts().nics for text in nic.addresses)
+    return of_nics(see.facts())
+
+
+def of_nics(machine: Facts) -> tuple[str, ...]:
+    """A machine's addresses, but for loopback."""
+    found = (ipaddress.ip_interface(text).ip for nic in machine.nics for text in nic.addresses)
     return tuple(str(ip) for ip in found if not ip.is_loopback and not ip.is_link_local)
 
 
-def _peers(given: Mapping[str, bytes], mine: tuple[str, ...]) -> list[str]:
+def _peers(given: Mapping[str, bytes], mine: tuple[str, ...], dialler: dial.Dialler) -> list[str]:
     """The other members, as this machine's own knows them."""
     try:
-        members = shared.members(given, mine).members()
+        members = shared.members(given, mine, dialler=dialler).members()
     except errors.KubebootError:
         return []
     urls = (url for member in members for url in member.peer_urls)
@@ -76,6 +82,6 @@ def _peers(given: Mapping[str, bytes], mine: tuple[str, ...]) -> list[str]:
     return [host for host in hosts if host not in mine]
 
 
-def _answering(given: dict[str, bytes], servers: Iterable[str]) -> Api | None:
-    found = (shared.administrator(given, server) for server in servers)
+def _answering(given: dict[str, bytes], servers: Iterable[str], dialler: dial.Dialler) -> Api | None:
+    found = (shared.administrator(given, server, dialler=dialler) for server in servers)
     return next((api for api in found if api.ready() is None), None)

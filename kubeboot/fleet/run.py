@@ -72,7 +72,7 @@ def attempt(
     if not plan.steps:
         return run(plan, {}, emit)
     watch = failpoints.watch(os.environ, {step.id for step in plan.steps})
-    with host.lock(journal.LOCK, holder(plan.command)), _stoppable(emit) as stop:
+    with host.lock(journal.LOCK, holder(plan.command)), stoppable(emit) as stop:
         book = journal.Journal(host)
         book.begin(plan.command)
         also = others or Others()
@@ -90,7 +90,7 @@ def holder(command: str) -> str:
 
 
 @contextmanager
-def _stoppable(emit: Emit) -> Iterator[threading.Event]:
+def stoppable(emit: Emit) -> Iterator[threading.Event]:
     """The first Ctrl-C ends the run after what is being done; the second ends it at once."""
     stop = threading.Event()
 

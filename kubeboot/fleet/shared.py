@@ -10,7 +10,7 @@ from kubeboot import errors
 from kubeboot.config.spec import ExternalEtcd
 from kubeboot.engine.values import Secret
 from kubeboot.host.api import HostView
-from kubeboot.kube import client, etcd, lease, uploads
+from kubeboot.kube import client, dial, etcd, lease, uploads
 from kubeboot.kube.api import Api, ApiView
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import build, pem, sealed, table
@@ -73,14 +73,19 @@ def obtain(
     return found
 
 
-def administrator(given: Mapping[str, bytes], server: str, timeout_scale: float = 1.0) -> client.Client:
+def administrator(
+    given: Mapping[str, bytes],
+    server: str,
+    timeout_scale: float = 1.0,
+    dialler: dial.Dialler = dial.direct,
+) -> client.Client:
     """An API server, as an administrator whose certificate never leaves memory."""
     row = next(row for row in table.IDENTITIES if row.name == "admin")
     signer = build.Pair(given["ca.crt"], given["ca.key"])
     key = build.new_key()
     made = build.certificate(row.profile, key.public_key(), signer, days=1, at=build.now())
     who = Endpoint(server, given["ca.crt"], made, pem.encode_key(key), tls_server_name=table.SERVER_NAME)
-    return client.connect(who, timeout_scale=timeout_scale)
+    return client.connect(who, dialler, timeout_scale)
 
 
 def members(
@@ -89,6 +94,7 @@ def members(
     api: Api | None = None,
     holder: str = "",
     timeout_scale: float = 1.0,
+    dialler: dial.Dialler = dial.direct,
 ) -> etcd.Client:
     """etcd at these addresses; changes are made under the cluster's lock where there is an API to hold it."""
     who = etcd.identity(build.Pair(given["etcd/ca.crt"], given["etcd/ca.key"]))
@@ -100,4 +106,4 @@ def members(
         return lease.held(api, holder) if api is not None else unlocked()
 
     lock: Callable[[], AbstractContextManager[None]] = locked if api is not None else unlocked
-    return etcd.Client(who, etcd.addresses_url(addresses), lock, timeout_scale=timeout_scale)
+    return etcd.Client(who, etcd.addresses_url(addresses), lock, dialler, timeout_scale)

@@ -219,6 +219,8 @@ def _outwards(far: socket.socket, channel: paramiko.Channel) -> None:
 
 def _closed(far: socket.socket) -> bool:
     """Whether the near end is closed, and not only shut down for writing."""
+    if far.fileno() < 0:
+        return True
     poll = select.poll()
     poll.register(far, 0)
     return bool(poll.poll(0))

@@ -7,6 +7,7 @@ from typing import Any
 
 import paramiko
 
+from lablib import machine_share
 from lablib.machine_state import Lab, Role
 
 GROUPS: dict[str, tuple[Role, ...]] = {
@@ -18,13 +19,25 @@ GROUPS: dict[str, tuple[Role, ...]] = {
 
 
 def inventory(lab: Lab, ssh_config: str) -> dict[str, Any]:
-    """What a dynamic inventory prints for --list. `ip` is the address on the cluster's network."""
+    """What a dynamic inventory prints for --list. `ip` is the address on the cluster's network.
+
+    The bundle is here and on the machines: `kubeboot up` needs nothing else.
+    """
     known = paramiko.SSHConfig.from_file(io.StringIO(ssh_config))
     variables = {m.name: {**_reached(known.lookup(m.name)), "ip": m.address} for m in lab.machines}
     groups = {
         group: {"hosts": [m.name for m in lab.machines if m.role in roles]} for group, roles in GROUPS.items()
     }
-    return {"_meta": {"hostvars": variables}, **groups}
+    return {"_meta": {"hostvars": variables}, **groups, **_bundle(lab)}
+
+
+def _bundle(lab: Lab) -> dict[str, Any]:
+    here = lab.directory / "share" / machine_share.BUNDLE
+    if not here.exists():
+        return {}
+    cluster = {"artifacts": {"bundle": str(here)}}
+    there = f"{machine_share.POINT}/{machine_share.BUNDLE}"
+    return {"all": {"vars": {"kubeboot_cluster": cluster, "kubeboot_bundle": there}}}
 
 
 def _reached(options: paramiko.SSHConfigDict) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from lablib.machine_host import say
 
 PYTHON = "3.11"  # Debian 12's, which is what runs on the machines
 POINT = "/var/lib/kubeboot-lab"
+BUNDLE = "bundle.tar"
 SCRIPT = """#!/usr/bin/python3 -I
 import sys
 
@@ -41,7 +42,7 @@ def refresh(share: Path, checkout: Path, image: str, bundle: Path | None) -> Non
     _write_script(share / "bin" / "kubeboot", [code.name, packages.name])
     _drop_old(share, {code.name, packages.name})
     if bundle is not None:
-        _link_file(bundle, share / "bundle.tar")
+        _link_file(bundle, share / BUNDLE)
 
 
 def _packages(checkout: Path, image: str) -> Path:

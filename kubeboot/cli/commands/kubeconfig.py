@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from kubeboot.cli import work
+from kubeboot.cli import inventories, params, work
 from kubeboot.cli.command import Command
 
 
 @click.command(
     cls=Command,
-    help="print the administrator's kubeconfig",
+    help="print the administrator's kubeconfig, or add it to your own",
     examples=(
+        "kubeboot kubeconfig --merge -i hosts.ini         # into ~/.kube/config, over SSH",
         "mkdir -p ~/.kube && sudo kubeboot kubeconfig > ~/.kube/config",
         "sudo kubeboot kubeconfig --server https://k8s.example.org:8443",
     ),
 )
 @click.option("--server", metavar="URL", help="write this address of the API into it")
+@click.option("--merge", is_flag=True, help="add it to ~/.kube/config, or to the first file of KUBECONFIG")
+@click.option("--context", metavar="NAME", help="with --merge: its name there; default: the cluster's")
+@inventories.inventory_option
+@params.config_option
 @click.pass_context
-def kubeconfig(ctx: click.Context, server: str | None) -> int:
-    """To stdout, and only there: it is a key to the cluster."""
+def kubeconfig(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
+    """To stdout or into one file, and nowhere else: it is a key to the cluster."""
     from kubeboot.cli import actions
     from kubeboot.fleet import orders
 
     now = work.logged(ctx)
-    now.console.data(actions.kubeconfig(orders.KubeconfigOptions(server=_checked(server))).reveal())
+    server = _checked(given["server"])
+    if given["merge"]:
+        to = (now.environ.get("KUBECONFIG") or "~/.kube/config").partition(":")[0]
+        remote = given["inventory"] is not None or given["config"]
+        machines = inventories.find(ctx, given)[0] if remote else None
+        name = actions.merge(orders.MergeOptions(to, machines, server=server, context=given["context"]))
+        now.say(f"{to}: the current context is {name}")
+        return 0
+    now.console.data(actions.kubeconfig(orders.KubeconfigOptions(server=server)).reveal())
     return 0
 
 

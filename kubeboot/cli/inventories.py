@@ -1,0 +1,111 @@
+"""The options of commands about fleets, and what they mean together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from kubeboot import errors
+from kubeboot.cli import flags, params, runtime
+
+if TYPE_CHECKING:
+    from kubeboot.config.layers import Setting
+    from kubeboot.config.spec import ClusterSpec
+    from kubeboot.fleet.orders import FleetOptions
+    from kubeboot.inventory.model import Inventory
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+inventory_option = click.option(
+    "-i",
+    "--inventory",
+    metavar="PATH",
+    help="an Ansible inventory: file, directory or script; default: `hosts` of the configuration",
+)
+limit_option = params.comma_option(
+    "--limit",
+    help="only these machines, groups or roles; control planes are asked in any case",
+    metavar="NAME",
+)
+
+
+def fleet_options(command: F) -> F:
+    """Which machines, and what they are to become."""
+    for option in reversed(
+        (inventory_option, params.config_option, limit_option, params.bundle_option, params.skip_option)
+    ):
+        command = option(command)
+    return command
+
+
+def find(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Inventory, ClusterSpec]:
+    """The machines, and the description of their cluster, to which an inventory may add its part."""
+    from kubeboot.inventory import ansible, listed
+
+    if given["inventory"] is None:
+        loaded = flags.load(ctx, given["config"], "JoinConfiguration")
+        if not loaded.spec.hosts:
+            raise errors.UsageProblem(
+                "which machines? there is no --inventory, and the configuration lists no `hosts`",
+                hint="give -i PATH; the project's inventories/ has samples",
+            )
+        return listed.read(loaded.spec, ", ".join(loaded.sources)), loaded.spec
+    found = ansible.read(Path(given["inventory"]))
+    loaded = flags.load(ctx, given["config"], "JoinConfiguration", below=_settings(found))
+    return found, loaded.spec
+
+
+def options(ctx: click.Context, given: Mapping[str, Any]) -> FleetOptions:
+    """Everything is read and checked before the first connection is made."""
+    from kubeboot.fleet.orders import FleetOptions
+
+    inventory, spec = find(ctx, given)
+    return FleetOptions(
+        spec=spec,
+        inventory=inventory,
+        limit=given["limit"],
+        ask=_asker(runtime.current(ctx), yes=given.get("yes", False)),
+        skip=flags.phases(given["skip_phases"]),
+        ignore_preflight=frozenset(given.get("ignore_preflight_errors", ())),
+        timeout_scale=given.get("timeout_scale", 1.0),
+    )
+
+
+def _settings(found: Inventory) -> list[Setting]:
+    from kubeboot.config.layers import Setting
+    from kubeboot.config.problems import Origin
+    from kubeboot.inventory.ansible import CLUSTER
+
+    origin = Origin(f"{found.source}: {CLUSTER}")
+    return [Setting((name,), _frozen(value), origin) for name, value in found.cluster.items()]
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - YAML's
+    """Lists as tuples, as documents have them."""
+    if isinstance(value, Mapping):
+        return {key: _frozen(inner) for key, inner in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _asker(now: runtime.Runtime, *, yes: bool) -> Callable[[tuple[str, ...]], bool]:
+    """Without a terminal there is nobody to ask, and the answer is no."""
+
+    def ask(names: tuple[str, ...]) -> bool:
+        if yes:
+            return True
+        if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
+            return False
+        what = f"remove {', '.join(names)}: drain, leave etcd, reset? type `yes`: "
+        return agreed(now, what)
+
+    return ask
+
+
+def agreed(now: runtime.Runtime, question: str) -> bool:
+    """Ask a person."""
+    now.console.err.write(question)
+    return sys.stdin.readline().strip().lower() in ("yes", "y")

@@ -1,0 +1,43 @@
+"""`kubeboot down`: every machine is as it was before kubeboot came, and the cluster is gone."""
+
+from __future__ import annotations
+
+import time
+
+from kubeboot import errors
+from kubeboot.engine.events import HostFinished
+from kubeboot.fleet import departing, reach, work
+from kubeboot.fleet.ledger import Ledger
+from kubeboot.fleet.orders import FleetOptions, FleetResult
+from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.run import Emit, stoppable
+from kubeboot.fleet.up import finished, started
+from kubeboot.fleet.work import Shift
+
+
+def down(wanted: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) -> FleetResult:
+    """Reset all machines at once; nobody is told of anybody's leaving, because nobody stays."""
+    began = time.monotonic()
+    machines = wanted.inventory.machines
+    if wanted.limit:
+        raise errors.UsageProblem(
+            "`down` takes the whole cluster down",
+            hint="to remove some machines, take them out of the inventory",
+        )
+    emit(started("down", wanted, machines))
+    ledger = Ledger(emit)
+    with reach.crew(machines, emit, opener) as crew, stoppable(emit) as stop:
+        ledger.fail(crew.lost)
+        shift = Shift(emit, stop, wanted.timeout_scale)
+
+        def reset(who: Reached) -> HostFinished:
+            with work.locked(who, (), "down"):
+                return shift.work(departing.reset(who), "resetting")
+
+        ends, failed = reach.each({reached.name: reached for reached in crew.reached}, reset)
+        ledger.fail(failed)
+        for end in ends.values():
+            ledger.add(end)
+    result = FleetResult(ledger.ends(machine.name for machine in machines), time.monotonic() - began)
+    emit(finished(result, interrupted=stop.is_set()))
+    return result

@@ -1,0 +1,92 @@
+"""The administrator's access, added to a person's own kubeconfig."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubeboot import errors, render
+from kubeboot.fleet import access, reach
+from kubeboot.fleet.orders import MergeOptions
+from kubeboot.pki import kubeconfig as configs
+
+_TABLES = ("clusters", "users", "contexts")
+
+
+def merge(wanted: MergeOptions, opener: reach.Open = reach.open_host) -> str:
+    """Add it as the current context and keep all others; the context's name. The file is its owner's."""
+    config = configs.decode(_fetched(wanted, opener))
+    name = wanted.context or config.cluster
+    config = dataclasses.replace(config, server=wanted.server or config.server)
+    path = Path(wanted.to).expanduser()
+    _write(path, render.dump(merged(_there(path), config, name, str(path))))
+    return name
+
+
+def merged(there: Mapping[str, Any], config: configs.Kubeconfig, name: str, path: str) -> dict[str, Any]:
+    """A kubeconfig with one more context; ConfigInvalid when another cluster has the name."""
+    named = dataclasses.replace(config, cluster=name, user=f"{name}-admin")
+    ours = render.load(configs.encode(named))
+    ours["contexts"][0]["name"] = name
+    _refuse_other(there, ours, name, path)
+    tables = {
+        table: [
+            *(row for row in there.get(table) or () if row["name"] != ours[table][0]["name"]),
+            *ours[table],
+        ]
+        for table in _TABLES
+    }
+    return {**there, "apiVersion": "v1", "kind": "Config", **tables, "current-context": name}
+
+
+def _refuse_other(there: Mapping[str, Any], ours: Mapping[str, Any], name: str, path: str) -> None:
+    rows: Sequence[Mapping[str, Any]] = there.get("clusters") or ()
+    field = "certificate-authority-data"
+    for row in rows:
+        if row["name"] == name and row["cluster"].get(field) != ours["clusters"][0]["cluster"][field]:
+            raise errors.ConfigInvalid(
+                f"{path} has another cluster called {name}",
+                hint="give this one another name with --context NAME",
+                reason="KB_KUBECONFIG",
+            )
+
+
+def _there(path: Path) -> Mapping[str, Any]:
+    try:
+        found = render.load(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, yaml.YAMLError) as error:
+        raise errors.ConfigInvalid(f"{path} cannot be read: {error}", reason="KB_KUBECONFIG") from None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _write(path: Path, text: str) -> None:
+    """In one move: whoever reads it meanwhile finds the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    Path(temporary).replace(path)
+
+
+def _fetched(wanted: MergeOptions, opener: reach.Open) -> bytes:
+    """admin.conf of this machine, or of the first control plane that has one."""
+    if wanted.inventory is None:
+        return access.kubeconfig(wanted.path, None).reveal().encode()
+    machines = wanted.inventory.of("control_plane")
+    with reach.crew(machines, lambda event: None, opener) as crew:
+        for reached in crew.reached:
+            if (found := reached.host.read(wanted.path)) is not None:
+                return found
+    raise errors.Unreachable(
+        f"no control plane that answers has {wanted.path}",
+        hint="`kubeboot plan` says how the machines are",
+        reason="KB_KUBECONFIG",
+    )

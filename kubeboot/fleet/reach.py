@@ -1,0 +1,131 @@
+"""Getting in: a connection to each machine of an inventory, a bounded number at a time, and its facts."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from kubeboot import errors
+from kubeboot.engine.events import HostStage
+from kubeboot.fleet.run import Emit
+from kubeboot.host.api import HostTarget
+from kubeboot.host.connection import Connection
+from kubeboot.host.facts import Facts
+from kubeboot.host.local import LocalHost
+from kubeboot.host.login import Login
+from kubeboot.host.ssh import SshHost
+from kubeboot.inventory.model import Machine
+
+POOL = 128
+"""Machines that are worked on at a time."""
+AT_A_GATE = 4
+"""Handshakes at a time through one jump host, whose sshd refuses more than ten (MaxStartups)."""
+USERS = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Reached:
+    """A machine that answered."""
+
+    machine: Machine
+    host: HostTarget
+    facts: Facts
+
+    @property
+    def name(self) -> str:
+        """Its name in the inventory."""
+        return self.machine.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Crew:
+    """Who answered, in the inventory's order, and why the others did not."""
+
+    reached: tuple[Reached, ...]
+    lost: Mapping[str, errors.KubebootError]
+
+
+Open = Callable[[Machine], HostTarget]
+
+
+def ssh_config(machine: Machine) -> str:
+    """The inventory's words before those of the user's own configuration: in ssh the first one counts."""
+    access = machine.access
+    ours = (
+        ("HostName", access.host),
+        ("User", access.user),
+        ("Port", str(access.port) if access.port else None),
+        ("IdentityFile", access.key_file),
+        *access.options,
+    )
+    lines = "".join(f"  {name} {value}\n" for name, value in ours if value)
+    files = (Path(access.config),) if access.config else tuple(path.expanduser() for path in USERS)
+    return "\n".join(
+        (f"Host {machine.name}\n{lines}", *(path.read_text() for path in files if path.exists()))
+    )
+
+
+def open_host(machine: Machine) -> HostTarget:
+    """The machine, not connected yet."""
+    if machine.access.local:
+        return LocalHost(machine.name)
+    return SshHost(Connection(Login(machine.name, ssh_config(machine), password=machine.access.password)))
+
+
+@contextlib.contextmanager
+def crew(machines: Sequence[Machine], emit: Emit, opener: Open = open_host) -> Iterator[Crew]:
+    """Everybody who can be reached. One that cannot costs the others nothing. Closes all in the end."""
+    hosts = {machine.name: opener(machine) for machine in machines}
+    gates: dict[str, threading.Semaphore] = {}
+    for machine in machines:
+        gates.setdefault(_gate(machine), threading.Semaphore(AT_A_GATE if _gate(machine) else POOL))
+
+    def reach(machine: Machine) -> Reached:
+        emit(HostStage(machine.name, "connecting"))
+        with gates[_gate(machine)]:
+            return Reached(machine, hosts[machine.name], hosts[machine.name].facts())
+
+    try:
+        found, lost = each({machine.name: machine for machine in machines}, reach)
+        yield Crew(tuple(found.values()), lost)
+    finally:
+        for host in hosts.values():
+            close(host)
+
+
+def each(
+    items: Mapping[str, K], work: Callable[[K], T], room: int = POOL
+) -> tuple[dict[str, T], dict[str, errors.KubebootError]]:
+    """Work on all of them, so many at a time: what came of it by name, and the errors of the others."""
+    done: dict[str, T] = {}
+    failed: dict[str, errors.KubebootError] = {}
+    if not items:
+        return done, failed
+    with ThreadPoolExecutor(min(room, len(items)), thread_name_prefix="machine") as pool:
+        running = {name: pool.submit(work, item) for name, item in items.items()}
+    for name, future in running.items():
+        try:
+            done[name] = future.result()
+        except errors.KubebootError as error:
+            failed[name] = error
+    return done, failed
+
+
+def close(host: HostTarget) -> None:
+    """Close its connection, if there is one; it opens again when it is needed."""
+    if isinstance(host, SshHost):
+        host.close()
+
+
+def _gate(machine: Machine) -> str:
+    """The way that it shares with others."""
+    said = {name.lower(): value for name, value in machine.access.options}
+    return said.get("proxyjump", said.get("proxycommand", ""))

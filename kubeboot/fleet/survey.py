@@ -1,0 +1,139 @@
+"""What there is already: whether the machines make up a cluster, how it is reached, who is a node of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from kubeboot import errors
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.fleet import leaving, shared
+from kubeboot.fleet.reach import Crew, Reached, each
+from kubeboot.fleet.run import Others
+from kubeboot.fleet.ways import Ways
+from kubeboot.host.facts import Facts
+from kubeboot.inventory.model import Inventory
+from kubeboot.kube import facts, surroundings
+from kubeboot.kube.client import Client
+from kubeboot.kube.facts import ClusterFacts
+from kubeboot.pki import endpoint
+from kubeboot.steps import external_etcd
+from kubeboot.steps.preflight import Surroundings
+
+SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
+KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
+API_SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """A cluster that answers. `given` is what its control planes share; nobody but `api` prints it."""
+
+    lead: Reached
+    api: Client
+    given: Mapping[str, bytes] = dataclasses.field(repr=False)
+    ways: Ways
+    facts: ClusterFacts
+    around: Surroundings
+
+    def others(self, holder: str) -> Others:
+        """The API by the lead, and etcd by whichever member answers; changes of members in one's own name."""
+        if self.facts.spec.etcd.external is not None:
+            return Others(self.api)
+        addresses = [address for address, _ in self.facts.control_planes]
+        etcd = shared.members(self.given, addresses, self.api, holder, dialler=self.ways.dial)
+        return Others(self.api, etcd)
+
+    def node_of(self, machine: Facts) -> surroundings.Machine | None:
+        """The Node that a machine is already."""
+        same = (node for node in self.around.peers if node.machine_id == machine.machine_id)
+        return next((node for node in same if machine.machine_id), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """A control plane's part of a cluster, as far as it has one."""
+
+    who: Reached
+    given: Mapping[str, bytes] = dataclasses.field(repr=False)
+    serves: bool
+    first: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The cluster that answers, or the machine that is (to be) its first. `cluster` wins."""
+
+    cluster: Cluster | None
+    first: Reached | None
+
+
+def look(inventory: Inventory, crew: Crew, spec: ClusterSpec) -> Found:
+    """Look at every control plane; errors.Unreachable when a cluster must be there and none answers."""
+    names = {machine.name for machine in inventory.of("control_plane")}
+    planes = [reached for reached in crew.reached if reached.name in names]
+    seen, _ = each({reached.name: reached for reached in planes}, _see)
+    port = spec.api_server.bind_port
+    found = _answering([one for one in seen.values() if one.serves], port)
+    if found is not None:
+        return Found(found, None)
+    begun = [one.who for one in seen.values() if one.first]
+    if begun:
+        return Found(None, begun[0])
+    return Found(None, _new(inventory, crew, seen.values()))
+
+
+def _see(reached: Reached) -> _Seen:
+    host = reached.host
+    external = external_etcd.found(host)
+    given = shared.on_disk(host, external)
+    serves = shared.is_complete(given, external) and host.stat(API_SERVER) is not None
+    return _Seen(reached, given, serves, host.stat(SUPER_ADMIN) is not None)
+
+
+def _new(inventory: Inventory, crew: Crew, seen: Iterable[_Seen]) -> Reached:
+    """Who is to be the first. Never a second cluster beside one that only does not answer now."""
+    traces = [one.who.name for one in seen if one.given]
+    members, _ = each({r.name: r for r in crew.reached}, lambda r: r.host.stat(KUBELET_CONF) is not None)
+    traces += [name for name, is_member in members.items() if is_member]
+    first = inventory.of("control_plane")[0].name
+    if traces:
+        raise errors.Unreachable(
+            f"{', '.join(dict.fromkeys(traces))} belong to a cluster, and no API server of it answers",
+            hint="bring a control plane back first; `kubeboot doctor` on it says what is wrong",
+            reason="KB_NO_CONTROL_PLANE",
+        )
+    if first in crew.lost:
+        raise crew.lost[first]
+    return next(reached for reached in crew.reached if reached.name == first)
+
+
+def _answering(serving: list[_Seen], port: int) -> Cluster | None:
+    """By the first API server that is ready."""
+    ways = Ways({address: one.who.host for one in serving for address in _addresses(one.who)})
+    for one in serving:
+        api = shared.administrator(one.given, endpoint.url(_own(one.who), port), dialler=ways.dial)
+        if api.ready() is None and (cluster := _read(api, one.given["ca.crt"])):
+            around = Surroundings(
+                surroundings.machines(api), cluster.control_planes, cluster.version, surroundings.ahead(api)
+            )
+            return Cluster(one.who, api, one.given, ways, cluster, around)
+    return None
+
+
+def _read(api: Client, authority: bytes) -> ClusterFacts | None:
+    """None while a first init has not got so far as to say what the cluster is."""
+    try:
+        return facts.read(api, authority)
+    except errors.Unreachable as error:
+        if error.reason == "KB_NOT_KUBEBOOT":
+            return None
+        raise
+
+
+def _addresses(reached: Reached) -> tuple[str, ...]:
+    return leaving.of_nics(reached.facts)
+
+
+def _own(reached: Reached) -> str:
+    return reached.machine.address or _addresses(reached)[0]

@@ -1,0 +1,144 @@
+"""Run a task on its machine, or look at what it would do; and say how it went in one event."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+
+from kubeboot import errors
+from kubeboot.engine import failpoints, journal
+from kubeboot.engine import inspect as looking
+from kubeboot.engine.events import (
+    Event,
+    HostFinished,
+    HostStage,
+    HostState,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+)
+from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.step import CLUSTER, Target, View
+from kubeboot.fleet.ledger import failure
+from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.run import Emit, holder
+from kubeboot.fleet.tasks import Task
+from kubeboot.host.api import HostTarget, HostView
+from kubeboot.host.connection import Lost
+from kubeboot.host.local import LocalHost, LocalView
+from kubeboot.host.ssh import SshHost, SshView
+
+TRIES = 3
+PATIENCE = 120.0
+"""Seconds for a machine whose connection was lost to come back, before scaling."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Looked:
+    """What a task would do: its steps in order, and whether it is nothing."""
+
+    task: Task
+    steps: tuple[StepFinished, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Nothing would be done."""
+        return all(step.state == "ok" for step in self.steps)
+
+
+def look(task: Task) -> Looked:
+    """Every check of the task; what is given to them can change nothing."""
+    events: list[Event] = []
+    host, name = view(task.who.host), task.on
+    views = {
+        name: View(host, task.api, task.others.etcd),
+        CLUSTER: View(host, task.others.api or task.api, task.others.etcd),
+    }
+    looking.inspect(task.plan, views, events.append)
+    return Looked(task, tuple(event for event in events if isinstance(event, StepFinished)))
+
+
+def view(host: HostTarget) -> HostView:
+    """The machine without its writes."""
+    if isinstance(host, SshHost):
+        return SshView(host.connection)
+    return LocalView(host.name) if isinstance(host, LocalHost) else host
+
+
+@dataclasses.dataclass(frozen=True)
+class Shift:
+    """What the work on all machines of one run shares."""
+
+    emit: Emit
+    stop: threading.Event
+    timeout_scale: float = 1.0
+
+    def work(self, task: Task, stage: str) -> HostFinished:
+        """Run the task; a connection that was lost is made again, and what is left is done."""
+        self.emit(HostStage(task.name, stage))
+        began = time.monotonic()
+        for left in reversed(range(TRIES)):
+            outcome = self._once(task)
+            lost = [error for error in outcome.failures if isinstance(error, Lost)]
+            if not lost or not left or self.stop.is_set() or not self._back(task.who):
+                break
+        return _told(task, outcome, time.monotonic() - began)
+
+    def _once(self, task: Task) -> Outcome:
+        book = journal.Journal(task.who.host)
+        book.begin(task.plan.command)
+        host, others = task.who.host, task.others
+        sites = {
+            task.on: Site(Target(host, task.api, others.etcd), book),
+            CLUSTER: Site(Target(host, others.api or task.api, others.etcd), book),
+        }
+        watch = failpoints.watch(os.environ, {step.id for step in task.plan.steps})
+        return run(
+            task.plan, sites, self._steps, stop=self.stop, timeout_scale=self.timeout_scale, watch=watch
+        )
+
+    def _steps(self, event: Event) -> None:
+        """The fleet's run begins and ends once, not with each machine."""
+        if not isinstance(event, RunStarted | RunFinished):
+            self.emit(event)
+
+    def _back(self, who: Reached) -> bool:
+        """Wait for a machine to answer again."""
+        end = time.monotonic() + PATIENCE * self.timeout_scale
+        self.emit(HostStage(who.name, "reconnecting"))
+        while time.monotonic() < end and not self.stop.wait(1.0):
+            with contextlib.suppress(errors.Unreachable):
+                who.host.facts()
+                return True
+        return False
+
+
+def _told(task: Task, outcome: Outcome, seconds: float) -> HostFinished:
+    if outcome.failures:
+        return failure(task.name, outcome.failures[0], outcome.ok, outcome.changed, seconds)
+    state: HostState = "skipped" if outcome.interrupted else "changed" if outcome.changed else "ok"
+    return HostFinished(task.name, state, outcome.ok, outcome.changed, seconds)
+
+
+@contextlib.contextmanager
+def locked(
+    lead: Reached, others: Iterable[Reached], command: str
+) -> Iterator[dict[str, errors.KubebootError]]:
+    """Hold the lead's lock, or raise Occupied; and of the others those that can be had: the rest is told why.
+
+    Who has the lead's has the fleet: two runs never meet half-way.
+    """
+    refused: dict[str, errors.KubebootError] = {}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(lead.host.lock(journal.LOCK, holder(command)))
+        rest = (one for one in others if one.name != lead.name)
+        for one in sorted(rest, key=lambda one: one.facts.machine_id):
+            try:
+                stack.enter_context(one.host.lock(journal.LOCK, holder(command)))
+            except errors.KubebootError as error:
+                refused[one.name] = error
+        yield refused
