@@ -67,7 +67,7 @@ class Shop:
             raise errors.ConfigInvalid(
                 "the first control plane with an etcd elsewhere is not made by `up` yet",
                 hint=f"run `kubeboot init` on {who.name}; `up` goes on from there",
-                reason="KB_ROLE",
+                reason="KB_FLEET_ROLE",
             )
         spec, node = self._settled(who, None)
         plan = planning.founder(spec, node, self.supply.source(who.facts.arch), who.facts.cpus)

@@ -48,7 +48,7 @@ def chosen(wanted: FleetOptions) -> tuple[Machine, ...]:
         raise errors.ConfigInvalid(
             f"{', '.join(alone)}: machines for etcd or balancers alone are not made by `up` yet",
             hint="put them into kube_control_plane or kube_node, or leave them out",
-            reason="KB_ROLE",
+            reason="KB_FLEET_ROLE",
         )
     meant = {machine.name for machine in inventory.limited(wanted.limit)}
     return tuple(m for m in inventory.machines if m.name in meant or m.role == "control_plane")
