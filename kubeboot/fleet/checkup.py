@@ -251,6 +251,23 @@ def balancer(patient: Patient) -> Iterable[Finding]:
     return haproxy(patient.see, loopback(patient.address), port)
 
 
+def virtual_address(patient: Patient) -> Iterable[Finding]:
+    """Somebody has it, and leads to an API server; here or on another machine."""
+    address, port = balancing.virtual_address(patient.spec), patient.spec.load_balancer.port
+    if not address:
+        return
+    authority = patient.see.read(f"{table.DIRECTORY}/ca.crt") or b""
+    where = endpoint.url(address, port)
+    problem = _ready(Endpoint(where, authority, tls_server_name=table.SERVER_NAME))
+    if problem:
+        yield Finding(
+            "VirtualIP",
+            f"no API server answers at the virtual address {address}: {problem}",
+            "see /var/log/pods/kube-system_keepalived-* on the machines that have it; is IP protocol 112 "
+            "open between them?",
+        )
+
+
 def haproxy(see: HostView, address: str, port: int) -> Iterable[Finding]:
     """haproxy itself, and each API server that it sends to, asked as it asks them."""
     try:
@@ -358,5 +375,6 @@ def _member(patient: Patient) -> Callable[[str, Mapping[str, Any]], Mapping[str,
 
 
 CHECKS: tuple[Callable[[Patient], Iterable[Finding]], ...] = (
-    units, certificates, api, etcd, nodes, pods, balancer, names, flannel, overlay, across, skew,
+    units, certificates, api, etcd, nodes, pods, balancer, virtual_address, names, flannel, overlay, across,
+    skew,
 )  # fmt: skip

@@ -34,6 +34,7 @@ _TEXT_FILES = (
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/kubernetes/haproxy/haproxy.cfg",
+    "/etc/kubernetes/keepalived/keepalived.conf",
     "/var/lib/kubelet/kubeadm-flags.env",
 )
 _LISTED = ("/etc/kubernetes", "/etc/kubernetes/pki", "/etc/kubernetes/pki/etcd", "/var/lib/kubelet/pki")

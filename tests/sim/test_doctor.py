@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kubeboot import errors
-from kubeboot.config.spec import ClusterSpec
+from kubeboot.config.spec import ClusterSpec, LoadBalancer, VirtualIp
 from kubeboot.fleet import checkup, doctor
 from kubeboot.fleet.checkup import Patient
 from kubeboot.fleet.doctor import Diagnosis
@@ -205,6 +205,12 @@ def test_a_worker_is_examined_with_what_its_own_certificate_may_read() -> None:
     own.put(_node("worker-1", 1, Ready="False"))
     _host(patient).write("/proc/net/arp", b"IP\n")
     assert found(patient) == ["error:NodeReady-worker-1", "error:Overlay-10.244.1.0"]
+
+
+def test_a_virtual_address_at_which_nobody_answers() -> None:
+    balancer = LoadBalancer(virtual_ip=VirtualIp(address="127.0.0.1"), port=1)
+    patient = dataclasses.replace(well(), spec=ClusterSpec(load_balancer=balancer))
+    assert found(patient, (checkup.virtual_address,)) == ["error:VirtualIP"]
 
 
 def test_etcds_own_words_are_understood() -> None:

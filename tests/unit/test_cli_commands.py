@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import pathlib
@@ -189,6 +190,42 @@ def test_join_takes_its_parts_from_the_line(acts: Actions) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "role"),
+    [
+        ((), "worker"),
+        (("--role", "worker"), "worker"),
+        (("--control-plane",), "control_plane"),
+        (("--control-plane", "--role", "control-plane"), "control_plane"),
+        (("--role", "lb"), "load_balancer"),
+    ],
+)
+def test_what_a_machine_joins_as(acts: Actions, words: tuple[str, ...], role: str) -> None:
+    run(*JOIN, *words)
+    assert acts.asked[0].role == role
+
+
+def test_a_balancer_that_has_joined_is_not_called_a_node(acts: Actions) -> None:
+    acts.answers["join"] = orders.JoinResult(4, 0, 2.0, "lb-1", "prod", role="load_balancer")
+    said = run(*JOIN, "--role", "lb").err
+    assert "lb-1 leads to the API servers of prod" in said and "node" not in said
+
+
+def test_init_says_how_a_balancer_joins(acts: Actions) -> None:
+    line = Secret(f"{LINE} --role lb")
+    told = dataclasses.replace(acts.answers["init"], balancer_join_command=line, endpoint="10.0.0.31:8443")
+    acts.answers["init"] = told
+    ran = run("init", "--load-balancer", "machines", "--control-plane-endpoint", "10.0.0.31")
+    assert ran.out == f"{LINE}\n{LINE} --role lb\n"
+    assert "10.0.0.31:8443, which leads to balancers" in ran.err
+    assert acts.asked[0].spec.load_balancer.mode == "machines"
+
+
+def test_a_virtual_address_by_a_flag(acts: Actions) -> None:
+    run("init", "--virtual-ip", "10.0.0.100")
+    assert acts.asked[0].spec.load_balancer.virtual_ip.address == "10.0.0.100"
+
+
+@pytest.mark.parametrize(
     ("endpoint", "expected"),
     [
         ("k8s.example.org:6443", ("k8s.example.org", 6443)),
@@ -280,6 +317,9 @@ BAD_JOINS: list[tuple[tuple[str, ...], str]] = [
     ((*JOIN[:4], "--discovery-token-ca-cert-hash", f"sha256:{'xx' * 32}"), "not the hash"),
     ((*JOIN[:4], "--discovery-token-ca-cert-hash", ","), "no --discovery-token-ca-cert-hash"),
     ((*JOIN, "--discovery-token-unsafe-skip-ca-verification"), "no such option"),
+    ((*JOIN, "--role", "master"), "is not one of"),
+    ((*JOIN, "--role", "lb", "--control-plane"), "contradict each other"),
+    ((*JOIN, "--role", "lb", "--certificate-key", "1f" * 32), "with --control-plane only"),
     ((*JOIN, "--node-name", "_"), "--node-name"),
     ((*JOIN, "--skip-phases", "dnss"), "there is no phase `dnss`"),
     ((*JOIN, "--timeout-scale", "0"), "not a number from"),
