@@ -90,7 +90,7 @@ class TestOnEveryMachine:
         text = text.replace(server_of(cp, "admin.conf"), "https://127.0.0.1:8443")
         worker.run("tee", "/root/local.conf", stdin=text.encode())
         client = "kubectl --kubeconfig /root/local.conf"
-        before = workers(worker)
+        before = processes(worker)
         with ThreadPoolExecutor(2) as pool:
             idle = f"(sleep {IDLE:.0f}; echo said) | {client} exec -i talker -- cat"
             said = pool.submit(worker.run, "sh", "-c", idle)
@@ -102,18 +102,16 @@ class TestOnEveryMachine:
             eventually("cp-2 in use everywhere", 60, lambda: all(servers(m) == both for m in lab.machines))
             print(f"a new control plane is in use on every machine {time.monotonic() - joined:.0f} s later")
             assert said.result().out == "said\n"
-            assert workers(worker) != before, "haproxy was not reloaded"
+            assert processes(worker) > before, "haproxy was not reloaded, or lost its connections"
             kubectl(cp, "exec", "talker", "--", "touch", "/tmp/go")
             eventually("the end in the log", 10, lambda: "last" in kubectl(cp, "logs", "talker"))
             kubectl(cp, "delete", "pod", "talker", "--now")
             assert log.result().out.split() == ["first", "last"]
 
 
-def workers(machine: Machine) -> set[str]:
-    """haproxy's processes, its master left out."""
-    return set(machine.run("pgrep", "-f", "haproxy -sf|haproxy -x", check=False).out.split()) or {
-        machine.run("pgrep", "-n", "-f", "haproxy -W").out.strip()
-    }
+def processes(machine: Machine) -> set[str]:
+    """haproxy's processes: a reload adds one, and the one that has the connections stays."""
+    return set(machine.run("ps", "-C", "haproxy", "-o", "pid=").out.split())
 
 
 class TestOnMachinesOfTheirOwn:
