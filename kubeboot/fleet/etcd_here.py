@@ -21,7 +21,11 @@ _DIAL = 2.0
 
 
 def local(see: HostView) -> Local:
-    """This machine's member. PreflightFailed where no etcd is."""
+    """This machine's member. PreflightFailed where no etcd is, and for whom its files are not."""
+    if see.facts().uid != 0:
+        raise errors.PreflightFailed(
+            "only root may read etcd's manifest and keys", hint="run the same command with sudo"
+        )
     found = etcd_local.find(see)
     if found is None and external_etcd.found(see) is not None:
         raise errors.PreflightFailed(
@@ -40,7 +44,7 @@ def client(see: HostView, api: Api | None = None, timeout_scale: float = 1.0) ->
     if not shared.is_complete(given, None):
         raise errors.PreflightFailed(
             "a certificate for etcd is signed with its authority's key, which this machine cannot read",
-            hint="run this as root, on a control plane",
+            hint="run this on a control plane",
             reason="KB_NO_CERTIFICATES",
         )
     hosts = dict.fromkeys((mine.address, *(host for host, _ in load_balancer.known(see))))

@@ -200,6 +200,21 @@ def test_the_others_are_known_by_etcd_or_by_haproxy() -> None:
     assert etcd_here.others(host, MINE, THREE) == {**OTHERS, "192.0.2.14": "192.0.2.14"}
 
 
+def test_where_no_etcd_is_it_is_said_so() -> None:
+    host = FakeHost("worker-1")
+    with pytest.raises(errors.PreflightFailed, match="does not run on worker-1"):
+        etcd_here.local(host)
+    command = (
+        '{"spec": {"containers": [{"command": ["kube-apiserver", "--etcd-servers=https://10.9.9.9:2379"]}]}}'
+    )
+    host.files["/etc/kubernetes/manifests/kube-apiserver.yaml"] = File(command.encode())
+    with pytest.raises(errors.PreflightFailed, match="runs elsewhere"):
+        etcd_here.local(host)
+    host.known_facts = dataclasses.replace(host.known_facts, uid=7)
+    with pytest.raises(errors.PreflightFailed, match="only root"):
+        etcd_here.local(host)
+
+
 def test_an_unfinished_repair_is_finished_before_another() -> None:
     host = machine()
     assert etcd_here.begun(host, "recover", "") is None
