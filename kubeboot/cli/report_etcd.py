@@ -127,7 +127,10 @@ def recovered(result: EtcdRepairResult) -> str:
             "etcd goes on with this machine alone, and bears the loss of none: join others soon",
             *_kept(result),
             *(
-                ["forget the machines that are gone (--force while they still count as Ready):", *forget]
+                [
+                    "forget the machines that are gone, once they count as NotReady, which takes a minute:",
+                    *forget,
+                ]
                 if forget
                 else ()
             ),
