@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.host.api import EtcdTool
-from kubeboot.steps import basic, control_plane, etcd_repair, leaving, sweep
+from kubeboot.steps import basic, control_plane, etcd_data, etcd_repair, leaving, sweep
 from kubeboot.steps.etcd_local import ETCD, NOTE, PODS, WORK, Local, Note
 
 
@@ -18,7 +18,7 @@ def restore(host: str, mine: Local, note: Note, token: str) -> Plan:
         ),
         _noted(host, note, f"{CLUSTER}:restore/others"),
         _stopped(host, note),
-        etcd_repair.RestoreData(
+        etcd_data.RestoreData(
             id="restore/data", title="Make etcd's data from the snapshot", on=host,
             after=frozenset({"restore/stopped"}),
             data_dir=mine.data_dir, snapshot=note.source, note=note, tool=tool, cost=3.0,
@@ -36,7 +36,7 @@ def recover(host: str, mine: Local, note: Note, gone: tuple[str, ...], authority
     steps: tuple[Step, ...] = (
         _noted(host, note),
         _stopped(host, note),
-        etcd_repair.KeepCopy(
+        etcd_data.KeepCopy(
             id="recover/copy", title="Copy etcd's data", on=host, after=frozenset({"recover/stopped"}),
             data_dir=mine.data_dir, kept=note.kept,
         ),

@@ -27,6 +27,7 @@ from tests.fakes import tls
 from tests.fakes.api import FakeApi
 from tests.fakes.etcd import FakeEtcd, member
 from tests.fakes.host import Dir, FakeHost, File
+from tests.sim.contract import converges
 
 SPEC = ClusterSpec(control_plane_endpoint="192.0.2.12:8443")
 POD = etcd.pod(SPEC, NodeSettings("cp-1", "192.0.2.11", "control_plane"), "registry.k8s.io/etcd:1")
@@ -217,6 +218,11 @@ def test_the_flag_is_in_no_manifest_that_is_kept() -> None:
     text = etcd_local.forced(POD.render("").encode())
     words = render.load(text)["spec"]["containers"][0]["command"]
     assert words[:-1] == list(POD.command) and words[-1] == FORCED
+
+
+@pytest.mark.parametrize("name", ["recover/stopped", "recover/copy"])
+def test_what_comes_before_the_data_is_touched_can_be_taken_back(name: str) -> None:
+    converges(next(step for step in plan("recover").steps if step.id == name), Machine())
 
 
 @pytest.mark.parametrize(
