@@ -58,7 +58,7 @@ def api(see: HostView, mine: Local, timeout_scale: float = 1.0) -> Deferred:
     return here.api(see, (ADMIN_CONF,), endpoint.url(mine.address, int(port)), timeout_scale)
 
 
-def members(see: HostView, mine: Local, etcd: Client) -> tuple[Member, ...]:
+def members(mine: Local, etcd: Client) -> tuple[Member, ...]:
     """As etcd tells them, else as its database on this machine does; none where neither can be read."""
     try:
         return etcd.known()

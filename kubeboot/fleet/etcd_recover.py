@@ -24,7 +24,7 @@ def recover(wanted: EtcdRecoverOptions, emit: Emit) -> EtcdRepairResult:
     api = etcd_here.api(see, mine, wanted.timeout_scale)
     etcd = etcd_here.client(see, api, wanted.timeout_scale)
     unfinished = etcd_here.begun(see, VERB, "")
-    others = etcd_here.others(see, mine, etcd_here.members(see, mine, etcd))
+    others = etcd_here.others(see, mine, etcd_here.members(mine, etcd))
     if unfinished is None:
         _refuse(see, mine, etcd, others)
     note = unfinished or etcd_here.new_note(see, VERB, "", mine)

@@ -27,7 +27,7 @@ def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
     api = etcd_here.api(see, mine, wanted.timeout_scale)
     etcd = etcd_here.client(see, api, wanted.timeout_scale)
     unfinished = etcd_here.begun(see, VERB, path)
-    others = etcd_here.others(see, mine, etcd_here.members(see, mine, etcd))
+    others = etcd_here.others(see, mine, etcd_here.members(mine, etcd))
     _require_image(see, mine)
     if unfinished is None:
         _refuse(see, mine, etcd, others)

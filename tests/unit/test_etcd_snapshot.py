@@ -68,6 +68,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         etcd_snapshot.status(str(tmp_path / "gone.db"))
 
 
+def test_an_etcd_that_serves_nobody_is_read_from_its_file(tmp_path: Path) -> None:
+    mine = Local("cp-1", "image", str(tmp_path), "", "https://192.0.2.11:2380")
+    silent = etcd.Client(etcd.identity(CA), ["https://127.0.0.1:1"])
+    assert etcd_here.members(mine, silent) == ()
+    (tmp_path / "member" / "snap").mkdir(parents=True)
+    (tmp_path / "member" / "snap" / "db").write_bytes(RECORDED[:-32])
+    assert [member.name for member in etcd_here.members(mine, silent)] == ["cp-1"]
+
+
 def chunks(size: int = 32768) -> Iterator[bytes]:
     """The sum comes by itself."""
     body = RECORDED[:-32]
