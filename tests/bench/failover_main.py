@@ -25,13 +25,14 @@ def main(argv: Sequence[str]) -> int:
         lab = booted["cp-1"].container.removeprefix("kubeboot-").removesuffix("-cp-1")
         cluster, commands = failover_cluster.make(lab, MEMBERS)
         failover_cluster.rest(cluster)
-        trials = [
-            failover_trial.trial(cluster, event, number, say)
-            for event in chosen
-            for number in range(given.samples or event.count)
-        ]
-    report(trials, commands)
-    print(json.dumps(summary(trials, commands)))
+        trials: list[Trial] = []
+        try:
+            for event in chosen:
+                for number in range(given.samples or event.count):
+                    trials.append(failover_trial.trial(cluster, event, number, say))
+        finally:
+            report(trials, commands)
+            print(json.dumps(summary(trials, commands)), flush=True)
     return 1 if any(trial.problems for trial in trials) else 0
 
 
