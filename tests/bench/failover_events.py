@@ -35,6 +35,25 @@ class Event:
     """Seconds of writes after the strike."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """One event that happened: how long it took (seconds), its bar, and every way in which it missed that."""
+
+    name: str
+    on: str
+    seconds: float
+    bar: float
+    problems: tuple[str, ...] = ()
+    lost: int = 0
+    haproxy_mib: float = 0.0
+
+
+def late(name: str, on: str, seconds: float, bar: float) -> Measured:
+    """Something that is to happen within `bar`."""
+    problems = () if seconds <= bar else (f"took {seconds:.1f} s, the bar is {bar:.0f} s",)
+    return Measured(name, on, seconds, bar, problems)
+
+
 def cut(machine: Machine) -> None:
     """Nothing is heard of it any more."""
     machine.run("nft", "-f", "-", stdin=DROP)

@@ -6,58 +6,69 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tests.bench import failover_cluster, failover_trial, machines
-from tests.bench.failover_cluster import Command
-from tests.bench.failover_events import EVENTS
-from tests.bench.failover_trial import Trial
+from tests.bench import failover_cluster, failover_cold, failover_leaders, failover_trial, machines
+from tests.bench.failover_cluster import Cluster, Command
+from tests.bench.failover_events import EVENTS, Measured
 
 MEMBERS = ("cp-1", "cp-2", "cp-3", "worker-1", "worker-2")
+OTHERS: dict[str, tuple[int, Callable[[Cluster, int], list[Measured]]]] = {
+    "leaders-killed": (3, lambda cluster, n: failover_leaders.trial(cluster, n, say)),
+    "all-power-cycled": (5, lambda cluster, n: [failover_cold.trial(cluster, n, say)]),
+}
+"""Those that are not about writes: how often, and how."""
 
 
 def main(argv: Sequence[str]) -> int:
     """0 when every bar was held."""
     given = arguments(argv)
-    chosen = [event for event in EVENTS if not given.only or event.name in given.only]
     with machines.booted(2, "failover", control_planes=3) as booted:
         lab = booted["cp-1"].container.removeprefix("kubeboot-").removesuffix("-cp-1")
         cluster, commands = failover_cluster.make(lab, MEMBERS)
         failover_cluster.rest(cluster)
-        trials: list[Trial] = []
+        found: list[Measured] = []
         try:
-            for event in chosen:
-                for number in range(given.samples or event.count):
-                    trials.append(failover_trial.trial(cluster, event, number, say))
+            for measured in trials(cluster, given.only, given.samples):
+                found.append(measured)
         finally:
-            report(trials, commands)
-            print(json.dumps(summary(trials, commands)), flush=True)
-    return 1 if any(trial.problems for trial in trials) else 0
+            report(found, commands)
+            print(json.dumps(summary(found, commands)), flush=True)
+    return 1 if any(measured.problems for measured in found) else 0
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    names = [*(event.name for event in EVENTS), *OTHERS]
     parser = argparse.ArgumentParser(prog="tests/bench/failover", description=__doc__)
     parser.add_argument("-n", "--samples", type=int, help="how often each; default: as the bars say")
-    parser.add_argument("--only", nargs="+", choices=[event.name for event in EVENTS], help="which events")
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="which events")
     return parser.parse_args(argv)
 
 
-def report(trials: Sequence[Trial], commands: Sequence[Command]) -> None:
+def trials(cluster: Cluster, names: Sequence[str], samples: int | None) -> Iterator[Measured]:
+    """Every event as often as asked for."""
+    for event in EVENTS:
+        for number in range((samples or event.count) if event.name in names else 0):
+            yield failover_trial.trial(cluster, event, number, say)
+    for name, (count, run) in OTHERS.items():
+        for number in range((samples or count) if name in names else 0):
+            yield from run(cluster, number)
+
+
+def report(found: Sequence[Measured], commands: Sequence[Command]) -> None:
     """For people, on stdout."""
     for line in made(commands):
         print(line)
-    print(f"{'event':24} {'count':>5} {'median':>8} {'worst':>8} {'bar':>6}")
-    for name, found in by_event(trials).items():
-        gaps = [trial.gap for trial in found]
-        held = sum(not trial.problems for trial in found)
-        print(
-            f"{name:24} {f'{held}/{len(found)}':>5} {statistics.median(gaps):6.2f} s {max(gaps):6.2f} s"
-            f" {found[0].event.bar:4.0f} s"
-        )
-    for trial in trials:
-        for problem in trial.problems:
-            print(f"MISSED {trial.event.name} on {trial.struck}: {problem}")
+    print(f"{'event':32} {'held':>6} {'median':>9} {'worst':>9} {'bar':>6}")
+    for name, those in by_name(found).items():
+        took = [measured.seconds for measured in those]
+        held = f"{sum(not measured.problems for measured in those)}/{len(those)}"
+        middle, worst = statistics.median(took), max(took)
+        print(f"{name:32} {held:>6} {middle:7.2f} s {worst:7.2f} s {those[0].bar:4.0f} s")
+    for measured in found:
+        for problem in measured.problems:
+            print(f"MISSED {measured.name} on {measured.on}: {problem}")
 
 
 def made(commands: Sequence[Command]) -> list[str]:
@@ -74,30 +85,30 @@ def total(commands: Sequence[Command]) -> float:
     return max(c.began + c.seconds for c in commands) - commands[0].began
 
 
-def by_event(trials: Sequence[Trial]) -> dict[str, list[Trial]]:
-    found: dict[str, list[Trial]] = {}
-    for trial in trials:
-        found.setdefault(trial.event.name, []).append(trial)
-    return found
+def by_name(found: Sequence[Measured]) -> dict[str, list[Measured]]:
+    names: dict[str, list[Measured]] = {}
+    for measured in found:
+        names.setdefault(measured.name, []).append(measured)
+    return names
 
 
-def summary(trials: Sequence[Trial], commands: Sequence[Command]) -> dict[str, Any]:
+def summary(found: Sequence[Measured], commands: Sequence[Command]) -> dict[str, Any]:
     """Everything on one line."""
     return {
         "made_seconds": round(total(commands), 1),
         "commands": {c.machine: round(c.seconds, 1) for c in commands},
         "events": {
             name: {
-                "count": len(found),
-                "held": sum(not trial.problems for trial in found),
-                "median": round(statistics.median(trial.gap for trial in found), 2),
-                "worst": round(max(trial.gap for trial in found), 2),
-                "bar": found[0].event.bar,
-                "lost": sum(len(seen.lost) for trial in found for seen in trial.seen),
+                "count": len(those),
+                "held": sum(not measured.problems for measured in those),
+                "median": round(statistics.median(measured.seconds for measured in those), 2),
+                "worst": round(max(measured.seconds for measured in those), 2),
+                "bar": those[0].bar,
+                "lost": sum(measured.lost for measured in those),
             }
-            for name, found in by_event(trials).items()
+            for name, those in by_name(found).items()
         },
-        "haproxy_mib": round(max((trial.rss for trial in trials), default=0.0), 1),
+        "haproxy_mib": round(max((measured.haproxy_mib for measured in found), default=0.0), 1),
     }
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from tests.bench import failover_cluster, prober
+from tests.bench import failover_cluster, machines, prober
 from tests.bench.failover_cluster import Cluster
 
 PROBER = Path(prober.__file__)
@@ -103,11 +103,9 @@ def during(
 @contextlib.contextmanager
 def _probing(cluster: Cluster, place: Place, room: Path) -> Iterator[Path]:
     """The prober runs on this computer, in the machine's network: no processor time goes into entering it."""
-    inspected = ("docker", "inspect", "-f", "{{.State.Pid}}", cluster.machine(place.machine).container)
-    pid = subprocess.run(inspected, check=True, capture_output=True, text=True).stdout.strip()
     out = room / f"{_run(place)}.jsonl"
     argv = (
-        "nsenter", f"--net=/proc/{pid}/ns/net", sys.executable, str(PROBER),
+        "nsenter", f"--net={machines.network(cluster.machine(place.machine))}", sys.executable, str(PROBER),
         "127.0.0.1", str(PORT), place.mode, _run(place), str(room),
     )  # fmt: skip
     with out.open("wb") as file, subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=file) as running:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tests.bench import failover_cluster, failover_probe
 from tests.bench.failover_cluster import Cluster
-from tests.bench.failover_events import Event
+from tests.bench.failover_events import Event, Measured
 from tests.bench.failover_probe import Place, Seen
 from tests.bench.prober import MODES
 
@@ -61,7 +61,7 @@ class Trial:
         return f"{self.event.name} on {self.struck}: {gaps}; haproxy {self.rss:.0f} MiB"
 
 
-def trial(cluster: Cluster, event: Event, number: int, say: Callable[[str], None]) -> Trial:
+def trial(cluster: Cluster, event: Event, number: int, say: Callable[[str], None]) -> Measured:
     """Strike once, and leave a cluster at rest. `number` turns through the machines that could be it."""
     struck = target(cluster, event, number)
     survivor = next(name for name in reversed(cluster.control_planes) if name != struck)
@@ -75,7 +75,8 @@ def trial(cluster: Cluster, event: Event, number: int, say: Callable[[str], None
     rss = float(cluster.machine(cluster.workers[0]).run("sh", "-c", RSS))
     made = Trial(event, struck, seen, rss)
     say(f"  {made}; at rest again after {took:.0f} s")
-    return made
+    lost = sum(len(one.lost) for one in seen)
+    return Measured(event.name, struck, made.gap, event.bar, tuple(made.problems), lost, rss)
 
 
 def target(cluster: Cluster, event: Event, number: int) -> str:

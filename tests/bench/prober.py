@@ -7,12 +7,14 @@ is one for the whole computer), and what went wrong.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import select
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -28,17 +30,19 @@ CREATED = 201
 Write = Callable[[str, bytes, float], int]
 
 
-def fresh(host: str, port: int, tls: ssl.SSLContext) -> Write:
+@contextlib.contextmanager
+def fresh(host: str, port: int, tls: ssl.SSLContext) -> Iterator[Write]:
     """A connection for each write."""
 
     def write(path: str, body: bytes, until: float) -> int:
         with http2.connected(host, port, tls, until) as connection:
             return connection.request("POST", path, body, until)
 
-    return write
+    yield write
 
 
-def persistent(host: str, port: int, tls: ssl.SSLContext) -> Write:
+@contextlib.contextmanager
+def persistent(host: str, port: int, tls: ssl.SSLContext) -> Iterator[Write]:
     """One connection for all, another only when that one was ended."""
     kept: list[http2.Connection] = []
 
@@ -53,7 +57,9 @@ def persistent(host: str, port: int, tls: ssl.SSLContext) -> Write:
             kept.pop().close()
             raise
 
-    return write
+    yield write
+    for connection in kept:
+        connection.close()
 
 
 MODES = {"fresh": fresh, "persistent": persistent}
@@ -63,13 +69,13 @@ def main() -> None:
     """Write until nobody wants any more."""
     host, port, mode, run, room = sys.argv[1:]
     tls = http2.context(*(f"{room}/{name}.pem" for name in ("ca", "certificate", "key")))
-    write = MODES[mode](host, int(port), tls)
-    number = 0
-    while not select.select([sys.stdin], [], [], PAUSE)[0]:
-        number += 1
-        sent = time.monotonic()
-        wrong = one(write, run, number, sent + PATIENCE)
-        sys.stdout.write(json.dumps([number, sent, time.monotonic(), wrong]) + "\n")
+    with MODES[mode](host, int(port), tls) as write:
+        for number in itertools.count(1):
+            if select.select([sys.stdin], [], [], PAUSE)[0]:
+                break
+            sent = time.monotonic()
+            wrong = one(write, run, number, sent + PATIENCE)
+            sys.stdout.write(json.dumps([number, sent, time.monotonic(), wrong]) + "\n")
 
 
 def one(write: Write, run: str, number: int, until: float) -> str | None:
