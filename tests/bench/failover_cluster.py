@@ -124,7 +124,7 @@ def rest(cluster: Cluster, touched: str | None = None) -> float:
     return time.monotonic() - began
 
 
-def await_(look: Callable[[], str | None], seconds: float, what: str) -> None:
+def await_(look: Callable[[], str | None], seconds: float, what: str, pause: float = 0.5) -> None:
     """Look until there is nothing to object to; Failed with the last objection."""
     end = time.monotonic() + seconds
     while True:
@@ -136,7 +136,7 @@ def await_(look: Callable[[], str | None], seconds: float, what: str) -> None:
             return
         if time.monotonic() > end:
             raise machines.Failed(f"waited {seconds:.0f} s for {what}: {last}")
-        time.sleep(0.5)
+        time.sleep(pause)
 
 
 def unrest(cluster: Cluster) -> str | None:

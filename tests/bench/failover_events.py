@@ -31,7 +31,7 @@ class Event:
     count: int
     strike: Act
     mend: Act
-    window: float = 12.0
+    window: float = 10.0
     """Seconds of writes after the strike."""
 
 
@@ -101,11 +101,11 @@ def docker(verb: str, machine: Machine) -> None:
 EVENTS = (
     Event("power-loss-leader", "leader", 5.0, 5, power_off, power_on),
     Event("power-loss-follower", "follower", 5.0, 5, power_off, power_on),
-    Event("freeze-leader", "leader", 10.0, 3, freeze, thaw, 15.0),
-    Event("freeze-follower", "follower", 10.0, 2, freeze, thaw, 15.0),
-    Event("no-packets-leader", "leader", 10.0, 3, cut, reconnect, 15.0),
-    Event("no-packets-follower", "follower", 10.0, 2, cut, reconnect, 15.0),
-    Event("apiserver-killed", "control plane", 2.0, 5, signal("KILL", "kube-apiserver"), nothing, 8.0),
+    Event("freeze-leader", "leader", 10.0, 3, freeze, thaw, 12.0),
+    Event("freeze-follower", "follower", 10.0, 2, freeze, thaw, 12.0),
+    Event("no-packets-leader", "leader", 10.0, 3, cut, reconnect, 12.0),
+    Event("no-packets-follower", "follower", 10.0, 2, cut, reconnect, 12.0),
+    Event("apiserver-killed", "control plane", 2.0, 5, signal("KILL", "kube-apiserver"), nothing, 6.0),
     Event(
         "apiserver-hung",
         "control plane",
@@ -116,5 +116,5 @@ EVENTS = (
     ),
     Event("etcd-killed-leader", "leader", 5.0, 3, signal("KILL", "etcd"), nothing),
     Event("etcd-killed-follower", "follower", 5.0, 2, signal("KILL", "etcd"), nothing),
-    Event("haproxy-killed", "worker", 3.0, 5, signal("KILL", "haproxy"), nothing, 8.0),
+    Event("haproxy-killed", "worker", 3.0, 5, signal("KILL", "haproxy"), nothing, 6.0),
 )

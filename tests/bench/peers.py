@@ -187,8 +187,7 @@ def join(peer: str, control_plane: Machine, worker: Machine) -> Sample:
     }[peer]  # fmt: skip
     argv = control_plane.run(*command).split()
     if peer == "kubeadm":
-        text = JOIN.format(**_join(argv), node=worker.address)
-        worker.write("/etc/bench/join.yaml", text.encode())
+        worker.write("/etc/bench/join.yaml", join_config(argv, worker).encode())
         argv = ["kubeadm", "join", "--config", "/etc/bench/join.yaml", "--ignore-preflight-errors=all"]
     watch = observe.Watch(control_plane, worker, "joined", observe.RUNS)
     time.sleep(1.0)  # until the pod is there and waits
@@ -207,6 +206,11 @@ nodeRegistration:
   kubeletExtraArgs:
     - {{name: node-ip, value: "{node}"}}
 """
+
+
+def join_config(argv: list[str], machine: Machine) -> str:
+    """kubeadm's description of a join, from the command that it prints."""
+    return JOIN.format(**_join(argv), node=machine.address)
 
 
 def _join(argv: list[str]) -> Mapping[str, str]:

@@ -1,25 +1,27 @@
-"""Three control planes and a worker: made at once, the first one killed, forgotten, and replaced."""
+"""Three control planes and a worker: made at once, hurt, the first one killed, forgotten, and replaced."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
+from tests.bench import failover_leaders, failover_probe, failover_trial
+from tests.bench.failover_cluster import Cluster
+from tests.bench.failover_events import EVENTS, power_off
+from tests.bench.failover_probe import Place
+from tests.bench.prober import MODES
 from tests.e2e.harness import Lab, Machine
 
 pytestmark = pytest.mark.cluster
 
 ADMIN = "/etc/kubernetes/admin.conf"
-PROBER = Path(__file__).with_name("prober.sh").read_bytes()
 NAMES = ("cp-1", "cp-2", "cp-3")
-PROBED = 16
+CHEAP = ("apiserver-killed", "apiserver-hung", "etcd-killed-leader", "haproxy-killed", "freeze-follower")
+"""One of each; all of them, as often as their bars say, by tests/run --chaos."""
 GAP = 5.0
 """Seconds between two acknowledged writes while a control plane dies."""
 
@@ -112,29 +114,34 @@ def test_a_token_minted_by_one_api_server_passes_review_at_the_others(lab: Lab, 
         assert said["status"]["authenticated"], name
 
 
+def cluster(lab: Lab) -> Cluster:
+    return Cluster(lab.name, (*NAMES, "worker-1"))
+
+
+@pytest.mark.parametrize("name", CHEAP)
+def test_writes_go_on(lab: Lab, first: list[str], name: str) -> None:
+    event = next(event for event in EVENTS if event.name == name)
+    found = failover_trial.trial(cluster(lab), event, 1, print)
+    assert not found.problems
+
+
+def test_leaders_that_die_are_followed_and_a_deployment_grows(lab: Lab, first: list[str]) -> None:
+    found = failover_leaders.trial(cluster(lab), 1, print)
+    assert not [problem for measured in found for problem in measured.problems]
+
+
+def test_name_servers_are_on_more_than_one_machine(lab: Lab, first: list[str]) -> None:
+    wanted = ("get", "pods", "-n", "kube-system", "-l", "k8s-app=kube-dns", "-o")
+    hosts = kubectl(lab["cp-2"], *wanted, "jsonpath={.items[*].spec.nodeName}").split()
+    assert len(hosts) == 2 == len(set(hosts))
+
+
 def test_writes_go_on_when_the_first_machine_dies(lab: Lab, first: list[str]) -> None:
-    places = {"worker-1": lab["worker-1"], "cp-2": lab["cp-2"]}
-    conf = lab["cp-2"].run("cat", ADMIN).out.encode()
-    for name, machine in places.items():
-        machine.run("tee", "/root/admin.conf", stdin=conf)
-        machine.run("tee", "/root/prober.sh", stdin=PROBER)
-        kubectl(lab["cp-2"], "create", "configmap", f"probe-{name}")
-
-    def probe(name: str) -> list[tuple[float, str]]:
-        out = places[name].run("sh", "/root/prober.sh", str(PROBED), f"probe-{name}").out
-        return [(float(at), n) for at, n in (line.split() for line in out.splitlines())]
-
-    with ThreadPoolExecutor(len(places)) as pool:
-        running = {name: pool.submit(probe, name) for name in places}
-        time.sleep(4)
-        subprocess.run(("docker", "kill", f"kubeboot-{lab.name}-cp-1"), check=True, stdout=subprocess.DEVNULL)
-        acknowledged = {name: future.result() for name, future in running.items()}
-    for name, writes in acknowledged.items():
-        gap = max(b[0] - a[0] for a, b in itertools.pairwise(writes))
-        print(f"{name}: {len(writes)} writes, longest gap {gap:.2f} s")
-        assert gap <= GAP
-        kept = json.loads(kubectl(lab["cp-2"], "get", "configmap", f"probe-{name}", "-o", "json"))["data"]
-        assert {n for _, n in writes} <= set(kept.values())
+    places = tuple(Place(name, mode) for name in ("worker-1", "cp-2") for mode in MODES)
+    dying = cluster(lab).machine("cp-1")
+    for seen in failover_probe.during(cluster(lab), places, lambda: power_off(dying), 10.0, "cp-2"):
+        print(f"{seen.place}: {len(seen.acknowledged)} writes, longest gap {seen.gap:.2f} s")
+        assert seen.gap <= GAP and not seen.lost
 
 
 def test_what_would_break_the_quorum_is_refused(lab: Lab, first: list[str]) -> None:
@@ -164,6 +171,22 @@ def test_a_fresh_machine_takes_its_place(lab: Lab, first: list[str]) -> None:
     lab["cp-4"].run(*command)
     print(f"a control plane joined in {time.monotonic() - began:.1f} s")
     assert members(lab["cp-4"]) == {"cp-2": True, "cp-3": True, "cp-4": True}
+
+
+def test_a_worker_that_lives_is_drained_as_its_budgets_allow(lab: Lab, first: list[str]) -> None:
+    cp, app = lab["cp-4"], failover_leaders.NAME
+    kubectl(cp, "apply", "-f", "-", stdin=json.dumps(failover_leaders.DEPLOYMENT).encode())
+    kubectl(cp, "create", "poddisruptionbudget", app, f"--selector=app={app}", "--min-available=1")
+    kubectl(cp, "wait", f"deployment/{app}", "--for=condition=Available", "--timeout=60s")
+    held = cp.run("kubeboot", "node", "remove", "worker-1", "--drain-timeout", "3s", check=False)
+    assert held.code != 0 and "KB_DRAIN" in held.err and f"default/{app}-" in held.err, held.err
+    assert f"disruption budget {app}" in held.err, held.err
+    assert "node/worker-1" in kubectl(cp, "get", "nodes", "-o", "name").split()
+    kubectl(cp, "delete", "poddisruptionbudget", app)
+    cp.run("kubeboot", "node", "remove", "worker-1")
+    assert "node/worker-1" not in kubectl(cp, "get", "nodes", "-o", "name").split()
+    left = ("get", "pods", "-A", "--field-selector=spec.nodeName=worker-1", "-o", "name")
+    assert kubectl(cp, *left) == ""
 
 
 def test_a_control_plane_that_is_reset_leaves_first(lab: Lab, first: list[str]) -> None:
