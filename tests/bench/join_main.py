@@ -18,7 +18,6 @@ from tests.bench.machines import Machine
 
 BAR = 0.6
 WITHIN = 240.0
-SOON = ("--ignore-preflight-errors", "EtcdDisk")
 KUBEADM = ("--ignore-preflight-errors=all",)
 
 
@@ -68,7 +67,7 @@ def sample(name: str) -> Join:
 def kubeboot(first: Machine, second: Machine) -> tuple[str, ...]:
     """The command that makes `second` a control plane."""
     _, result = failover_cluster.ran(first, ["kubeboot", "init", "--upload-certs"])
-    return (*result["controlPlaneJoinCommand"].split(), *SOON)
+    return (*result["controlPlaneJoinCommand"].split(), *failover_cluster.SHARED_DISK)
 
 
 def kubeadm(first: Machine, second: Machine) -> tuple[str, ...]:
@@ -80,7 +79,7 @@ def kubeadm(first: Machine, second: Machine) -> tuple[str, ...]:
     text = (first.read(path) or b"").decode()
     shared = f"kind: ClusterConfiguration\ncontrolPlaneEndpoint: {first.address}:6443"
     first.write(path, text.replace("kind: ClusterConfiguration", shared).encode())
-    first.run("sh", "-c", f"set -e; {peers.INIT} --upload-certs; {peers.APPLY}")
+    first.run("sh", "-c", f"set -e; {peers.INIT}; {peers.APPLY}")
     key = first.run("kubeadm", "init", "phase", "upload-certs", "--upload-certs").split()[-1]
     token = first.run("kubeadm", "token", "create", "--print-join-command", "--kubeconfig", observe.ADMIN)
     place = (
