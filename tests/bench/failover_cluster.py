@@ -47,10 +47,15 @@ class Cluster:
 
     lab: str
     members: tuple[str, ...]
+    known: Mapping[str, Machine]
+
+    @classmethod
+    def of(cls, lab: str, members: tuple[str, ...]) -> Cluster:
+        return cls(lab, members, machines.of(lab))
 
     def machine(self, name: str) -> Machine:
         """As it runs now."""
-        return machines.of(self.lab)[name]
+        return machines.as_it_runs(self.known[name])
 
     @property
     def control_planes(self) -> tuple[str, ...]:
@@ -67,7 +72,8 @@ class Cluster:
 
 def make(lab: str, members: tuple[str, ...]) -> tuple[Cluster, list[Command]]:
     """init on the first control plane, then everything else joins at once."""
-    found = machines.of(lab)
+    made = Cluster.of(lab, members)
+    found = made.known
     first = ran(found["cp-1"], ["kubeboot", "init", "--upload-certs"])
     result = first[1]
     commands = {
@@ -77,7 +83,7 @@ def make(lab: str, members: tuple[str, ...]) -> tuple[Cluster, list[Command]]:
     }
     with ThreadPoolExecutor(len(commands)) as pool:
         joined = list(pool.map(lambda name: ran(found[name], commands[name])[0], commands))
-    return Cluster(lab, members), [first[0], *joined]
+    return made, [first[0], *joined]
 
 
 def ran(machine: Machine, argv: list[str]) -> tuple[Command, dict[str, Any]]:

@@ -81,8 +81,13 @@ def booted(workers: int, purpose: str, control_planes: int = 1) -> Iterator[dict
 
 
 def of(name: str) -> dict[str, Machine]:
-    """The machines of a lab as they run now: one that was booted again has another root."""
+    """The machines of a lab."""
     return {m.name: m for m in _machines(name)}
+
+
+def as_it_runs(machine: Machine) -> Machine:
+    """The machine; one that was booted again has another root."""
+    return dataclasses.replace(machine, root=_process(machine.container) / "root")
 
 
 def _lab(*argv: str) -> str:
@@ -97,16 +102,19 @@ def _machines(name: str) -> Iterator[Machine]:
 
     for entry in json.loads(_lab("hosts", "--name", name)):
         container = f"kubeboot-{name}-{entry['name']}"
-        asked = ("docker", "inspect", "--format", "{{.State.Pid}}", container)
-        pid = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-        yield Machine(entry["name"], container, entry["address"], Path("/proc", pid, "root"))
+        yield Machine(entry["name"], container, entry["address"], _process(container) / "root")
 
 
-def network(machine: Machine) -> str:
-    """Its network namespace: what runs in there costs it nothing else."""
-    asked = ("docker", "inspect", "--format", "{{.State.Pid}}", machine.container)
+def _process(container: str) -> Path:
+    """The machine's first one, as this computer sees it."""
+    asked = ("docker", "inspect", "--format", "{{.State.Pid}}", container)
     pid = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    return f"/proc/{pid}/ns/net"
+    return Path("/proc", pid)
+
+
+def network(machine: Machine) -> Path:
+    """Its network namespace: what runs in there costs it nothing else."""
+    return _process(machine.container) / "ns/net"
 
 
 def prepare(machine: Machine) -> None:

@@ -66,7 +66,7 @@ def test_a_worker_outlives_every_control_plane_that_it_knew(request: pytest.Fixt
         join(first, SECOND)
         for name in first.control_planes:
             first.machine(name).run("kubeboot", "reset", "--yes")
-        now = Cluster(lab.name, (*SECOND, "worker-1"))
+        now = Cluster.of(lab.name, (*SECOND, "worker-1"))
         failover_cluster.await_(lambda: unknown(now), 60, "the worker to know all of them")
         worker = now.machine("worker-1")
         subprocess.run(("docker", "kill", worker.container), check=True, stdout=subprocess.DEVNULL)

@@ -114,19 +114,20 @@ def test_a_token_minted_by_one_api_server_passes_review_at_the_others(lab: Lab, 
         assert said["status"]["authenticated"], name
 
 
+@pytest.fixture(scope="module")
 def cluster(lab: Lab) -> Cluster:
-    return Cluster(lab.name, (*NAMES, "worker-1"))
+    return Cluster.of(lab.name, (*NAMES, "worker-1"))
 
 
 @pytest.mark.parametrize("name", CHEAP)
-def test_writes_go_on(lab: Lab, first: list[str], name: str) -> None:
+def test_writes_go_on(cluster: Cluster, first: list[str], name: str) -> None:
     event = next(event for event in EVENTS if event.name == name)
-    found = failover_trial.trial(cluster(lab), event, 1, print)
+    found = failover_trial.trial(cluster, event, 1, print)
     assert not found.problems
 
 
-def test_leaders_that_die_are_followed_and_a_deployment_grows(lab: Lab, first: list[str]) -> None:
-    found = failover_leaders.trial(cluster(lab), 1, print)
+def test_leaders_that_die_are_followed_and_a_deployment_grows(cluster: Cluster, first: list[str]) -> None:
+    found = failover_leaders.trial(cluster, 1, print)
     assert not [problem for measured in found for problem in measured.problems]
 
 
@@ -136,10 +137,10 @@ def test_name_servers_are_on_more_than_one_machine(lab: Lab, first: list[str]) -
     assert len(hosts) == 2 == len(set(hosts))
 
 
-def test_writes_go_on_when_the_first_machine_dies(lab: Lab, first: list[str]) -> None:
+def test_writes_go_on_when_the_first_machine_dies(cluster: Cluster, first: list[str]) -> None:
     places = tuple(Place(name, mode) for name in ("worker-1", "cp-2") for mode in MODES)
-    dying = cluster(lab).machine("cp-1")
-    for seen in failover_probe.during(cluster(lab), places, lambda: power_off(dying), 10.0, "cp-2"):
+    dying = cluster.machine("cp-1")
+    for seen in failover_probe.during(cluster, places, lambda: power_off(dying), 10.0, "cp-2"):
         print(f"{seen.place}: {len(seen.acknowledged)} writes, longest gap {seen.gap:.2f} s")
         assert seen.gap <= GAP and not seen.lost
 
