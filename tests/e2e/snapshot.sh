@@ -28,7 +28,8 @@ nft list tables | sort
 section units
 systemctl list-unit-files --no-legend --type=service | awk '{print $1, $2}' | sort
 systemctl list-units --no-legend --plain --type=service,slice --state=active | awk '{print $1}' |
-  grep -v -e '^user' -e '^session' -e '^systemd-tmpfiles-clean' -e 'user-runtime-dir' | sort
+  grep -v -e '^user' -e '^session' -e '^systemd-tmpfiles-clean' -e 'user-runtime-dir' \
+    -e '^systemd-timedated' -e '^systemd-hostnamed' | sort
 
 section sysctls
 for key in net/ipv4/ip_forward net/ipv4/conf/all/rp_filter net/ipv4/conf/all/route_localnet net/ipv6/conf/all/forwarding; do
@@ -36,7 +37,9 @@ for key in net/ipv4/ip_forward net/ipv4/conf/all/rp_filter net/ipv4/conf/all/rou
 done
 
 section processes
-ps -eo comm= | grep -v -x -E 'sshd(-session|-auth)?|sudo|bash|sh|ps|sort|grep|uniq|systemd|\(sd-pam\)|systemd-tmpfile|kubectl|awk|mawk|sed|cat|find|mktemp|cmp|flock|backends|kubeboot-backen' | sort -u
+# the kernel's own threads have no memory
+ps -eo vsz=,comm= | awk '$1 > 0 { $1 = ""; print substr($0, 2) }' |
+  grep -v -x -E 'systemd-timedat|systemd-hostnam|sshd(-session|-auth)?|sudo|bash|sh|ps|sort|grep|uniq|systemd|\(sd-pam\)|systemd-tmpfile|kubectl|awk|mawk|sed|cat|find|mktemp|cmp|flock|backends|kubeboot-backen' | sort -u
 
 section cgroups
 find /sys/fs/cgroup -maxdepth 3 -type d -name 'kubepods*' | sort

@@ -128,6 +128,17 @@ def test_on_a_machine_of_ours_what_is_not_ours_is_found_still() -> None:
     assert names(stage) == ["error:Port-10250", "error:CNIConfig-05-cilium.conflist", "error:BridgeAddress"]
 
 
+@pytest.mark.parametrize(
+    ("folder", "masked"), [("/etc/systemd/system", False), ("/usr/lib/systemd/system", True)]
+)
+def test_a_swap_unit_is_masked_where_systemd_lets_it_be(folder: str, masked: bool) -> None:
+    stage = Stage(faults.fit())
+    faults.put(f"{folder}/data.swap", "[Swap]\n")(stage)
+    stage.host.enable("data.swap")
+    [found] = stage.findings()
+    assert (found.name, "mask data.swap" in found.hint) == ("SwapReturns-data.swap", masked)
+
+
 def test_an_empty_zram_config_masks_the_distributions() -> None:
     stage = Stage(faults.fit())
     faults.put("/usr/lib/systemd/zram-generator.conf", "[zram0]\n")(stage)

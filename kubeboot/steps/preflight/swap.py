@@ -47,20 +47,25 @@ def zram(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "SwapReturns-zram",
             f"{config or ', '.join(sorted(active))} turns compressed memory on as swap at the next boot",
-            f"swapoff -a; : > {ZRAM[0]}; systemctl mask {' '.join(sorted(active)) or ZRAM_UNITS[-1]}",
+            f"swapoff -a; : > {ZRAM[0]}; systemctl mask --now {' '.join(sorted(active)) or ZRAM_UNITS[-1]}",
         )
 
 
 def units(scene: Scene) -> Iterable[Finding]:
     """Units that somebody wrote; those that systemd makes of /etc/fstab are in /run."""
-    files = {name for folder in UNIT_DIRS for name in scene.see.listdir(folder) if name.endswith(".swap")}
-    for unit in sorted(files):
+    for unit in sorted({name for folder in UNIT_DIRS for name in _swaps(scene, folder)}):
         if scene.see.unit(unit).enabled or scene.see.unit(unit).active == "active":
+            # what an administrator wrote there cannot be masked
+            masked = "" if unit in _swaps(scene, UNIT_DIRS[0]) else f"; systemctl mask {unit}"
             yield Finding(
                 f"SwapReturns-{unit}",
                 f"{unit} turns swap on at the next boot, and the kubelet will not start",
-                f"systemctl disable --now {unit}; systemctl mask {unit}",
+                f"systemctl disable --now {unit}{masked}",
             )
+
+
+def _swaps(scene: Scene, folder: str) -> list[str]:
+    return [name for name in scene.see.listdir(folder) if name.endswith(".swap")]
 
 
 def _where_it_matters(check: Callable[[Scene], Iterable[Finding]]) -> Callable[[Scene], Iterable[Finding]]:
