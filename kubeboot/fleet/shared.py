@@ -103,7 +103,8 @@ def members(
         return contextlib.nullcontext()
 
     def locked() -> AbstractContextManager[None]:
-        return lease.held(api, holder) if api is not None else unlocked()
+        patience = lease.PATIENCE * timeout_scale
+        return lease.held(api, holder, patience=patience) if api is not None else unlocked()
 
     lock: Callable[[], AbstractContextManager[None]] = locked if api is not None else unlocked
     return etcd.Client(who, etcd.addresses_url(addresses), lock, dialler, timeout_scale)

@@ -143,7 +143,7 @@ def _answer(search: Discovery, session: Session) -> Response:
             if error.reason in (NO_TLS, UNTRUSTED):
                 raise _distrusted(search, error) from None
             why = error.message.partition(" does not answer: ")[2] or error.message
-        if search.clock() - began >= INSIST:
+        if search.clock() - began >= INSIST * search.timeout_scale:
             raise _unreachable(search, why)
         search.pause(1.0)
 

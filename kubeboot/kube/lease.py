@@ -20,6 +20,7 @@ ETCD = "kubeboot-etcd-membership"
 DURATION = 20.0
 """Seconds: longer than a change of etcd's members takes with every answer late."""
 PATIENCE = 180.0
+"""Seconds to wait for another holder's end."""
 
 
 @contextlib.contextmanager
@@ -29,9 +30,10 @@ def held(
     name: str = ETCD,
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
+    patience: float = PATIENCE,
 ) -> Iterator[None]:
     """Hold the lease. `holder` is a machine: what an earlier run of that machine holds is its own."""
-    _acquire(api, holder, name, pause, clock)
+    _acquire(api, holder, name, pause, clock, patience)
     try:
         yield
     finally:
@@ -40,9 +42,14 @@ def held(
 
 
 def _acquire(
-    api: Api, holder: str, name: str, pause: Callable[[float], None], clock: Callable[[], float]
+    api: Api,
+    holder: str,
+    name: str,
+    pause: Callable[[float], None],
+    clock: Callable[[], float],
+    patience: float,
 ) -> None:
-    end = clock() + PATIENCE
+    end = clock() + patience
     seen, since = "", clock()
     while True:
         found = api.get(*LEASE, name, rbac.SYSTEM)
