@@ -39,7 +39,7 @@ print(*ask(server, "kubernetes.default.svc.cluster.local"))
 """
 )
 SWAP = r"""
-for file in /swap1 /swap2; do
+for file in /swap1 /swap2 /swap3; do
   dd if=/dev/zero of=$file bs=1M count=16 status=none
   chmod 600 $file
   mkswap $file >/dev/null
@@ -48,9 +48,17 @@ echo '/swap1 none swap sw 0 0' >>/etc/fstab
 printf '[Swap]\nWhat=/swap2\n[Install]\nWantedBy=swap.target\n' >/etc/systemd/system/swap2.swap
 printf '[zram0]\nzram-size = 16\n' >/etc/systemd/zram-generator.conf
 systemctl enable --quiet swap2.swap
+mkdir -p /etc/systemd/system-generators
+cat >/etc/systemd/system-generators/partitions <<'GENERATOR'
+#!/bin/sh
+printf '[Swap]\nWhat=/swap3\n' >"$3/swap3.swap"
+mkdir -p "$3/swap.target.wants"
+ln -s ../swap3.swap "$3/swap.target.wants/"
+GENERATOR
+chmod 755 /etc/systemd/system-generators/partitions
 """
-"""At the next boot: swap by /etc/fstab, by a unit, and in compressed memory."""
-BRING_IT_BACK = {"SwapReturns-fstab", "SwapReturns-zram", "SwapReturns-swap2.swap"}
+"""At the next boot: swap by /etc/fstab, by a unit, by a generator (as systemd's for partitions), and zram."""
+BRING_IT_BACK = {f"SwapReturns-{name}" for name in ("fstab", "swap2.swap", "swap3.swap", "zram")}
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +141,7 @@ def test_the_kernel_is_a_machine_s_own(vm: Machine) -> None:
 def test_swap_is_found_with_all_that_brings_it_back_and_the_fixes_outlast_a_reboot(vm: Machine) -> None:
     vm.run("sh", "-euc", SWAP)
     reboot(vm)
-    assert len(swaps(vm)) == 3
+    assert len(swaps(vm)) == 4
     refused = vm.run("kubeboot", "init", "--single", check=False)
     assert refused.code == 3 and "Swap" in refused.err
     found = findings(vm)

@@ -139,6 +139,15 @@ def test_a_swap_unit_is_masked_where_systemd_lets_it_be(folder: str, masked: boo
     assert (found.name, "mask data.swap" in found.hint) == ("SwapReturns-data.swap", masked)
 
 
+def test_a_swap_partition_that_systemd_finds_is_told_until_it_is_masked() -> None:
+    stage = Stage(faults.fit())
+    faults.put("/run/systemd/generator.late/dev-vda2.swap", "[Swap]\n")(stage)
+    [found] = stage.findings()
+    assert (found.name, found.hint) == ("SwapReturns-dev-vda2.swap", "systemctl mask --now dev-vda2.swap")
+    stage.host.symlink("/etc/systemd/system/dev-vda2.swap", "/dev/null")
+    assert names(stage) == []
+
+
 def test_an_empty_zram_config_masks_the_distributions() -> None:
     stage = Stage(faults.fit())
     faults.put("/usr/lib/systemd/zram-generator.conf", "[zram0]\n")(stage)

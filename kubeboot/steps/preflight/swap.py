@@ -13,6 +13,8 @@ ZRAM_UNITS = (
     "zram-config.service",
     "systemd-zram-setup@zram0.service",
 )
+GENERATED = "/run/systemd/generator.late"
+"""Where systemd notes, at each boot, the swap partitions that it finds by their GPT type."""
 UNIT_DIRS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
 
@@ -64,6 +66,17 @@ def units(scene: Scene) -> Iterable[Finding]:
             )
 
 
+def partitions(scene: Scene) -> Iterable[Finding]:
+    """Nobody wrote these units; a file or mask of that name in /etc goes before them."""
+    for unit in _swaps(scene, GENERATED):
+        if scene.see.stat(f"{UNIT_DIRS[0]}/{unit}") is None:
+            yield Finding(
+                f"SwapReturns-{unit}",
+                f"systemd finds a swap partition by its type, and turns it on at every boot as {unit}",
+                f"systemctl mask --now {unit}",
+            )
+
+
 def _swaps(scene: Scene, folder: str) -> list[str]:
     return [name for name in scene.see.listdir(folder) if name.endswith(".swap")]
 
@@ -78,5 +91,5 @@ def _where_it_matters(check: Callable[[Scene], Iterable[Finding]]) -> Callable[[
 
 
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = tuple(
-    map(_where_it_matters, (swap, fstab, zram, units))
+    map(_where_it_matters, (swap, fstab, zram, units, partitions))
 )
