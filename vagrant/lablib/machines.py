@@ -20,6 +20,7 @@ from lablib import (
     machine_logs,
     machine_state,
     machine_vagrant,
+    machine_vm,
 )
 from lablib.machine_state import Lab
 
@@ -141,8 +142,15 @@ def list_labs() -> None:
         if lab is None:
             click.echo(f"{name}\tleft over: remove it with `vagrant/lab down --name {name}`")
             continue
-        up = len(machine_docker.running(name)) if lab.provider == "docker" and answers else "?"
+        up = _running(lab, answers)
         click.echo(f"{name}\t{lab.provider}\t{lab.subnet}\t{up}/{len(lab.machines)} running\t{lab.checkout}")
+
+
+def _running(lab: Lab, docker: bool) -> int | str:
+    """How many of its machines run, as far as this computer can tell."""
+    if lab.provider == "qemu":
+        return int(machine_vm.running(lab))
+    return len(machine_docker.running(lab.name)) if lab.provider == "docker" and docker else "?"
 
 
 def _built() -> Path | None:
