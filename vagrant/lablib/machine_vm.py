@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import time
-from pathlib import Path
 
 from kubeboot import errors
 from lablib import machine_host, machine_vagrant, machine_vm_image, tools
@@ -132,7 +131,9 @@ def _make_disks(lab: Lab, image: Image) -> None:
     share.unlink(missing_ok=True)
     size = sum(path.lstat().st_size // 4096 + 1 for path in home.rglob("*")) * 5 + (64 << 10)
     without = "^has_journal,^resize_inode"
-    tools.run(["mkfs.ext4", "-q", "-L", "share", "-O", without, "-d", str(home), str(share), f"{size}k"])
+    tools.run(
+        [machine_vm_image.MKFS, "-q", "-L", "share", "-O", without, "-d", str(home), str(share), f"{size}k"]
+    )
 
 
 def _forwarded(lab: Lab) -> int:
@@ -155,7 +156,7 @@ def _await_ssh(lab: Lab, name: str) -> None:
     end, last = time.monotonic() + ANSWERS, "nothing"
     while time.monotonic() < end:
         if not running(lab):
-            raise errors.KubebootError(f"QEMU has ended: see {lab.directory / SERIAL}")
+            raise errors.KubebootError(f"QEMU has ended\n{_last_words(lab)}")
         try:
             with contextlib.closing(machine_vagrant.connect(lab, name)) as host:
                 host.stat("/")
@@ -167,5 +168,6 @@ def _await_ssh(lab: Lab, name: str) -> None:
 
 
 def _last_words(lab: Lab) -> str:
-    lines = Path(lab.directory / SERIAL).read_text(errors="replace").splitlines()
+    """Of its console: a lab that does not come up is removed, and the log with it."""
+    lines = (lab.directory / SERIAL).read_text(errors="replace").splitlines()
     return "\n".join(f"  {line}" for line in lines[-25:])

@@ -13,6 +13,8 @@ from lablib.machine_host import as_root, say
 
 FILES = Path(__file__).parent.parent / "vm"
 SCRIPTS = (FILES / "disk", machine_image.FILES / "box", machine_image.FILES / "prepare")
+MKFS = "/sbin/mkfs.ext4"
+"""Part of every Debian, and not on every user's PATH."""
 SIZE = "24G"
 """Of the file system; the file has holes, and takes 600 MB."""
 
@@ -47,14 +49,14 @@ def ensure() -> Image:
 
 
 def _make(base: Path, into: Path) -> None:
-    tools.need("mkfs.ext4", "ssh-keygen")
-    say("making the virtual machine's disk: about a minute, once")
+    tools.need("ssh-keygen")
+    say("making the virtual machine's disk")
     tools.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(into / "key")])
     root = into / "root"
     try:
         _dress(base, root, into / "key.pub")
         shutil.copyfile(next((root / "boot").glob("vmlinuz-*")), into / "vmlinuz")
-        tools.run(as_root("mkfs.ext4", "-q", "-L", "root", "-d", str(root), str(into / "disk.raw"), SIZE))
+        tools.run(as_root(MKFS, "-q", "-L", "root", "-d", str(root), str(into / "disk.raw"), SIZE))
         if os.geteuid() != 0:
             tools.run(as_root("chown", str(os.geteuid()), str(into / "disk.raw")))
     finally:

@@ -17,7 +17,6 @@ PACKAGES = {
     "dpkg-deb": "dpkg",
     "docker": "docker.io",
     "vagrant": "vagrant",
-    "mkfs.ext4": "e2fsprogs",
     "ssh-keygen": "openssh-client",
     "qemu-system-x86_64": "qemu-system-x86",
     "qemu-img": "qemu-utils",
