@@ -13,6 +13,7 @@ from rich.text import Text
 
 from kubeboot.cli import words
 from kubeboot.cli.console import Console
+from kubeboot.cli.report_fleet import FleetBoard, above
 from kubeboot.cli.report_plain import Lines
 from kubeboot.cli.terminal import Terminal
 from kubeboot.engine.events import Event, RunFinished, RunStarted, StepFinished, StepStarted, StepWaiting
@@ -102,7 +103,10 @@ class Live:
     ) -> None:
         self._console = console
         self._lines = Lines(terminal, verbose, clock)
-        self._board = Board(terminal, self._lines, clock)
+        self._board: Board | FleetBoard = Board(terminal, self._lines, clock)
+        self._terminal, self._clock = terminal, clock
+        self._verbose = verbose
+        self._fleet = False
         self._screen = screen or RichConsole(stderr=True, no_color=not terminal.color, highlight=False)
         self._live = RichLive(
             self._board,
@@ -116,13 +120,20 @@ class Live:
         """Print the event's lines above the board, and take it into account there."""
         if isinstance(event, RunFinished):
             self.close()
+        if isinstance(event, RunStarted) and event.fleet:
+            self._fleet, self._board = True, FleetBoard(self._terminal, self._clock)
+            self._live.update(self._board)
         self._board.note(event)
         for line in self._lines.of(event):
-            if not isinstance(event, StepWaiting):  # the board shows it while it lasts
+            if self._shows(event):
                 self._screen.print(Text.from_ansi(line), soft_wrap=True)
         if isinstance(event, RunStarted):
             self._live.start(refresh=True)
             self._screen.show_cursor(True)  # so that a hard exit does not leave a terminal without one
+
+    def _shows(self, event: Event) -> bool:
+        """A wait is on the board while it lasts; of a fleet's steps only failures have lines, but for -v."""
+        return not isinstance(event, StepWaiting) and (not self._fleet or self._verbose or above(event))
 
     def close(self) -> None:
         """Take the board away."""

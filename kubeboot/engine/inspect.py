@@ -11,6 +11,7 @@ from kubeboot.engine.plan import Plan, edges, node
 from kubeboot.engine.plan import ordered as in_order
 from kubeboot.engine.step import CLUSTER, Blocked, Check, Drift, Later, Ok, Step, View
 from kubeboot.engine.values import Values
+from kubeboot.host.api import Unread
 
 
 def inspect(plan: Plan, views: Mapping[str, View], emit: Callable[[Event], None]) -> bool:
@@ -33,13 +34,7 @@ def inspect(plan: Plan, views: Mapping[str, View], emit: Callable[[Event], None]
 
 def _look(step: Step, see: View, vals: Values, began: float) -> StepFinished:
     start = time.monotonic()
-    try:
-        found = step.check(see, vals)
-    except errors.KubebootError as error:
-        found = Blocked(error.message, error.hint, error.reason)
-    if isinstance(found, Ok):
-        for key in step.gives:
-            vals.put(key, step.read(see, key))
+    found = _checked(step, see, vals)
     now = time.monotonic()
     return StepFinished(
         step=step.id,
@@ -54,6 +49,19 @@ def _look(step: Step, see: View, vals: Values, began: float) -> StepFinished:
         diff=found.diff if isinstance(found, Drift) else None,
         reason=found.reason if isinstance(found, Blocked) else None,
     )
+
+
+def _checked(step: Step, see: View, vals: Values) -> Check:
+    try:
+        found = step.check(see, vals)
+        if isinstance(found, Ok):
+            for key in step.gives:
+                vals.put(key, step.read(see, key))
+    except errors.KubebootError as error:
+        return Blocked(error.message, error.hint, error.reason)
+    except Unread:
+        return Later("a look at the machine")
+    return found
 
 
 def _state(found: Check) -> State:

@@ -28,9 +28,11 @@ from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit, holder
 from kubeboot.fleet.tasks import Task
 from kubeboot.host.api import HostTarget, HostView
+from kubeboot.host.batch import Batch
 from kubeboot.host.connection import Lost
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.host.ssh import SshHost, SshView
+from kubeboot.host.ssh import SshHost
+from kubeboot.kube.remembered import RememberedApi, RememberedEtcd
 
 TRIES = 3
 PATIENCE = 120.0
@@ -52,20 +54,21 @@ class Looked:
 
 def look(task: Task) -> Looked:
     """Every check of the task; what is given to them can change nothing."""
-    events: list[Event] = []
-    host, name = view(task.who.host), task.on
-    views = {
-        name: View(host, task.api, task.others.etcd),
-        CLUSTER: View(host, task.others.api or task.api, task.others.etcd),
-    }
-    looking.inspect(task.plan, views, events.append)
-    return Looked(task, tuple(event for event in events if isinstance(event, StepFinished)))
+    host, etcd = view(task.who.host), RememberedEtcd(task.others.etcd)
+    own, shared = RememberedApi(task.api), RememberedApi(task.others.api or task.api)
+    views = {task.on: View(host, own, etcd), CLUSTER: View(host, shared, etcd)}
+    while True:
+        events: list[Event] = []
+        looking.inspect(task.plan, views, events.append)
+        if not (isinstance(host, Batch) and host.wanted):
+            return Looked(task, tuple(event for event in events if isinstance(event, StepFinished)))
+        host.fetch()
 
 
 def view(host: HostTarget) -> HostView:
-    """The machine without its writes."""
+    """The machine without its writes; over SSH many looks at a time."""
     if isinstance(host, SshHost):
-        return SshView(host.connection)
+        return Batch(host.connection)
     return LocalView(host.name) if isinstance(host, LocalHost) else host
 
 

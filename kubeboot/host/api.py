@@ -24,6 +24,13 @@ class CommandFailed(errors.KubebootError):
     reason = "KB_COMMAND"
 
 
+class Unread(BaseException):
+    """What a look wants is not fetched yet: it will be with the next batch (host.batch), and looked at again.
+
+    Not an Exception, so that nothing between takes it for an answer.
+    """
+
+
 _TEMPORARY = re.compile(r"\.(.+)\.kubeboot-\w{8}")
 
 

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import channel, login
+from kubeboot.host import channel, login, scripts
+from kubeboot.host.commands import ABSENT
 from kubeboot.host.process import SEARCH
 from kubeboot.host.runner import NOT_FOUND, Result
 
@@ -24,6 +25,8 @@ _PAUSE = 0.1
 _LOST = (EOFError, OSError, paramiko.SSHException)
 _NO_SUDO = "let the user run sudo without a password, or log in as root"
 _NO_SESSION = "raise MaxSessions in the machine's sshd_config"
+_NO_FORWARD = "set AllowTcpForwarding to local in the machine's sshd_config, or install bash"
+_OPEN = b"open\n"
 _AGAIN = "check that the machine runs, then run the same command again"
 
 
@@ -40,6 +43,7 @@ class Connection:
         self._how = how
         self._fabric = how.connection()
         self._sudo = sudo and self._fabric.user != "root"
+        self._forwards = True
         self._opening = threading.Lock()
         self._slots = threading.BoundedSemaphore(CHANNELS)
 
@@ -206,15 +210,41 @@ class Connection:
             yield said, session
 
     def dial(self, address: str, port: int, timeout: float) -> socket.socket:
-        """A TCP connection made from the machine; OSError where it cannot be."""
+        """A TCP connection made from the machine; OSError where it cannot be.
+
+        Where sshd forbids forwarding, a process on the machine makes it.
+        """
         where, source = (address, port), ("127.0.0.1", 0)
+        if not self._forwards:
+            return self._relayed(address, port, timeout)
         try:
             far = self.transport().open_channel("direct-tcpip", where, source, timeout=timeout)
         except paramiko.ChannelException as err:
+            if err.code == paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
+                self._forwards = False
+                return self._relayed(address, port, timeout)
             raise ConnectionRefusedError(111, f"{address}:{port} from {self.name}: {err.text}") from err
         except (EOFError, paramiko.SSHException) as err:
             raise TimeoutError(110, f"{address}:{port} from {self.name}: {err}") from err
         return channel.as_socket(channel.ordered(far))
+
+    def _relayed(self, address: str, port: int, timeout: float) -> socket.socket:
+        session = self._open_session()
+        session.settimeout(timeout)
+        try:
+            session.exec_command(self.quote(scripts.relay(address, port)))
+            said = session.recv(len(_OPEN))
+        except _LOST as err:
+            session.close()
+            raise TimeoutError(110, f"{address}:{port} from {self.name}: {err}") from err
+        if said == _OPEN:
+            return channel.as_socket(session)
+        status = session.recv_exit_status()
+        session.close()
+        if status == ABSENT:
+            message = f"{self.name}: sshd forbids forwarding, and without bash there is no other way"
+            raise errors.Unreachable(message, hint=_NO_FORWARD, reason="KB_FORWARDING", host=self.name)
+        raise ConnectionRefusedError(111, f"{address}:{port} from {self.name}: connect failed")
 
 
 def _into(file: BinaryIO) -> Callable[[bytes], None]:

@@ -181,6 +181,11 @@ def kill(pid: int, signal: int) -> Tell:
     return Tell(sh("kill", shell.KILL, str(pid), str(signal)))
 
 
+def relay(address: str, port: int) -> tuple[str, ...]:
+    """Connects standard input and output with an address."""
+    return sh("relay", shell.RELAY, address, str(port))
+
+
 def lock(path: str, holder: str) -> tuple[str, ...]:
     """Prints `held` and holds until stdin ends; status 75 and the holder's words when it is taken."""
     return sh("lock", shell.LOCK, path, holder)

@@ -11,6 +11,58 @@ stat -c '%f %u %g %s' -- "$1" || exit
 if [ -L "$1" ]; then readlink -n -- "$1"; fi
 """
 
+STATS = """\
+stat -c '%f %u %g %s %n' -- "$@" 2>/dev/null
+for path; do
+    if [ -L "$path" ]; then printf 'LINK %s\\n%s\\n' "$path" "$(readlink -- "$path")"; fi
+done
+exit 0
+"""
+
+READS = """\
+for path; do
+    shift
+    if [ -e "$path" ] && [ ! -d "$path" ]; then set -- "$@" "$path"; fi
+done
+[ $# -gt 0 ] || exit 0
+wc -c -- "$@" && echo "BYTES" && cat -- "$@"
+"""
+
+SUMS = """\
+sha256sum -- "$@" 2>/dev/null
+exit 0
+"""
+
+BATCH = """\
+exec 4>&1
+while [ $# -gt 0 ]; do
+    count=$1
+    shift
+    command= at=1
+    while [ "$at" -le "$count" ]; do
+        command="$command \\"\\${$at}\\""
+        at=$((at + 1))
+    done
+    status=$( { { eval "$command" </dev/null 2>/dev/null; echo "$?" >&3; } | base64 -w 0 >&4; } 3>&1 )
+    echo " $status"
+    shift "$count"
+done
+"""
+"""COUNT WORD... COUNT WORD...: runs commands, and prints for each its output in base64 and its status."""
+
+RELAY = """\
+command -v bash >/dev/null || exit 44
+exec bash -c '
+exec 3<>"/dev/tcp/$1/$2" 4<&0 || exit 1
+trap "kill \\$(jobs -p) 2>/dev/null" EXIT
+echo open
+cat <&3 &
+cat <&4 >&3 &
+wait -n
+' relay "$1" "$2"
+"""
+"""ADDRESS PORT: a TCP connection on standard input and output, after the word `open`; 44 without bash."""
+
 LISTDIR = """\
 [ -d "$1" ] && cd -- "$1" || exit 44
 for name in * .[!.]* ..?*; do

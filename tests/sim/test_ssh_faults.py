@@ -271,6 +271,38 @@ def test_many_threads_share_one_connection(sshd: Sshd) -> None:
     assert log.count("Accepted publickey") == 1
 
 
+@pytest.mark.parametrize("more", ["", "AllowTcpForwarding no"])
+def test_an_address_is_reached_through_the_machine(tmp_path: Path, more: str) -> None:
+    """By forwarding, and where sshd forbids that by a process on the machine: data, ends, refusals."""
+    with servers.running(tmp_path / "sshd", more=more) as sshd, reached(sshd) as host:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            with host.dial("127.0.0.1", port) as near:
+                far, _ = server.accept()
+                near.settimeout(5.0)
+                far.settimeout(5.0)
+                near.sendall(b"x" * 300_000)
+                assert _all_of(far, 300_000) == b"x" * 300_000
+                far.sendall(b"answer")
+                assert _all_of(near, 6) == b"answer"
+                far.close()
+                assert near.recv(1) == b""
+            with host.dial("127.0.0.1", port) as near:
+                far, _ = server.accept()
+                far.settimeout(5.0)
+            assert far.recv(1) == b""
+            far.close()
+        with pytest.raises(OSError, match=r"refused|failed"):
+            host.dial("127.0.0.1", port)
+
+
+def _all_of(end: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := end.recv(size - len(data))):
+        data += more
+    return data
+
+
 def test_a_lost_lock_is_taken_again_before_the_next_write(sshd: Sshd, tmp_path: Path) -> None:
     lock, path = str(tmp_path / "lock"), str(tmp_path / "file")
     owner = "{0.st_uid}:{0.st_gid}".format(tmp_path.stat())

@@ -1,0 +1,108 @@
+"""Many looks in one round trip: the same answers as one by one, from a real sshd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeboot import errors
+from kubeboot.host import batch
+from kubeboot.host.api import CommandFailed, HostView, Unread
+from kubeboot.host.batch import Batch
+from kubeboot.host.connection import Connection
+from kubeboot.host.local import LocalView
+from kubeboot.host.login import Login
+from kubeboot.kube.remembered import Once
+from tests.fakes import sshd as servers
+
+Look = Callable[[HostView], object]
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[Batch]:
+    with servers.running(tmp_path / "sshd") as server:
+        view = Batch(Connection(Login(server.name, server.ssh_config)))
+        yield view
+        view.connection.close()
+
+
+def all_of(view: Batch, looks: list[Look]) -> tuple[list[object], int]:
+    """Every answer, and how many round trips it took."""
+    trips = 0
+    while True:
+        answers: list[object] = []
+        for look in looks:
+            try:
+                answers.append(look(view))
+            except Unread:
+                continue
+        if not view.wanted:
+            return answers, trips
+        view.fetch()
+        trips += 1
+
+
+def test_the_answers_are_those_of_the_machine_itself(remote: Batch, tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(bytes(range(256)) * 300)
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "a name").write_text("BYTES\nx")
+    (tmp_path / "link").symlink_to("bytes")
+    (tmp_path / "folder").mkdir(mode=0o700)
+    paths = [str(tmp_path / n) for n in ("bytes", "empty", "a name", "link", "folder", "absent")]
+    paths.append("/proc/sys/kernel/hostname")
+    looks: list[Look] = [look for path in paths for look in _of(path)]
+    looks += [lambda v: v.sysctl("kernel.hostname"), lambda v: v.module("no-such-module")]
+    looks += [lambda v: v.listdir(str(tmp_path)), lambda v: v.listdir("/absent")]
+    answers, trips = all_of(remote, looks)
+    assert answers == [look(LocalView()) for look in looks]
+    assert trips == 1
+
+
+def _of(path: str) -> tuple[Look, ...]:
+    return (lambda v: v.stat(path), lambda v: v.read(path), lambda v: v.sha256(path))
+
+
+def test_a_look_that_depends_on_another_takes_one_more_round(remote: Batch, tmp_path: Path) -> None:
+    (tmp_path / "first").write_text(str(tmp_path / "second"))
+    (tmp_path / "second").write_text("found")
+
+    def follow(view: HostView) -> object:
+        return view.read((view.read(str(tmp_path / "first")) or b"").decode())
+
+    assert all_of(remote, [follow]) == ([b"found"], 2)
+
+
+def test_more_than_a_command_line_holds_takes_more_rounds(
+    remote: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "LONGEST", 600)
+    looks: list[Look] = [lambda v, n=n: v.stat(str(tmp_path / str(n))) for n in range(9)]  # type: ignore[misc]
+    answers, trips = all_of(remote, looks)
+    assert answers == [None] * 9 and trips > 1
+
+
+def test_a_failure_is_asked_for_again_by_itself_and_keeps_its_words(remote: Batch) -> None:
+    with pytest.raises(CommandFailed, match="not-an-address"):
+        all_of(remote, [lambda v: v.route_source("not-an-address")])
+
+
+def test_a_file_that_changed_meanwhile_is_read_again_by_itself() -> None:
+    with pytest.raises(ValueError, match="changed"):
+        batch._reads(b"5 /a\nBYTES\nfour")
+    assert batch._reads(b" 2 /a\n 3 /b\n 5 total\nBYTES\nxxyyy") == {"/a": b"xx", "/b": b"yyy"}
+
+
+def test_what_was_asked_once_is_not_asked_again() -> None:
+    asked: list[int] = []
+
+    def fail() -> None:
+        asked.append(1)
+        raise errors.TimedOut("late")
+
+    once = Once()
+    for _ in range(2):
+        with pytest.raises(errors.TimedOut):
+            once.ask(("get", "x"), fail)
+    assert asked == [1] and once.ask(("get", "y"), lambda: 2) == 2
