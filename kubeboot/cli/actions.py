@@ -188,6 +188,29 @@ def etcd_recover(options: orders.EtcdRecoverOptions, emit: Emit) -> orders.EtcdR
     return running.recover(options, emit)
 
 
+def etcd_machine(options: orders.EtcdMachineOptions, emit: Emit) -> orders.EtcdMachineResult:
+    """Make this machine a member of etcd and nothing else."""
+    from kubeboot.fleet import etcd_machine as running
+
+    return running.run(options, emit)
+
+
+def etcd_export(options: orders.EtcdExportOptions) -> bytes:
+    """The file by which control planes get into etcd, or one more machine becomes a member."""
+    from kubeboot.config import etcd_access
+    from kubeboot.fleet import etcd_machine
+    from kubeboot.host.local import LocalView
+
+    return etcd_access.encode(etcd_machine.export(LocalView(), to_members=options.to_members))
+
+
+def etcd_remove(options: orders.EtcdRemoveOptions, emit: Emit) -> orders.EtcdMachineResult:
+    """etcd forgets a member whose machine is gone."""
+    from kubeboot.fleet import etcd_machine as running
+
+    return running.remove(options, emit)
+
+
 def token_list(options: orders.TokenListOptions) -> tuple[orders.Token, ...]:
     """Every bootstrap token of the cluster."""
     from kubeboot.fleet import access

@@ -28,7 +28,7 @@ COMMANDS = {
     "token": (f"{_HERE}.token:token", "create, list and delete the tokens that machines join with"),
     "certs": (f"{_HERE}.certs:certs", "hand the certificates that control planes share to new ones"),
     "node": (f"{_HERE}.node:node", "remove machines from the cluster"),
-    "etcd": (f"{_HERE}.etcd:etcd", "show etcd's members; save, restore and recover its data"),
+    "etcd": (f"{_HERE}.etcd:etcd", "show, save, restore and recover etcd; run it on machines of its own"),
     "kubeconfig": (
         f"{_HERE}.kubeconfig:kubeconfig",
         "print the administrator's kubeconfig, or add it to your own",

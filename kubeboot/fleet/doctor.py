@@ -12,11 +12,10 @@ from kubeboot import errors
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
-from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import checkup, doctor_balancer, here, shared, status
+from kubeboot.fleet import checkup, doctor_balancer, doctor_etcd, drift, here, shared, status
 from kubeboot.fleet.checkup import Patient
-from kubeboot.fleet.run import Others, dry_run
+from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
@@ -32,9 +31,6 @@ from kubeboot.plan import join_control_plane as control_plane_plan
 from kubeboot.plan import node as nodes
 from kubeboot.steps import preflight
 from kubeboot.steps.preflight import Finding, Surroundings
-
-UNSEEN = ("token/",)
-"""Steps whose drift is no illness: a token that has expired."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +63,10 @@ def examine(spec: ClusterSpec, kubeconfig: str) -> Diagnosis:
     """Look at this machine and, through its API, at its cluster. `spec` says where artifacts are."""
     see = LocalView()
     if doctor_balancer.is_one(see):
-        ill = (dataclasses.replace(f, host=f.host or see.name) for f in doctor_balancer.examine(see))
-        return Diagnosis(tuple(ill), len(preflight.CHECKS) + len(doctor_balancer.CHECKS) - 1)
+        count = len(preflight.CHECKS) + len(doctor_balancer.CHECKS) - 1
+        return Diagnosis(_placed(doctor_balancer.examine(see), see.name), count)
+    if doctor_etcd.is_one(see):
+        return Diagnosis(_placed(doctor_etcd.examine(spec, see), see.name), doctor_etcd.COUNT)
     home = _home(spec, see, kubeconfig)
     checks: list[Callable[[], Iterable[Finding]]] = [
         lambda: _machine(home),
@@ -77,8 +75,11 @@ def examine(spec: ClusterSpec, kubeconfig: str) -> Diagnosis:
     ]
     with ThreadPoolExecutor(3, thread_name_prefix="doctor") as pool:
         found = [f for findings in pool.map(lambda check: tuple(check()), checks) for f in findings]
-    placed = tuple(dataclasses.replace(f, host=f.host or home.node.name) for f in found)
-    return Diagnosis(placed, len(preflight.CHECKS) + len(checkup.CHECKS) + 1)
+    return Diagnosis(_placed(found, home.node.name), len(preflight.CHECKS) + len(checkup.CHECKS) + 1)
+
+
+def _placed(found: Iterable[Finding], host: str) -> tuple[Finding, ...]:
+    return tuple(dataclasses.replace(finding, host=finding.host or host) for finding in found)
 
 
 def _home(given: ClusterSpec, see: HostView, kubeconfig: str) -> _Home:
@@ -156,19 +157,14 @@ def _drift(home: _Home) -> Iterable[Finding]:
     """What a rerun of the command that made this machine would change."""
     if home.cluster is None or not home.command:
         return
-    events: list[Event] = []
-    try:
-        plan, others = _plan(home, home.cluster), _others(home, home.cluster)
-        dry_run(plan, home.node.name, home.see, home.api, events.append, others=others)
-    except errors.KubebootError as error:
-        yield Finding("Drift", f"drift cannot be checked: {error.message}", error.hint or "", "warning")
-    for event in events:
-        if isinstance(event, StepFinished) and event.state != "ok" and not event.step.startswith(UNSEEN):
-            yield Finding(
-                f"Drift-{event.step}",
-                f"{event.title}: {event.summary}",
-                f"kubeboot {home.command} again: it changes that and nothing else",
-            )
+    cluster = home.cluster
+    yield from drift.findings(
+        lambda: (_plan(home, cluster), _others(home, cluster)),
+        home.node.name,
+        home.see,
+        home.api,
+        home.command,
+    )
 
 
 def _others(home: _Home, cluster: ClusterFacts) -> Others:

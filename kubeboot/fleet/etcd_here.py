@@ -14,7 +14,7 @@ from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.etcd import CLIENT_PORT, PEER_PORT, Client, Member
 from kubeboot.pki import endpoint
-from kubeboot.steps import etcd_local, external_etcd, load_balancer
+from kubeboot.steps import etcd_local, etcd_machine, external_etcd, load_balancer
 from kubeboot.steps.etcd_local import Local, Note
 
 _DIAL = 2.0
@@ -41,13 +41,14 @@ def local(see: HostView) -> Local:
 def client(see: HostView, api: Api | None = None, timeout_scale: float = 1.0) -> Client:
     """Its own member first, then those of the API servers that its haproxy knows."""
     mine, given = local(see), shared.on_disk(see)
-    if not shared.is_complete(given, None):
+    if not {"etcd/ca.crt", "etcd/ca.key"} <= set(given):
         raise errors.PreflightFailed(
             "a certificate for etcd is signed with its authority's key, which this machine cannot read",
             hint="run this on a control plane",
             reason="KB_NO_CERTIFICATES",
         )
-    hosts = dict.fromkeys((mine.address, *(host for host, _ in load_balancer.known(see))))
+    near = (*(host for host, _ in load_balancer.known(see)), *etcd_machine.neighbours(see))
+    hosts = dict.fromkeys((mine.address, *near))
     return shared.members(given, hosts, api, see.name, timeout_scale)
 
 

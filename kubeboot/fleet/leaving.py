@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 
 from kubeboot import errors
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Step
 from kubeboot.fleet import shared
 from kubeboot.fleet.run import Others
@@ -17,7 +18,7 @@ from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
 from kubeboot.pki import endpoint, kubeconfig, table
 from kubeboot.plan import remove
-from kubeboot.steps import external_etcd, load_balancer
+from kubeboot.steps import etcd_machine, external_etcd, load_balancer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Leaving:
 
 def find(see: HostView, dialler: dial.Dialler = dial.direct) -> Leaving:
     """Nothing on a worker, and nothing on a control plane that knows of no other."""
+    if etcd_machine.described(see) is not None:
+        return _etcd_machine(see, dialler)
     external = external_etcd.found(see)
     given = shared.on_disk(see, external)
     if not shared.is_complete(given, external):
@@ -58,6 +61,20 @@ def _listed(see: HostView, given: Mapping[str, bytes], dialler: dial.Dialler) ->
         return facts.control_planes(shared.administrator(given, where, dialler=dialler))
     except (ValueError, errors.KubebootError):
         return ()
+
+
+def _etcd_machine(see: HostView, dialler: dial.Dialler) -> Leaving:
+    """A machine of etcd's own has nothing else to leave, and not even that before etcd has begun."""
+    names = {f"etcd/ca.{end}": see.read(f"{table.DIRECTORY}/etcd/ca.{end}") for end in ("crt", "key")}
+    given = {name: data for name, data in names.items() if data}
+    spec = etcd_machine.described(see) or ClusterSpec()
+    if len(given) < len(names) or see.stat(f"{spec.etcd.data_dir}/member") is None:
+        return Leaving()
+    mine = addresses(see)
+    known = [*_peers(given, mine, dialler), *etcd_machine.neighbours(see)]
+    etcd = shared.members(given, dict.fromkeys((*known, *mine)), dialler=dialler)
+    made = remove.leave_etcd("leave", see.name, mine, by_name=False)
+    return Leaving((made,), Others(etcd=etcd))
 
 
 def addresses(see: HostView) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kubeboot.engine.values import Secret
 
 if TYPE_CHECKING:
-    from kubeboot.config.etcd_access import Access
+    from kubeboot.config.etcd_access import Access, Invitation
     from kubeboot.config.node import Role
     from kubeboot.config.spec import ClusterSpec
     from kubeboot.engine.events import HostFinished
@@ -239,6 +239,44 @@ class EtcdRepairResult:
     seconds: float
     kept: str
     others: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class EtcdMachineOptions:
+    """`invited` None: this is the first member. `spec` holds what is said on this machine."""
+
+    spec: ClusterSpec
+    invited: Invitation | None = None
+    skip: frozenset[str] = frozenset()
+    ignore_preflight: frozenset[str] = frozenset()
+    dry_run: bool = False
+    timeout_scale: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EtcdMachineResult:
+    """How it ended. `voters`: how many members etcd has now."""
+
+    changed: int
+    ok: int
+    seconds: float
+    name: str
+    voters: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class EtcdRemoveOptions:
+    """The name of the member."""
+
+    name: str
+    dry_run: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class EtcdExportOptions:
+    """Which file is to be written, and for whom."""
+
+    to_members: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

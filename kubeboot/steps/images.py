@@ -23,6 +23,7 @@ CONTROL_PLANE = (
     "flannel",
     "coredns",
 )
+ETCD = ("pause", "etcd")
 WORKER = ("pause", "haproxy", "kube-proxy", "flannel", "coredns")
 LOOK = "images/look"
 EXTRA = ("httpd",)
@@ -39,6 +40,7 @@ _BY_ROLE: Mapping[Role, tuple[str, ...]] = {
     "control_plane": CONTROL_PLANE,
     "worker": WORKER,
     "load_balancer": BALANCER,
+    "etcd": ETCD,
 }
 
 
@@ -47,6 +49,7 @@ def wanted(spec: ClusterSpec, role: Role, catalog: Catalog) -> tuple[Image, ...]
     runs = {
         "haproxy": balancing.runs_haproxy(spec, role),
         "keepalived": balancing.runs_keepalived(spec, role),
+        "etcd": role == "etcd" or spec.etcd.external is None,
     }
     needed = (name for name in (*_BY_ROLE[role], "keepalived") if runs.get(name, True))
     if runs["keepalived"] and "keepalived" not in {image.component for image in catalog.images}:
@@ -55,7 +58,7 @@ def wanted(spec: ClusterSpec, role: Role, catalog: Catalog) -> tuple[Image, ...]
             hint="`kubeboot bundle create --config FILE`, with loadBalancer.virtualIP in FILE, includes it",
             reason="KB_ARTIFACT",
         )
-    extra = (i for i in catalog.images if i.component in EXTRA and role != "load_balancer")
+    extra = (i for i in catalog.images if i.component in EXTRA and role in ("control_plane", "worker"))
     return (*(catalog.image(component) for component in needed), *extra)
 
 

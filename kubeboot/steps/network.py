@@ -23,8 +23,7 @@ def steps(
 ) -> tuple[Step, ...]:
     """The DaemonSet comes when its pod can start at once: a pod network is assigned, and the CA is there."""
     objects = load(spec, catalog.image("flannel").name)
-    readable = ("network/configmap-kube-flannel-cfg", "network/rolebinding-kubeboot:node-pods")
-    waits = ("network/pod-cidr", "network/root-ca", *readable)
+    waits = ("network/pod-cidr", "network/root-ca", "network/configmap-kube-flannel-cfg")
     return (
         *manifests.steps(objects, "network", after, {"DaemonSet": waits}),
         basic.Await(

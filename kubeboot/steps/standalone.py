@@ -33,7 +33,8 @@ def config(node: NodeSettings) -> dict[str, Any]:
         "containerRuntimeEndpoint": RUNTIME_ENDPOINT,
         **({} if node.cgroup_v2 else {"failCgroupV1": False}),
         "makeIPTablesUtilChains": False,
-        "resolvConf": node.resolv_conf,
+        # its pods are on the host's network, where the machine's own resolver answers, on loopback too
+        "resolvConf": "/etc/resolv.conf",
         "staticPodPath": MANIFESTS,
     }
 

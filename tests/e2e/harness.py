@@ -70,11 +70,12 @@ class Lab:
         failed: Callable[[], bool],
         provider: str = "docker",
         balancers: int = 0,
+        etcd: int = 0,
     ) -> Iterator[Lab]:
         """Boot machines, and remove them in any case; their logs are kept when a test has failed."""
         name = f"test-{os.getpid()}"
         counts = ("--control-planes", str(control_planes), "--workers", str(workers))
-        counts += ("--lb", str(balancers)) if balancers else ()
+        counts += ("--lb", str(balancers), "--etcd", str(etcd))
         subprocess.run((str(LAB), "up", *counts, "--name", name, "--provider", provider), check=True)
         made = cls(name, _machines(name))
         try:

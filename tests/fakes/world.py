@@ -25,6 +25,7 @@ from kubeboot.kube import bootstrap
 from kubeboot.kube.api import Object
 from kubeboot.pki import build, jws, table
 from kubeboot.steps import first_pods, kubelet_csr
+from kubeboot.steps.etcd import METRICS_PORT
 from kubeboot.steps.static_pod import INPUTS, MANIFESTS
 from tests.fakes.api import FakeApi
 from tests.fakes.host import Dir, FakeHost, File
@@ -153,6 +154,8 @@ class World:
     def _kubelet(self) -> None:
         if self.runs("kubelet.service"):
             self._leave(f"{KUBELET}/cpu_manager_state", f"{KUBELET}/pods/1/token", "/var/log/pods/1/0.log")
+        if self.has("etcd"):
+            self.host.dialers["127.0.0.1", METRICS_PORT] = _ready
         if self.signer is None:
             both = self.has("etcd") and self.has("kube-apiserver")
             self.api.unavailable = None if both else "connection refused"
@@ -282,6 +285,14 @@ class _Answered(socket.socket):
     def close(self) -> None:
         self.other.close()
         super().close()
+
+
+def _ready() -> socket.socket:
+    first, second = socket.socketpair()
+    ours = _Answered(fileno=first.detach())
+    ours.other = second
+    second.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+    return ours
 
 
 def _name_server() -> socket.socket:

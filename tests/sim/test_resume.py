@@ -29,7 +29,7 @@ from kubeboot.engine.values import Secret, Values
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import tokens
-from kubeboot.plan import init, join, reset
+from kubeboot.plan import etcd_machine, init, join, reset
 from kubeboot.plan import node as nodes
 from kubeboot.steps import tokens as token_steps
 from kubeboot.steps.basic import Await
@@ -110,6 +110,15 @@ def join_plan(world: World) -> Plan:
     )
     spec = join.cluster_spec(SPEC, cluster)
     return join.plan(spec, nodes.settings(spec, world.host.facts(), "worker"), SOURCE, 2, cluster)
+
+
+def an_etcd_machine() -> World:
+    return World("etcd-1")
+
+
+def etcd_plan(world: World) -> Plan:
+    node = nodes.settings(SPEC, world.host.facts(), "etcd")
+    return etcd_machine.plan(SPEC, node, SOURCE, 2)
 
 
 def reset_plan(world: World) -> Plan:
@@ -203,6 +212,7 @@ class Command:
 
 INIT = Command("init", a_machine, init_plan)
 JOIN = Command("join", a_worker, join_plan)
+ETCD = Command("etcd init", an_etcd_machine, etcd_plan)
 
 
 def after(command: Command) -> Callable[[], World]:
@@ -313,7 +323,7 @@ def ends(command: Command, place: Place) -> None:
 
 
 SAMPLED = settings(max_examples=12, derandomize=True, deadline=None, phases=(Phase.generate, Phase.target))
-COMMANDS = (INIT, JOIN)
+COMMANDS = (INIT, JOIN, ETCD)
 by_name = pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.name)
 
 

@@ -426,4 +426,5 @@ def test_every_command_is_in_the_table() -> None:
     assert set(app.COMMANDS) == {
         "init", "join", "reset", "status", "preflight", "token", "kubeconfig", "config", "completion",
         "version", "certs", "node", "artifacts", "bundle", "support", "doctor", "etcd",
+        "up", "plan", "down", "exec",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from lablib.machine_state import Lab, Role
 
 GROUPS: dict[str, tuple[Role, ...]] = {
     "kube_control_plane": ("control_plane",),
-    "etcd": ("control_plane",),
+    "etcd": ("etcd",),
     "kube_node": ("worker",),
     "load_balancer": ("load_balancer",),
 }
@@ -28,6 +28,7 @@ def inventory(lab: Lab, ssh_config: str) -> dict[str, Any]:
     groups = {
         group: {"hosts": [m.name for m in lab.machines if m.role in roles]} for group, roles in GROUPS.items()
     }
+    groups["etcd"] = groups["etcd"] if groups["etcd"]["hosts"] else groups["kube_control_plane"]
     return {"_meta": {"hostvars": variables}, **groups, **_bundle(lab)}
 
 

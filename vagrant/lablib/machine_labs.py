@@ -28,7 +28,13 @@ from lablib.machine_vagrant import CHECKOUT, vagrant
 
 
 def up(
-    name: str, control_planes: int, workers: int, provider: str, bundle: Path | None, balancers: int = 0
+    name: str,
+    control_planes: int,
+    workers: int,
+    provider: str,
+    bundle: Path | None,
+    balancers: int = 0,
+    etcd: int = 0,
 ) -> Lab:
     """A lab with at least these machines, all running; what this call made is removed if it fails."""
     started = time.monotonic()
@@ -43,7 +49,7 @@ def up(
             _prepare_docker()
         known = lab.machines if lab and lab.ssh_config.exists() else ()
         with _undone_on_failure(name, known):
-            lab = _described(lab or _create(name, provider), control_planes, workers, balancers)
+            lab = _described(lab or _create(name, provider), control_planes, workers, balancers, etcd)
             _refresh(lab, bundle)
             _boot(lab)
     new = len(lab.machines) - len(known)
@@ -136,9 +142,9 @@ def _create(name: str, provider: str) -> Lab:
     return lab
 
 
-def _described(lab: Lab, control_planes: int, workers: int, balancers: int) -> Lab:
+def _described(lab: Lab, control_planes: int, workers: int, balancers: int, etcd: int = 0) -> Lab:
     """The lab with the machines that are asked for, and those that it has."""
-    wanted = machine_state.layout(lab.subnet, control_planes, workers, balancers)
+    wanted = machine_state.layout(lab.subnet, control_planes, workers, balancers, etcd)
     have = {m.name for m in wanted}
     machines = (*wanted, *(m for m in lab.machines if m.name not in have))
     lab = dataclasses.replace(lab, machines=tuple(sorted(machines, key=lambda m: (m.role, m.name))))

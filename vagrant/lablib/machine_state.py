@@ -15,11 +15,11 @@ from typing import Literal
 
 from kubeboot import errors
 
-Role = Literal["control_plane", "worker", "load_balancer"]
+Role = Literal["control_plane", "worker", "load_balancer", "etcd"]
 Network = ipaddress.IPv4Network
 
-PREFIX: dict[Role, str] = {"control_plane": "cp", "worker": "worker", "load_balancer": "lb"}
-FIRST_HOST: dict[Role, int] = {"control_plane": 11, "worker": 21, "load_balancer": 31}
+PREFIX: dict[Role, str] = {"control_plane": "cp", "worker": "worker", "load_balancer": "lb", "etcd": "etcd"}
+FIRST_HOST: dict[Role, int] = {"control_plane": 11, "worker": 21, "load_balancer": 31, "etcd": 41}
 # VirtualBox lets users have host-only networks in the first range only; it comes first for all providers.
 POOL = (Network("192.168.56.0/21"), Network("10.156.0.0/18"))
 SUBNETS, DOCKER, DOCKER_USE = "@subnets", "@docker", "@docker-use"
@@ -86,12 +86,15 @@ def check_name(name: str) -> str:
     return name
 
 
-def layout(subnet: str, control_planes: int, workers: int, balancers: int = 0) -> tuple[Machine, ...]:
+def layout(
+    subnet: str, control_planes: int, workers: int, balancers: int = 0, etcd: int = 0
+) -> tuple[Machine, ...]:
     """Names and addresses of a lab's machines: fixed by role and number, so that a lab can grow."""
     counts: dict[Role, int] = {
         "control_plane": control_planes,
         "worker": workers,
         "load_balancer": balancers,
+        "etcd": etcd,
     }
     base = Network(subnet).network_address
     return tuple(

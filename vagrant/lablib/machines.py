@@ -33,14 +33,17 @@ _NAME = click.option("--name", default="lab", show_default=True, help="Which lab
 @click.option("--control-planes", type=click.IntRange(0, 9), default=1, show_default=True)
 @click.option("--workers", type=click.IntRange(0, 99), default=0, show_default=True)
 @click.option("--lb", type=click.IntRange(0, 9), default=0, show_default=True, help="Balancers alone.")
+@click.option("--etcd", type=click.IntRange(0, 9), default=0, show_default=True, help="etcd alone.")
 @click.option("--provider", type=click.Choice(_PROVIDERS), default="docker", show_default=True)
 @click.option(
     "--build/--no-build", "with_bundle", default=True, help="Build the bundle first if it is not there."
 )
-def up(name: str, control_planes: int, workers: int, lb: int, provider: str, with_bundle: bool) -> None:
+def up(
+    name: str, control_planes: int, workers: int, lb: int, etcd: int, provider: str, with_bundle: bool
+) -> None:
     """Boot machines; those that run already are left alone, and get the newest kubeboot."""
     bundle = build.build(machine_host.say) if with_bundle else None
-    machine_labs.up(name, control_planes, workers, provider, bundle, lb)
+    machine_labs.up(name, control_planes, workers, provider, bundle, lb, etcd)
 
 
 @click.command()

@@ -16,13 +16,26 @@ if TYPE_CHECKING:
     from kubeboot.cli.report import Feed
     from kubeboot.fleet.orders import EtcdRepairResult
 
+_MACHINE = "kubeboot.cli.commands.etcd_machine"
+MACHINES = {
+    "init": (f"{_MACHINE}:init", "make this machine the first one of an etcd on machines of its own"),
+    "join": (f"{_MACHINE}:join", "make this machine one more member of that etcd"),
+    "export": (f"{_MACHINE}:export", "write the file by which control planes, or members, get into it"),
+    "remove": (f"{_MACHINE}:remove", "forget a member whose machine is gone"),
+}
+
 yes_option = click.option("-y", "--yes", is_flag=True, help="do not ask")
 
 
 @click.group(
     cls=Group,
-    help="show etcd's members; save, restore and recover its data",
-    examples=("sudo kubeboot etcd status", "sudo kubeboot etcd snapshot save /backup/etcd.db"),
+    help="show, save, restore and recover etcd; run it on machines of its own",
+    lazy=MACHINES,
+    examples=(
+        "sudo kubeboot etcd status",
+        "sudo kubeboot etcd snapshot save /backup/etcd.db",
+        "sudo kubeboot etcd init                     # a machine that runs etcd and nothing else",
+    ),
 )
 def etcd() -> None:
     """Everything is in the sub-commands."""

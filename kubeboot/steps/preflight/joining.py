@@ -39,6 +39,7 @@ def reachable(scene: Scene) -> Iterable[Finding]:
     wanted = [(host, port) for host, port in known if host != scene.node.address]
     if scene.runs_etcd:
         wanted += [(host, port) for host in dict(wanted) for port in ETCD]
+        wanted = list(dict.fromkeys(wanted))
     with ThreadPoolExecutor(8) as pool:
         said = tuple(pool.map(lambda place: _dial(scene, *place), wanted))
     alive = {host for (host, _), why in zip(wanted, said, strict=True) if not why}

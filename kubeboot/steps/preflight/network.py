@@ -17,7 +17,7 @@ PORTS = {
         10248: "kubelet", 10257: "kube-controller", 10259: "kube-scheduler", 8443: "haproxy", 8444: "haproxy",
     },
     "worker": {10250: "kubelet", 10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
-    "etcd": {2379: "etcd", 2380: "etcd", 2381: "etcd", 10250: "kubelet", 10248: "kubelet"},
+    "etcd": {2379: "etcd", 2380: "etcd", 2381: "etcd", 10248: "kubelet"},
     "load_balancer": {10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
 }  # fmt: skip
 FIREWALLS = {
