@@ -178,6 +178,13 @@ def test_a_clusters_data_do_not_move_by_themselves(server: Server) -> None:
     assert back.name == "EtcdPlacement" and "--external-etcd" in back.hint
 
 
+def test_a_worker_has_nothing_to_do_with_it() -> None:
+    spec = ClusterSpec(etcd=Etcd(external=ExternalEtcd(endpoints=(DEAD,))))
+    worker = NodeSettings("worker-1", "192.0.2.21", "worker")
+    scene = preflight.Scene(spec, worker, Facts("worker-1"), Host())
+    assert preflight.examine(scene, checks.CHECKS) == ()
+
+
 def test_a_prefix_of_the_users_is_looked_at() -> None:
     from kubeboot.config.spec import ApiServer, Argument
 

@@ -37,8 +37,13 @@ def placement(scene: Scene) -> Iterable[Finding]:
         )
 
 
+def _external(scene: Scene) -> ExternalEtcd | None:
+    """Nobody but a control plane talks to it."""
+    return scene.spec.etcd.external if scene.node.role == "control_plane" else None
+
+
 def credentials(scene: Scene) -> Iterable[Finding]:
-    external = scene.spec.etcd.external
+    external = _external(scene)
     if external is None:
         return
     missing = [path for path in external_etcd.files(external).values() if not scene.file(path)]
@@ -128,7 +133,7 @@ def prefix(spec: ClusterSpec) -> str:
 
 def _identity(scene: Scene) -> Identity | None:
     """None where there is no etcd elsewhere, or `credentials` has something to say."""
-    external = scene.spec.etcd.external
+    external = _external(scene)
     if external is None or any(True for _ in credentials(scene)):
         return None
     ca, certificate, key = (scene.file(path) or b"" for path in external_etcd.files(external).values())
