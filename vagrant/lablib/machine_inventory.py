@@ -21,7 +21,7 @@ GROUPS: dict[str, tuple[Role, ...]] = {
 def inventory(lab: Lab, ssh_config: str) -> dict[str, Any]:
     """What a dynamic inventory prints for --list. `ip` is the address on the cluster's network.
 
-    The bundle is here and on the machines: `kubeboot up` needs nothing else.
+    With the bundle, `kubeboot up` needs nothing else.
     """
     known = paramiko.SSHConfig.from_file(io.StringIO(ssh_config))
     variables = {m.name: {**_reached(known.lookup(m.name)), "ip": m.address} for m in lab.machines}
@@ -37,8 +37,7 @@ def _bundle(lab: Lab) -> dict[str, Any]:
     if not here.exists():
         return {}
     cluster = {"artifacts": {"bundle": str(here)}}
-    there = f"{machine_share.POINT}/{machine_share.BUNDLE}"
-    return {"all": {"vars": {"kubeboot_cluster": cluster, "kubeboot_bundle": there}}}
+    return {"all": {"vars": {"kubeboot_cluster": cluster}}}
 
 
 def _reached(options: paramiko.SSHConfigDict) -> dict[str, Any]:

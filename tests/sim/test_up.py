@@ -1,0 +1,240 @@
+"""The order in which `up` goes through a fleet, on machines whose work is only noted."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from kubeboot import errors
+from kubeboot.config.node import NodeSettings, Role
+from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.events import Event, HostFinished, StepFinished
+from kubeboot.engine.plan import Plan
+from kubeboot.fleet import departing, health, planning, reach, survey, up, work
+from kubeboot.fleet.orders import FleetOptions, FleetResult
+from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.supply import Supply
+from kubeboot.fleet.tasks import Shop, Task
+from kubeboot.host.facts import Facts
+from kubeboot.inventory.model import Inventory, Machine
+from kubeboot.kube.api import NoApi
+
+PLANES = ("cp-1", "cp-2", "cp-3")
+WORKERS = ("w-1", "w-2", "w-3")
+
+
+@dataclasses.dataclass
+class Silent:
+    """A machine that tells its facts, or does not answer."""
+
+    name: str
+    dead: bool
+
+    def facts(self) -> Facts:
+        if self.dead:
+            raise errors.Unreachable(f"{self.name}: no answer", hint="check the address", host=self.name)
+        return Facts(self.name, machine_id=self.name)
+
+
+@dataclasses.dataclass
+class World:
+    """What there is: who is dead, who is a node already, on whom something differs, whose work fails."""
+
+    dead: set[str] = dataclasses.field(default_factory=set)
+    members: set[str] = dataclasses.field(default_factory=set)
+    dirty: set[str] = dataclasses.field(default_factory=set)
+    failing: set[str] = dataclasses.field(default_factory=set)
+    occupied: set[str] = dataclasses.field(default_factory=set)
+    unhealthy: str | None = None
+    lead: str = "cp-1"
+    worked: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    locked: list[str] = dataclasses.field(default_factory=list)
+    told: list[Event] = dataclasses.field(default_factory=list)
+
+    def up(self, *names: str, limit: tuple[str, ...] = ()) -> FleetResult:
+        return up.up(self.options(names, limit), self.told.append, self._open)
+
+    def plan(self, *names: str) -> FleetResult:
+        return planning.plan(self.options(names, ()), self.told.append, self._open)
+
+    def options(self, names: tuple[str, ...], limit: tuple[str, ...]) -> FleetOptions:
+        machines = tuple(Machine(name, frozenset({_role(name)})) for name in names)  # type: ignore[arg-type]
+        return FleetOptions(ClusterSpec(), Inventory("hosts.ini", machines), limit)
+
+    def _open(self, machine: Machine) -> Any:
+        return Silent(machine.name, machine.name in self.dead)
+
+    def task(self, who: Reached, *, command: str = "join") -> Task:
+        role = _role(who.name)
+        node = NodeSettings(who.name, "10.0.0.1", "worker" if role == "worker" else "control_plane")
+        return Task(who, who.name, Plan(command, "", ()), NoApi(), node=node, member=who.name in self.members)
+
+    def work(self, shift: work.Shift, task: Task, stage: str) -> HostFinished:
+        self.worked.append((task.name, stage))
+        if task.name in self.failing:
+            return HostFinished(task.name, "failed", changed=1, message="it broke")
+        self.members.add(task.name)
+        return HostFinished(task.name, "changed", changed=1)
+
+    def look(self, task: Task) -> work.Looked:
+        state = "drift" if task.name in self.dirty else "ok"
+        return work.Looked(task, (StepFinished("a/b", task.name, "A", state, 0.0, 0.0),))  # type: ignore[arg-type]
+
+    def survey(self, inventory: Inventory, crew: reach.Crew, spec: ClusterSpec) -> survey.Found:
+        there = {reached.name: reached for reached in crew.reached}
+        if self.members & set(PLANES):
+            return survey.Found(_Cluster(there[self.lead]), None)  # type: ignore[arg-type]
+        if self.lead not in there:
+            raise crew.lost[self.lead]
+        return survey.Found(None, there[self.lead])
+
+    @contextlib.contextmanager
+    def lock(self, lead: Reached, others: Any, command: str) -> Iterator[dict[str, errors.KubebootError]]:
+        names = [lead.name, *(one.name for one in others if one.name != lead.name)]
+        self.locked += [name for name in names if name not in self.occupied]
+        yield {name: errors.Occupied(f"{name} is busy") for name in names if name in self.occupied}
+
+    def states(self, result: FleetResult) -> dict[str, str]:
+        return {host.host: host.state for host in result.hosts}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cluster:
+    lead: Reached
+
+
+def _role(name: str) -> Role:
+    return "worker" if name.startswith("w-") else "control_plane"
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+    kept = Machine("kept", frozenset({"worker"}))
+    record_task = made.task(Reached(kept, Silent("kept", False), Facts("kept")))  # type: ignore[arg-type]
+    made.members.add("kept")
+    for where, name, stand_in in (
+        (Supply, "source", lambda self, arch: None),
+        (Shop, "found", lambda self, who: made.task(who, command="init")),
+        (Shop, "prepare", lambda self, who: made.task(who)),
+        (Shop, "join", lambda self, who, cluster: made.task(who)),
+        (Shop, "examine", lambda self, task, cluster: ()),
+        (work.Shift, "work", made.work),
+        (work, "look", made.look),
+        (work, "locked", made.lock),
+        (survey, "look", made.survey),
+        (departing, "find", lambda cluster, inventory: ()),
+        (health, "awaited", lambda cluster, stop, scale: made.unhealthy),
+        (up.record, "task", lambda *_: record_task),
+    ):
+        monkeypatch.setattr(where, name, stand_in)
+    monkeypatch.setattr(work.Shift, "work", lambda self, task, stage: made.work(self, task, stage))
+    return made
+
+
+def done(world: World) -> list[str]:
+    """Who was worked on, in order; the cluster's own record does not count."""
+    return [name for name, _ in world.worked if name != "kept"]
+
+
+def test_a_new_cluster_is_made_while_the_others_get_ready_and_they_join_then(world: World) -> None:
+    world.members.clear()
+    result = world.up("cp-1", "cp-2", "w-1")
+    stages = {name: [s for n, s in world.worked if n == name] for name in ("cp-1", "cp-2", "w-1")}
+    assert stages == {"cp-1": ["making the cluster"], "cp-2": ["preparing", "joining"],
+                      "w-1": ["preparing", "joining"]}  # fmt: skip
+    assert world.states(result) == dict.fromkeys(("cp-1", "cp-2", "w-1"), "changed")
+    assert world.worked[-1] == ("kept", "keeping the inventory")
+
+
+def test_nobody_joins_what_was_not_made(world: World) -> None:
+    world.members.clear()
+    world.failing.add("cp-1")
+    result = world.up("cp-1", "cp-2", "w-1")
+    assert world.states(result) == {"cp-1": "failed", "cp-2": "skipped", "w-1": "skipped"}
+    assert not any(stage == "joining" for _, stage in world.worked)
+
+
+def test_one_dead_machine_stops_nobody_and_is_left_for_the_next_run(world: World) -> None:
+    world.members.clear()
+    world.dead.add("w-1")
+    result = world.up("cp-1", "w-1", "w-2")
+    assert world.states(result) == {"cp-1": "changed", "w-1": "unreachable", "w-2": "changed"}
+    assert [host.host for host in result.failed] == ["w-1"] and result.failed[0].hint
+    world.dead.clear()
+    world.worked.clear()
+    assert world.states(world.up("cp-1", "w-1", "w-2"))["w-1"] == "changed" and done(world) == ["w-1"]
+
+
+def test_nothing_to_do_locks_and_touches_nothing(world: World) -> None:
+    world.members |= {*PLANES, *WORKERS}
+    result = world.up(*PLANES, *WORKERS)
+    assert result.clean and world.worked == [] and world.locked == []
+
+
+def test_who_is_new_joins_and_nobody_else_is_touched(world: World) -> None:
+    world.members |= {*PLANES, "w-1"}
+    world.up(*PLANES, "w-1", "w-2")
+    assert done(world) == ["w-2"] and world.locked == ["cp-1", "w-2"]
+
+
+def test_a_change_rolls_the_lead_first_then_control_planes_then_one_worker_then_the_rest(
+    world: World,
+) -> None:
+    world.members |= {*PLANES, *WORKERS}
+    world.dirty |= {*PLANES, *WORKERS}
+    world.lead = "cp-2"
+    world.up(*PLANES, *WORKERS)
+    assert done(world)[:4] == ["cp-2", "cp-1", "cp-3", "w-1"] and set(done(world)[4:]) == {"w-2", "w-3"}
+
+
+def test_a_failure_ends_the_roll(world: World) -> None:
+    world.members |= {*PLANES, *WORKERS}
+    world.dirty |= {*PLANES, *WORKERS}
+    world.failing.add("cp-2")
+    result = world.up(*PLANES, *WORKERS)
+    assert done(world) == ["cp-1", "cp-2"]
+    skipped = dict.fromkeys(("cp-3", *WORKERS), "skipped")
+    assert world.states(result) == {"cp-1": "changed", "cp-2": "failed", **skipped}
+
+
+def test_no_control_plane_is_changed_while_the_cluster_is_ill(world: World) -> None:
+    world.members |= {*PLANES}
+    world.dirty |= {*PLANES}
+    world.unhealthy = "Node cp-3 is not Ready"
+    result = world.up(*PLANES)
+    assert done(world) == [] and set(world.states(result).values()) == {"skipped"}
+    assert "Node cp-3 is not Ready" in result.hosts[0].message
+
+
+def test_a_machine_that_another_run_holds_is_out_and_the_others_are_not(world: World) -> None:
+    world.members |= {"cp-1"}
+    world.occupied.add("w-1")
+    result = world.up("cp-1", "w-1", "w-2")
+    assert world.states(result) == {"cp-1": "ok", "w-1": "failed", "w-2": "changed"}
+
+
+def test_a_limit_leaves_the_others_alone(world: World) -> None:
+    world.members |= {"cp-1"}
+    result = world.up("cp-1", "w-1", "w-2", limit=("w-2",))
+    assert done(world) == ["w-2"] and "w-1" not in world.states(result)
+
+
+def test_a_plan_tells_what_differs_and_works_on_nothing(world: World) -> None:
+    world.members |= {*PLANES, "w-1"}
+    world.dirty.add("cp-2")
+    world.dead.add("cp-3")
+    result = world.plan(*PLANES, "w-1")
+    wanted = {"cp-1": "ok", "cp-2": "drift", "cp-3": "unreachable", "w-1": "ok"}
+    assert world.states(result) == wanted and world.worked == [] and not result.clean
+
+
+def test_machines_for_etcd_alone_are_refused_before_anything(world: World) -> None:
+    machines = (Machine("cp-1", frozenset({"control_plane"})), Machine("e-1", frozenset({"etcd"})))
+    with pytest.raises(errors.ConfigInvalid) as raised:
+        up.up(FleetOptions(ClusterSpec(), Inventory("x", machines)), world.told.append)
+    assert raised.value.reason == "KB_FLEET_ROLE" and "e-1" in raised.value.message
