@@ -18,5 +18,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if "chaos" in item.keywords and not config.getoption("--chaos"):
+        if item.get_closest_marker("chaos") and not config.getoption("--chaos"):
             item.add_marker(pytest.mark.skip(reason="takes long: tests/run --chaos"))

@@ -19,10 +19,12 @@ from typing import Any
 from cryptography import x509
 
 from kubeboot import render
+from kubeboot.engine.step import Target
 from kubeboot.host.api import Container, Link, Mount, Unit
 from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube import bootstrap
 from kubeboot.kube.api import Object
+from kubeboot.kube.etcd import Member
 from kubeboot.pki import build, jws, table
 from kubeboot.steps import first_pods, kubelet_csr
 from kubeboot.steps.etcd import METRICS_PORT
@@ -51,15 +53,16 @@ class State:
     systemd: dict[str, Any]
     objects: dict[Any, Any]
     unavailable: str | None
+    members: tuple[Member, ...] = ()
 
 
 class LivingHost(FakeHost):
     """A FakeHost whose world goes on after every change."""
 
-    def __init__(self, name: str, world: World) -> None:
-        nics = (Nic("eth0", (f"{ADDRESS}/24",)),)
+    def __init__(self, name: str, world: World, address: str) -> None:
+        nics = (Nic("eth0", (f"{address}/24",)),)
         super().__init__(
-            name, Facts(name, machine_id="m1", nics=nics, default_nic="eth0", default_source=ADDRESS)
+            name, Facts(name, machine_id="m1", nics=nics, default_nic="eth0", default_source=address)
         )
         self.world = world
 
@@ -91,10 +94,10 @@ class LivingApi(FakeApi):
 class World:
     """One machine and its cluster. `served` by another machine, or (None) by this one's static pods."""
 
-    def __init__(self, name: str, signer: build.Pair | None = None) -> None:
+    def __init__(self, name: str, signer: build.Pair | None = None, address: str = ADDRESS) -> None:
         self._lock = threading.RLock()
         self.signer = signer
-        self.host = LivingHost(name, self)
+        self.host = LivingHost(name, self, address)
         self.api = LivingApi(self)
         if signer is None:
             self.api.unavailable = "connection refused"
@@ -111,6 +114,17 @@ class World:
         self.host.symlinks["/usr/local/bin/kubectl"] = "/usr/bin/true"
         for path in ("/etc/containerd", "/opt/cni", "/opt/cni/bin", "/var/lib/containerd"):
             self.host.dirs[path] = Dir(0o711)
+
+    def target(self, on: str) -> Target:
+        """What a step acts with that is `on` the machine, or on @cluster."""
+        return Target(self.host, self.api)
+
+    def sound(self) -> None:
+        """What must hold at every moment, whoever died."""
+
+    def cluster(self) -> dict[str, object]:
+        """What the cluster knows of its machines, where that is more than this one."""
+        return {}
 
     def turn(self) -> None:
         """Everything that reacts, until nothing does."""
@@ -179,6 +193,9 @@ class World:
         for name in ("cluster-admin", "system:kube-controller-manager", "system:kube-scheduler"):
             for kind in ("ClusterRole", "ClusterRoleBinding"):
                 self._made("rbac.authorization.k8s.io/v1", kind, name)
+        self._mirror()
+
+    def _mirror(self) -> None:
         inputs = {"annotations": {INPUTS: _inputs(self.host.files[f"{MANIFESTS}/kube-apiserver.yaml"].data)}}
         meta = {"name": f"kube-apiserver-{self.host.name}", "namespace": "kube-system", **inputs}
         self.api.put({"apiVersion": "v1", "kind": "Pod", "metadata": meta})

@@ -23,14 +23,17 @@ from kubeboot.engine.execute import Context, execute
 from kubeboot.engine.failpoints import UNWATCHED, Leave, Watch, Watched
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Outcome, Site, run
-from kubeboot.engine.step import CLUSTER, Step, Target, View
+from kubeboot.engine.step import CLUSTER, Step, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Secret, Values
+from kubeboot.fleet import leaving, shared
+from kubeboot.kube import facts
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import tokens
-from kubeboot.plan import etcd_machine, init, join, reset
+from kubeboot.plan import etcd_machine, init, join, join_control_plane, remove, reset
 from kubeboot.plan import node as nodes
+from kubeboot.steps import load_balancer
 from kubeboot.steps import tokens as token_steps
 from kubeboot.steps.basic import Await
 from tests.fakes import tls
@@ -38,6 +41,7 @@ from tests.fakes.api import BOOKKEEPING
 from tests.fakes.host import File
 from tests.fakes.source import FakeSource
 from tests.fakes.world import State, World
+from tests.fakes.world_further import FurtherWorld
 
 SPEC = ClusterSpec()
 SOURCE = FakeSource()
@@ -121,10 +125,37 @@ def etcd_plan(world: World) -> Plan:
     return etcd_machine.plan(SPEC, node, SOURCE, 2)
 
 
+def a_further_machine() -> FurtherWorld:
+    return FurtherWorld(INIT.clean[0])
+
+
+def further_plan(world: World) -> Plan:
+    assert isinstance(world, FurtherWorld)
+    cluster = ClusterFacts(
+        world.given["ca.crt"],
+        facts.cluster_spec(world.api),
+        INIT.clean[0].host.files["/var/lib/kubelet/config.yaml"].data.decode(),
+        (("192.0.2.11", 6443),),
+        "v1.37.1",
+    )
+    node = nodes.settings(cluster.spec, world.host.facts(), "control_plane")
+    return join_control_plane.plan(cluster.spec, node, SOURCE, 2, cluster, world.given)
+
+
 def reset_plan(world: World) -> Plan:
     host = world.host
     touched = host.stat(journal.HOME) is not None
-    return reset.plan(host.name, journal.undo_list(host), touched)
+    return reset.plan(host.name, journal.undo_list(host), touched, leave(world))
+
+
+def leave(world: World) -> tuple[Step, ...]:
+    """As fleet.leaving finds it, by haproxy's servers alone."""
+    given = shared.on_disk(world.host)
+    mine = leaving.addresses(world.host)
+    others = [host for host, _ in load_balancer.known(world.host) if host not in mine]
+    if not isinstance(world, FurtherWorld) or not shared.is_complete(given) or not others:
+        return ()
+    return remove.steps("leave", world.host.name, mine, others[0], given["ca.crt"], by_name=False)
 
 
 def go(plan: Plan, world: World, watch: Watch = UNWATCHED, stop: threading.Event | None = None) -> Outcome:
@@ -133,14 +164,13 @@ def go(plan: Plan, world: World, watch: Watch = UNWATCHED, stop: threading.Event
         return run(plan, {}, quiet)
     book = journal.Journal(world.host)
     book.begin(plan.command)
-    api = NoApi() if plan.command == "reset" else world.api
-    site = Site(Target(world.host, api), book)
-    return run(
-        plan, {world.host.name: site, CLUSTER: site}, quiet, stop=stop, timeout_scale=0.02, watch=watch
-    )
+    here = world.target(world.host.name)
+    own = dataclasses.replace(here, api=NoApi()) if plan.command == "reset" else here
+    sites = {world.host.name: Site(own, book), CLUSTER: Site(world.target(CLUSTER), book)}
+    return run(plan, sites, quiet, stop=stop, timeout_scale=0.02, watch=watch)
 
 
-SECRET = re.compile(r"/etc/kubernetes/(pki/.*|[a-z-]+\.conf)|/var/lib/kubelet/pki/.*")
+SECRET = re.compile(r"/etc/kubernetes/(pki/.*|[a-z-]+\.conf)|/var/lib/kubelet/pki/.*|/var/lib/etcd/.*")
 INPUTS = re.compile(rb"(kubeboot\.io/inputs: )\S+")
 STAYS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
 """Kernel modules stay, and bring these."""
@@ -150,7 +180,8 @@ def essence(world: World) -> dict[str, Any]:
     """What two runs have in common: not keys, signatures and what is computed from them."""
     found = world.host.snapshot()
     found["files"] = {path: _plain(path, file) for path, file in found["files"].items()}
-    return found | {"objects": sorted(filter(None, map(_object, world.api.snapshot().values())))}
+    objects = sorted(filter(None, map(_object, world.api.snapshot().values())))
+    return found | world.cluster() | {"objects": objects}
 
 
 def _plain(path: str, file: File) -> File:
@@ -173,7 +204,7 @@ def bare(world: World) -> dict[str, Any]:
     """The machine without its modules, which nobody unloads."""
     found = world.host.snapshot(ignore=("/var/log/kubeboot",))
     found["sysctls"] = {key: value for key, value in found["sysctls"].items() if key not in STAYS}
-    return {name: table for name, table in found.items() if name != "modules"}
+    return {name: table for name, table in found.items() if name != "modules"} | world.cluster()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,12 +238,14 @@ class Command:
         killer = Killer(place, stop)
         with pytest.raises(Killed):
             go(self.steps, world, Watched(killer), stop)
+        world.sound()
         return world
 
 
 INIT = Command("init", a_machine, init_plan)
 JOIN = Command("join", a_worker, join_plan)
 ETCD = Command("etcd init", an_etcd_machine, etcd_plan)
+FURTHER = Command("join --control-plane", a_further_machine, further_plan)
 
 
 def after(command: Command) -> Callable[[], World]:
@@ -238,20 +271,21 @@ def ready(command: Command, world: World, vals: Values) -> Iterator[Step]:
     waiting: list[Step] = []
     while sorter.is_active():
         waiting += [steps[n] for n in sorter.get_ready()]
-        step = next(s for s in waiting if not isinstance(s, Await) or not s.condition.look(see(world), vals))
+        step = next(
+            s for s in waiting if not isinstance(s, Await) or not s.condition.look(see(world, s), vals)
+        )
         waiting.remove(step)
         yield step
         sorter.done(plans.node(step))
 
 
-def see(world: World) -> View:
-    return Target(world.host, world.api).see
+def see(world: World, step: Step) -> View:
+    return world.target(step.on).see
 
 
 def step_by_step(command: Command) -> int:
     """Kill at every place of every step, and run that step again on a copy of what is left then."""
-    world, count = command.make(), 0
-    spare = World(world.host.name, world.signer)
+    world, spare, count = command.make(), command.make(), 0
     vals, context = Values(), Context(Values(), quiet, threading.Event())
     book = journal.Journal(world.host)
     book.begin(command.name)
@@ -261,17 +295,18 @@ def step_by_step(command: Command) -> int:
         def reach(name: str, operation: str, leave: Leave, left: list[tuple[str, State]] = left) -> None:
             clean = world.save()
             leave()
+            world.sound()
             left.append((operation, world.save()))
             world.restore(clean)
 
         watched = dataclasses.replace(context, vals=vals, watch=Watched(reach))
-        execute(step, Target(world.host, world.api), book, watched)
+        execute(step, world.target(step.on), book, watched)
         made, undone = essence(world), set(map(str, undoing(world)))
         for operation, state in left:
             spare.restore(state)
             again = journal.Journal(spare.host)
             again.begin(command.name)
-            execute(step, Target(spare.host, spare.api), again, dataclasses.replace(context, vals=vals))
+            execute(step, spare.target(step.on), again, dataclasses.replace(context, vals=vals))
             where = f"{command.name} killed at {step.id}:{operation}"
             assert differing(made, essence(spare)) == {}, where
             assert set(map(str, undoing(spare))) >= undone, where
@@ -323,7 +358,7 @@ def ends(command: Command, place: Place) -> None:
 
 
 SAMPLED = settings(max_examples=12, derandomize=True, deadline=None, phases=(Phase.generate, Phase.target))
-COMMANDS = (INIT, JOIN, ETCD)
+COMMANDS = (INIT, JOIN, ETCD, FURTHER)
 by_name = pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.name)
 
 
