@@ -9,7 +9,8 @@ step is covered without anyone remembering. OPERATION is one of
     after-N    the change is made, and the step does not know it yet
     settle     everything is done, and is being waited for
 
-MODE is `kill` (SIGKILL, as by the kernel), `error` or `hang`. `KUBEBOOT_FAIL=record:FILE` writes every place
+MODE is `kill` (SIGKILL, as by the kernel), `error` or `hang`. Of several, with commas between them, the one
+that the run comes to first is meant; it is named on stderr. `KUBEBOOT_FAIL=record:FILE` writes every place
 that a run passes into FILE, as STEP:OPERATION. Nothing is wrapped unless the variable is set.
 """
 
@@ -37,6 +38,7 @@ VARIABLE = "KUBEBOOT_FAIL"
 MODES = ("kill", "error", "hang")
 _OPERATION = re.compile(r"journal|settle|(before|between|after)-[1-9]\d*")
 _RECORD = "record:"
+TOLD = "KUBEBOOT_FAIL: at "
 _HINT = f"{VARIABLE}=STEP:OPERATION:MODE, as in {VARIABLE}=kubelet/config:between-1:kill"
 
 Leave = Callable[[], object]
@@ -152,16 +154,28 @@ class Failpoint:
     operation: str
     mode: Literal["kill", "error", "hang"]
 
-    def reach(self, step: str, operation: str, leave: Leave) -> None:
-        """Fail here if it is here."""
-        if (step, operation) != (self.step, self.operation):
-            return
+    def fail(self, leave: Leave) -> None:
+        """As asked; stderr is told where, past everything that might hold the words back."""
         leave()
+        os.write(2, f"{TOLD}{self.step}:{self.operation}\n".encode())
         if self.mode == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.mode == "error":
-            raise errors.KubebootError(f"failing at {operation}, as asked", reason="KB_FAILPOINT")
+            raise errors.KubebootError(f"failing at {self.operation}, as asked", reason="KB_FAILPOINT")
         threading.Event().wait()
+
+
+@dataclasses.dataclass(frozen=True)
+class Failpoints:
+    """Whichever is come to first."""
+
+    points: tuple[Failpoint, ...]
+
+    def reach(self, step: str, operation: str, leave: Leave) -> None:
+        """Fail here if it is one of them."""
+        for point in self.points:
+            if (step, operation) == (point.step, point.operation):
+                point.fail(leave)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,18 +190,23 @@ class Recorder:
             file.write(f"{step}:{operation}\n")
 
 
-def parse(text: str) -> Failpoint | Recorder:
-    """The variable's value; a step's id may hold colons. UsageProblem (exit 2) says what is wrong."""
+def parse(text: str) -> Failpoints | Recorder:
+    """The variable's value. UsageProblem (exit 2) says what is wrong."""
     if text.startswith(_RECORD) and len(text) > len(_RECORD):
         return Recorder(text.removeprefix(_RECORD))
-    step, operation, mode = ("", "", *text.rsplit(":", 2))[-3:]
+    return Failpoints(tuple(_point(entry, text) for entry in text.split(",")))
+
+
+def _point(entry: str, text: str) -> Failpoint:
+    """One place; a step's id may hold colons."""
+    step, operation, mode = ("", "", *entry.rsplit(":", 2))[-3:]
     if not step or not _OPERATION.fullmatch(operation) or mode not in MODES:
         wrong = f"{mode!r} is none of {', '.join(MODES)}" if step and mode not in MODES else "no such place"
         raise errors.UsageProblem(f"{VARIABLE}={text}: {wrong}", hint=_HINT, reason="KB_FAILPOINT")
     return Failpoint(step, operation, cast(Literal["kill", "error", "hang"], mode))
 
 
-def watched(environ: Mapping[str, str]) -> Failpoint | Recorder | None:
+def watched(environ: Mapping[str, str]) -> Failpoints | Recorder | None:
     """What this process's environment asks for, if anything; UsageProblem for what it cannot mean."""
     text = environ.get(VARIABLE)
     return parse(text) if text else None
@@ -198,10 +217,10 @@ def watch(environ: Mapping[str, str], steps: Iterable[str]) -> Watch:
     found = watched(environ)
     if found is None:
         return UNWATCHED
-    if isinstance(found, Failpoint) and found.step not in steps:
+    known = frozenset(steps)
+    unknown = [p.step for p in found.points if p.step not in known] if isinstance(found, Failpoints) else []
+    if unknown:
         raise errors.UsageProblem(
-            f"{VARIABLE}={environ[VARIABLE]}: the plan has no step {found.step}",
-            hint=_HINT,
-            reason="KB_FAILPOINT",
+            f"{VARIABLE}: the plan has no step {', '.join(unknown)}", hint=_HINT, reason="KB_FAILPOINT"
         )
     return Watched(found.reach)

@@ -38,6 +38,8 @@ BEFORE_ETCD = frozenset(
      "kubelet/inputs", "kubelet/client-certificate"}
 )  # fmt: skip
 """What can fail on this machine alone has not failed when etcd is told of it."""
+WAY_BACK = frozenset({"load-balancer/servers"})
+"""Where haproxy is, by them a reset finds the others again and tells etcd that a learner will not come."""
 
 
 def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings, cluster: ClusterFacts) -> str:
@@ -76,7 +78,7 @@ def plan(
         *certificates.leaves(spec, node),
         *kubeconfigs.join_steps(spec, node, where),
         *external_etcd.steps(spec, node, given),
-        *etcd_join.steps(spec, node, catalog, BEFORE_ETCD),
+        *etcd_join.steps(spec, node, catalog, BEFORE_ETCD | (machine.ids(balancer) & WAY_BACK)),
         *_at_last(spec, control_plane.steps(spec, node, catalog)),
         *balancer,
         *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, first | etcd.manifest(spec)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 import subprocess
 import sys
@@ -88,6 +89,15 @@ class Lab:
             for machine in made.machines:
                 machine.host.close()
             subprocess.run((str(LAB), "down", "--name", name), check=True)
+
+
+def members(machine: Machine) -> dict[str, bool]:
+    """Name and whether it votes, as etcd itself says."""
+    pki = "/etc/kubernetes/pki/etcd"
+    identity = ("--cert", f"{pki}/healthcheck-client.crt", "--key", f"{pki}/healthcheck-client.key")
+    url = "https://127.0.0.1:2379/v3/cluster/member/list"
+    done = machine.run("curl", "-sS", "--cacert", f"{pki}/ca.crt", *identity, "-d", "{}", url)
+    return {m.get("name", ""): not m.get("isLearner", False) for m in json.loads(done.out)["members"]}
 
 
 def _machines(name: str) -> tuple[Machine, ...]:

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.harness import Lab, Machine
-from tests.e2e.test_ha import eventually, kubectl, members
+from tests.e2e.harness import Lab, Machine, members
+from tests.e2e.test_ha import eventually, kubectl
 
 pytestmark = pytest.mark.cluster
 

@@ -14,7 +14,7 @@ from tests.bench.failover_cluster import Cluster
 from tests.bench.failover_events import EVENTS, power_off
 from tests.bench.failover_probe import Place
 from tests.bench.prober import MODES
-from tests.e2e.harness import Lab, Machine
+from tests.e2e.harness import Lab, Machine, members
 
 pytestmark = pytest.mark.cluster
 
@@ -43,15 +43,6 @@ def first(lab: Lab) -> list[str]:
 
 def kubectl(machine: Machine, *argv: str, stdin: bytes | None = None) -> str:
     return machine.run("kubectl", "--kubeconfig", ADMIN, *argv, stdin=stdin).out
-
-
-def members(machine: Machine) -> dict[str, bool]:
-    """Name and whether it votes, as etcd itself says."""
-    pki = "/etc/kubernetes/pki/etcd"
-    identity = ("--cert", f"{pki}/healthcheck-client.crt", "--key", f"{pki}/healthcheck-client.key")
-    url = "https://127.0.0.1:2379/v3/cluster/member/list"
-    done = machine.run("curl", "-sS", "--cacert", f"{pki}/ca.crt", *identity, "-d", "{}", url)
-    return {m.get("name", ""): not m.get("isLearner", False) for m in json.loads(done.out)["members"]}
 
 
 def eventually(what: str, seconds: float, look: object) -> float:

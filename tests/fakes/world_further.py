@@ -1,7 +1,7 @@
 """A machine in memory that becomes a further control plane, and the cluster of cp-1 that it joins.
 
-Its etcd runs once it is a member, has a manifest that names every member, and data of no other member; its API
-server serves the cluster's objects once that etcd votes.
+Its etcd runs once it is a member, has a manifest that names every member, and data of no other member; its
+API server serves the cluster's objects once that etcd votes.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def leave(world: World) -> tuple[Step, ...]:
     given = shared.on_disk(world.host)
     mine = leaving.addresses(world.host)
     others = [host for host, _ in load_balancer.known(world.host) if host not in mine]
-    if not isinstance(world, FurtherWorld) or not shared.is_complete(given) or not others:
+    if not isinstance(world, FurtherWorld) or not shared.is_complete(given, None) or not others:
         return ()
     return remove.steps("leave", world.host.name, mine, others[0], given["ca.crt"], by_name=False)
 

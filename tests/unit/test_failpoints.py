@@ -13,11 +13,12 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.engine import failpoints
-from kubeboot.engine.failpoints import Failpoint, Recorder, Watched
+from kubeboot.engine.failpoints import Failpoint, Failpoints, Recorder, Watched
 from kubeboot.engine.step import Target
 from kubeboot.fleet.run import holder
 from kubeboot.host.local import LocalHost
 from kubeboot.kube.api import NoApi
+from tests.fakes.etcd import FakeEtcd, member
 from tests.fakes.host import FakeHost
 
 ROUNDS = 200
@@ -34,7 +35,8 @@ with LocalHost("m").lock(sys.argv[1], "alice@ws1 pid 8 since 14:02:00: kubeboot 
 @pytest.mark.parametrize("operation", ["journal", "settle", "before-1", "between-12", "after-3"])
 @pytest.mark.parametrize("step", ["kubelet/config", "cluster/clusterrole-system:coredns"])
 def test_a_step_s_id_may_hold_colons(step: str, operation: str, mode: str) -> None:
-    assert failpoints.parse(f"{step}:{operation}:{mode}") == Failpoint(step, operation, mode)  # type: ignore[arg-type]
+    point = Failpoint(step, operation, mode)  # type: ignore[arg-type]
+    assert failpoints.parse(f"{step}:{operation}:{mode}") == Failpoints((point,))
 
 
 def test_places_are_recorded_into_a_file(tmp_path: Path) -> None:
@@ -48,7 +50,8 @@ def test_places_are_recorded_into_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["x", ":", "::", "a:b", "a/b:after-1", "a/b:after-0:kill", "a/b:after:kill", "a/b:after-1:die", "record:",
-     ":after-1:kill", "a/b::kill", "a/b:AFTER-1:kill", "a/b:after-1:kill ", "\0:\0:\0"],
+     ":after-1:kill", "a/b::kill", "a/b:after-1:kill,", "a/b:after-1:kill,c",
+     "a/b:AFTER-1:kill", "a/b:after-1:kill ", "\0:\0:\0"],
 )  # fmt: skip
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(errors.UsageProblem, match="KUBEBOOT_FAIL") as caught:
@@ -71,6 +74,7 @@ def test_unset_nothing_is_wrapped(environ: dict[str, str]) -> None:
 def test_every_way_to_change_a_machine_or_a_cluster_has_places() -> None:
     assert {"write", "put", "start", "kill", "import_images", "remove_tree"} < failpoints.HOST_WRITES
     assert {"apply", "create", "patch_merge", "delete", "evict"} == failpoints.API_WRITES
+    assert {"add_learner", "promote", "remove"} == failpoints.ETCD_WRITES
     assert not {"read", "stat", "lock", "dial"} & failpoints.HOST_WRITES
 
 
@@ -82,6 +86,24 @@ def test_an_error_comes_where_it_was_asked_for() -> None:
     with pytest.raises(errors.KubebootError, match="failing at after-2"):
         do.host.mkdir("/etc/two")
     assert [change.op for change in host.changes] == ["write", "mkdir"]
+
+
+def test_of_several_places_the_first_that_is_come_to_is_meant(capfd: pytest.CaptureFixture[str]) -> None:
+    at = failpoints.parse("a/b:after-2:error,a/b:before-2:error")
+    do = Watched(at.reach).target("a/b", Target(FakeHost(), NoApi()))
+    do.host.mkdir("/etc/one")
+    with pytest.raises(errors.KubebootError, match="failing at before-2"):
+        do.host.mkdir("/etc/two")
+    assert capfd.readouterr().err == f"{failpoints.TOLD}a/b:before-2\n"
+
+
+def test_etcd_s_members_are_changed_in_places_too() -> None:
+    seen: list[str] = []
+    etcd = FakeEtcd(member(1))
+    do = Watched(lambda step, at, leave: seen.append(at)).target("a/b", Target(FakeHost(), NoApi(), etcd))
+    with do.etcd.exclusively():
+        do.etcd.add_learner("https://192.0.2.12:2380")
+    assert (len(do.etcd.members()), seen) == (2, ["before-1", "after-1"])
 
 
 def test_between_a_write_and_its_rename_there_is_a_temporary_file() -> None:

@@ -52,7 +52,13 @@ def before(plan: Plan, step: str) -> set[str]:
 def test_etcd_is_told_when_little_can_go_wrong_and_the_api_server_comes_last() -> None:
     plan = joining()
     told = before(plan, "etcd/learner")
-    assert {"images/etcd", "runtime/service", "pki/etcd-peer", "kubelet/binary"} <= told
+    assert {
+        "images/etcd",
+        "runtime/service",
+        "pki/etcd-peer",
+        "kubelet/binary",
+        "load-balancer/servers",
+    } <= told
     assert "kubelet/service" not in told
     assert {"etcd/learner", "etcd/manifest", "etcd/promoted", "kubelet/service"} <= before(
         plan, "control-plane/kube-apiserver"
