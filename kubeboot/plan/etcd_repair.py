@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.host.api import EtcdTool
-from kubeboot.steps import basic, control_plane, etcd_data, etcd_repair, leaving, sweep
+from kubeboot.steps import basic, control_plane, etcd_data, etcd_repair, sweep
 from kubeboot.steps.etcd_local import ETCD, NOTE, PODS, WORK, Local, Note
 
 
@@ -45,7 +45,7 @@ def recover(host: str, mine: Local, note: Note, gone: tuple[str, ...], authority
             after=frozenset({"recover/copy"}), condition=forced, settle=forced, cost=5.0,
         ),
         *_started(host, mine, note, "recover/alone"),
-        leaving.EndpointElsewhere(
+        etcd_repair.EndpointHere(
             id="recover/endpoint", title="Lead to this control plane", on=CLUSTER,
             after=frozenset({f"{host}:recover/control-plane"}),
             gone=gone, to=mine.address, authority=authority,

@@ -9,13 +9,13 @@ import dataclasses
 from collections.abc import Sequence
 
 from kubeboot import errors
-from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
+from kubeboot.engine.step import Check, Drift, Impact, Later, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.host.api import HostView
 from kubeboot.kube import etcd as members
 from kubeboot.kube.etcd import Member
-from kubeboot.steps import etcd_local, paths, pod_logs
+from kubeboot.steps import etcd_local, leaving, paths, pod_logs
 from kubeboot.steps.etcd_local import ETCD, PODS
 
 _MODE = 0o600
@@ -112,6 +112,8 @@ class PutBack(Step):
     names: tuple[str, ...]
 
     def check(self, see: View, vals: Values) -> Check:
+        if see.host.stat(etcd_local.PARKED) is None:
+            return Later("what is stopped before")
         wrong = [
             name for name, data in self._originals(see.host) if see.host.read(etcd_local.path(name)) != data
         ]
@@ -127,6 +129,14 @@ class PutBack(Step):
     def _originals(self, see: HostView) -> list[tuple[str, bytes]]:
         found = ((name, see.read(etcd_local.parked(name))) for name in self.names)
         return [(name, data) for name, data in found if data is not None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EndpointHere(leaving.EndpointElsewhere):
+    """The cluster's records lead to this machine, once its API server can be asked."""
+
+    def check(self, see: View, vals: Values) -> Check:
+        return Later("the API server") if see.api.ready() is not None else super().check(see, vals)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

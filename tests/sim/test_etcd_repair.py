@@ -9,12 +9,12 @@ import pytest
 from kubeboot import errors, render
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine import journal
-from kubeboot.engine.events import Event
+from kubeboot.engine import inspect, journal
+from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.failpoints import UNWATCHED, Leave, Watch, Watched
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Site, run
-from kubeboot.engine.step import CLUSTER, Blocked, Target
+from kubeboot.engine.step import CLUSTER, Blocked, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.host.api import Container, Process
 from kubeboot.kube import configmaps
@@ -198,6 +198,19 @@ class Killer:
             leave()
             self._dead = True
             raise Killed
+
+
+def test_a_dry_run_shows_the_whole_way_and_changes_nothing(verb: str) -> None:
+    scene = Scene(plan(verb), quorum=verb == "restore")
+    scene.api.unavailable = "connection refused"
+    said: list[Event] = []
+    before = scene.host.snapshot()
+    view = View(scene.host, scene.api, scene.etcd)
+    inspect.inspect(scene.plan, {"cp-1": view, CLUSTER: view}, said.append)
+    states = {event.step: event.state for event in said if isinstance(event, StepFinished)}
+    assert "blocked" not in states.values() and states[f"{verb}/stopped"] == "drift"
+    assert states[f"{verb}/etcd"] == states[f"{verb}/control-plane"] == "later"
+    assert (scene.host.snapshot(), scene.etcd.changes) == (before, [])
 
 
 def test_recovering_moves_the_endpoint_off_a_lost_machine() -> None:
