@@ -13,6 +13,7 @@ from typing import Any
 
 from lablib import build
 
+from kubeboot.artifacts.bundle import Bundle
 from tests.bench import failover_cluster, machines, observe, peers
 from tests.bench.machines import Machine
 
@@ -72,7 +73,7 @@ def kubeboot(first: Machine, second: Machine) -> tuple[str, ...]:
 
 def kubeadm(first: Machine, second: Machine) -> tuple[str, ...]:
     """As documented, with a shared endpoint, which is the first machine's."""
-    catalog = peers.bundle(str(build.bundle_path())).catalog()
+    catalog = Bundle(build.bundle_path()).catalog()
     for machine in (first, second):
         peers.place_kubeadm(machine, catalog, tuned=False, address=first.address)
     path = "/etc/bench/kubeadm.yaml"
