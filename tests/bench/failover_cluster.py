@@ -125,9 +125,14 @@ def rest(cluster: Cluster, touched: str | None = None) -> float:
     """Wait until nothing of an event is left; a restarted kubelet has forgotten its back-off."""
     began = time.monotonic()
     if touched:
-        cluster.machine(touched).run("systemctl", "restart", "kubelet.service")
+        await_(lambda: forgot(cluster.machine(touched)), REST, f"{touched} to have booted")
     await_(lambda: unrest(cluster), REST, "the cluster to be at rest")
     return time.monotonic() - began
+
+
+def forgot(machine: Machine) -> None:
+    """Its kubelet knows of no failure any more; Failed while systemd does not answer yet."""
+    machine.run("systemctl", "restart", "kubelet.service")
 
 
 def await_(look: Callable[[], str | None], seconds: float, what: str, pause: float = 0.5) -> None:

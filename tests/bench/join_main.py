@@ -19,6 +19,7 @@ from tests.bench.machines import Machine
 
 BAR = 0.6
 WITHIN = 240.0
+UPLOAD = ("kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--config", "/etc/bench/kubeadm.yaml")
 KUBEADM = ("--ignore-preflight-errors=all",)
 
 
@@ -81,7 +82,7 @@ def kubeadm(first: Machine, second: Machine) -> tuple[str, ...]:
     shared = f"kind: ClusterConfiguration\ncontrolPlaneEndpoint: {first.address}:6443"
     first.write(path, text.replace("kind: ClusterConfiguration", shared).encode())
     first.run("sh", "-c", f"set -e; {peers.INIT}; {peers.APPLY}")
-    key = first.run("kubeadm", "init", "phase", "upload-certs", "--upload-certs").split()[-1]
+    key = first.run(*UPLOAD).split()[-1]
     token = first.run("kubeadm", "token", "create", "--print-join-command", "--kubeconfig", observe.ADMIN)
     place = (
         f"\ncontrolPlane:\n  certificateKey: {key}\n"
