@@ -46,6 +46,12 @@ def _get(resource: str, name: str, group: str = "") -> Rule:
     return {"apiGroups": [group], "resourceNames": [name], "resources": [resource], "verbs": ["get"]}
 
 
+def _watch(*names: str) -> Rule:
+    """ConfigMaps, as a kubelet reads those of its pods."""
+    verbs = ["get", "list", "watch"]
+    return {"apiGroups": [""], "resourceNames": [*names], "resources": ["configmaps"], "verbs": verbs}
+
+
 _LOCAL: tuple[tuple[str, str, Rule, tuple[Subject, ...]], ...] = (
     (
         PUBLIC,
@@ -56,6 +62,9 @@ _LOCAL: tuple[tuple[str, str, Rule, tuple[Subject, ...]], ...] = (
     (SYSTEM, "kubeadm:nodes-kubeadm-config", _get("configmaps", "kubeadm-config"), (TOKENS, NODES)),
     (SYSTEM, "kubeadm:kubelet-config", _get("configmaps", "kubelet-config"), (NODES, TOKENS)),
     (SYSTEM, "kubeboot:cluster-config", _get("configmaps", "kubeboot-config"), (TOKENS, NODES)),
+    # what pods on every machine mount: the API server may learn of a node's pod later than the kubelet, and a
+    # kubelet that is refused asks again a second and a half later
+    (SYSTEM, "kubeboot:node-pods", _watch("coredns", "kube-proxy", "kube-root-ca.crt"), (NODES,)),
     (
         "default",
         "kubeboot:api-servers",

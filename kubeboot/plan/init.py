@@ -34,6 +34,9 @@ from kubeboot.steps import (
 )
 from kubeboot.steps import node as marks
 
+MANIFESTS = frozenset({"control-plane/kube-apiserver"})
+"""What is there before the kubelet starts: one that finds no manifests looks again only 20 s later, and waits
+longer and longer for an API server that is not there."""
 IN_KUBE_SYSTEM = ("control-plane/ready", "cluster/namespace-kube-system")
 """An API server says that it is ready before it has made its namespaces."""
 
@@ -67,6 +70,7 @@ def plan(
     shared = kubelet_config.kubelet_config(spec)
     pod_network = node_api.steps(spec, node)
     backends = ((node.name, node.address, spec.api_server.bind_port),)
+    before = ids(pod_network) | MANIFESTS | etcd.manifest(spec)
     host: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *certificates.init_steps(spec, node),
@@ -77,7 +81,7 @@ def plan(
         *_behind_api(load_balancer.steps(spec, node, backends, catalog)),
         *virtual_ip.steps(spec, node, catalog),
         *pod_network,
-        *kubelet.steps(spec, node, catalog, source, render.dump(shared), ids(pod_network)),
+        *kubelet.steps(spec, node, catalog, source, render.dump(shared), before),
         *dns.steps(spec, node, catalog, after=IN_KUBE_SYSTEM),
         *proxy.steps(spec, catalog, after=IN_KUBE_SYSTEM),
         *network.steps(spec, node, catalog),

@@ -23,7 +23,8 @@ def steps(
 ) -> tuple[Step, ...]:
     """The DaemonSet comes when its pod can start at once: a pod network is assigned, and the CA is there."""
     objects = load(spec, catalog.image("flannel").name)
-    waits = ("network/pod-cidr", "network/root-ca", "network/configmap-kube-flannel-cfg")
+    readable = ("network/configmap-kube-flannel-cfg", "network/rolebinding-kubeboot:node-pods")
+    waits = ("network/pod-cidr", "network/root-ca", *readable)
     return (
         *manifests.steps(objects, "network", after, {"DaemonSet": waits}),
         basic.Await(

@@ -8,12 +8,15 @@ import pytest
 
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.plan import edges
 from kubeboot.engine.step import Later, Ok, Step, Target, View
 from kubeboot.engine.values import Values
+from kubeboot.plan import init
 from kubeboot.steps import basic, first_pods
 from tests.fakes.api import FakeApi
 from tests.fakes.cluster import a_node
 from tests.fakes.host import FakeHost, File
+from tests.fakes.source import FakeSource
 from tests.sim import contract
 
 NODE = NodeSettings("cp-1", "192.0.2.11", "control_plane", interface="eth1")
@@ -81,3 +84,13 @@ def test_elsewhere_flannel_s_own_word_is_waited_for(subnet: str) -> None:
     assert opened(spec) == []
     assert opened(SPEC, dataclasses.replace(NODE, interface="")) == []
     assert [step.id for step in first_pods.steps(spec, NODE)] == ["proxy/ready", "network/ready"]
+
+
+def test_the_kubelet_finds_its_manifests_when_it_starts() -> None:
+    """Without the directory it looks again only 20 seconds later."""
+    node = dataclasses.replace(NODE, nameservers=())
+    order = edges(init.plan(SPEC, node, FakeSource(), 2, ()))
+    before = {step_id for _, step_id in order["cp-1", "kubelet/service"]}
+    assert {"etcd/manifest", "control-plane/kube-apiserver"} <= before
+    sandbox = {step_id for _, step_id in order["cp-1", "etcd/manifest"]}
+    assert {"images/pause", "images/etcd"} <= sandbox

@@ -75,14 +75,18 @@ def test_what_is_not_kubeadms_is_kubeboots_or_the_administrators(recorded: Recor
         "kubeboot:cluster-config",
         "kubeboot:api-servers",
         "kubeboot:list-nodes",
+        "kubeboot:node-pods",
     }
 
 
 def test_nobody_gets_more_than_one_named_object_to_read() -> None:
-    """Besides nodes, which a joining machine looks up as kubeadm's does, and lists to find its double."""
+    """Besides nodes, which a joining machine looks up and lists, and what pods on every machine mount."""
     for obj in rbac.objects():
         for rule in obj.get("rules", ()):
             if (rule["resources"], rule["verbs"]) == (["nodes"], ["list"]):
+                continue
+            if key(obj)[1] == "kubeboot:node-pods":
+                assert rule["resourceNames"] == ["coredns", "kube-proxy", "kube-root-ca.crt"]
                 continue
             assert rule["verbs"] == ["get"]
             assert len(rule.get("resourceNames", ())) == (0 if rule["resources"] == ["nodes"] else 1)

@@ -62,6 +62,8 @@ REASONS: dict[str, dict[str, str]] = {
         "/DaemonSet kube-flannel-ds/*/lifecycle/*": "publish.sh",
         "/DaemonSet kube-flannel-ds/*/env/*": "the node's name and address; its own machine's haproxy",
         "/DaemonSet kube-flannel-ds/*/args/--iface": "the node's address, not the default route's",
+        "/Role kubeboot:node-pods/*": "its kubelet reads its ConfigMap at the first attempt",
+        "/RoleBinding kubeboot:node-pods/*": "the same",
         "/DaemonSet kube-flannel-ds/*/securityContext/*": "no more rights than it needs",
         "/DaemonSet kube-flannel-ds/*/affinity/*": "a nodeSelector says the same",
         "/DaemonSet kube-flannel-ds/*/nodeSelector/*": "the same",
@@ -254,7 +256,7 @@ def test_the_ids_that_others_depend_on() -> None:
         "network": {
             "namespace-kube-flannel", "serviceaccount-flannel", "clusterrole-flannel",
             "clusterrolebinding-flannel", "configmap-kube-flannel-cfg", "daemonset-kube-flannel-ds",
-            "pod-cidr", "root-ca",
+            "role-kubeboot:node-pods", "rolebinding-kubeboot:node-pods", "pod-cidr", "root-ca",
         },
         "dns": {
             "serviceaccount-coredns", "clusterrole-system:coredns", "clusterrolebinding-system:coredns",
