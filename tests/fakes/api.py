@@ -115,6 +115,9 @@ class FakeApi:
             live = self.objects.get((api_version, kind, namespace or "", name))
             if live is None:
                 raise ApiError(f"{subject(kind, name, namespace)} not found", status=404)
+            fence = patch.get("metadata", {}).get("resourceVersion")
+            if fence not in (None, live["metadata"]["resourceVersion"]):
+                raise ApiError(f"{subject(kind, name, namespace)} was changed meanwhile", status=409)
             return self._write("patch", merge(live, patch, drop_none=True))
 
     def evict(self, name: str, namespace: str) -> str | None:

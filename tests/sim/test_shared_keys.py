@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import threading
+import time
 
 import pytest
 
@@ -10,7 +12,7 @@ from kubeboot import errors
 from kubeboot.engine.step import Blocked, Ok, Target
 from kubeboot.engine.values import Values
 from kubeboot.kube import lease, uploads
-from kubeboot.kube.api import ApiRefused, NoApi
+from kubeboot.kube.api import ApiRefused, NoApi, Object
 from kubeboot.pki import build, pem, sealed, table
 from kubeboot.steps import shared_keys
 from tests.fakes.api import FakeApi
@@ -19,6 +21,7 @@ from tests.sim.contract import converges
 
 AT = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
 KEY = sealed.new_key()
+ROUNDS = 200
 
 
 def shared() -> dict[str, bytes]:
@@ -147,3 +150,31 @@ def test_a_holder_that_lives_is_not_robbed() -> None:
 
     with pytest.raises(errors.Occupied, match="cp-3"), lease.held(api, "cp-2", pause=renewed, clock=clock):
         pass
+
+
+class Slow(FakeApi):
+    """Others come between an answer and what is made of it."""
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        found = super().get(api_version, kind, name, namespace)
+        time.sleep(0.0005)
+        return found
+
+
+def test_of_two_machines_at_once_exactly_one_holds_the_lease() -> None:
+    api, inside, most = Slow(), [], []
+
+    def change(name: str) -> None:
+        for _ in range(ROUNDS):
+            with lease.held(api, name, pause=lambda seconds: time.sleep(0)):
+                inside.append(name)
+                most.append(len(inside))
+                time.sleep(0.0005)
+                inside.remove(name)
+
+    threads = [threading.Thread(target=change, args=(name,)) for name in ("cp-2", "cp-3")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * (2 * ROUNDS)
