@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Protocol
 
 
@@ -50,8 +50,8 @@ class Source(Protocol):
     """A bundle, a directory or upstream. Bytes with a wrong sum raise before the last chunk is given."""
 
     def catalog(self) -> Catalog: ...
-    def binary(self, binary: Binary) -> Iterator[bytes]: ...
-    def image(self, image: Image) -> Iterator[bytes]:
+    def binary(self, binary: Binary) -> Iterable[bytes]: ...
+    def image(self, image: Image) -> Iterable[bytes]:
         """An OCI image layout as a tar stream, for `ctr images import -`."""
         ...
 

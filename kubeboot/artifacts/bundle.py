@@ -63,6 +63,16 @@ class Bundle:
             sized = [(digest, self._member(oci.blob_name(digest))[1]) for digest in needed]
             yield from oci.layout(entry, sized, functools.partial(self._blob, file))
 
+    def places(self, wanted: api.Binary | api.Image) -> tuple[bytes | tuple[int, int], ...]:
+        """What `binary` or `image` gives, as bytes and as (offset, size) within the bundle."""
+        if isinstance(wanted, api.Binary):
+            return (self._member(oci.blob_name(f"sha256:{wanted.sha256}")),)
+        entry = self._image_entry(wanted)
+        with self._open() as file:
+            needed = {entry.digest} | {each.digest for each in self._contents(file, entry)}
+        sized = [(digest, self._member(oci.blob_name(digest))[1]) for digest in needed]
+        return tuple(oci.layout(entry, sized, lambda digest: iter((self._member(oci.blob_name(digest)),))))
+
     def manifests(self) -> tuple[oci.Descriptor, ...]:
         """Every image's, and the one that lists the binaries."""
         return self._entries

@@ -8,7 +8,9 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -83,8 +85,8 @@ def index(manifests: tuple[Descriptor, ...], annotations: Mapping[str, str] | No
 
 
 def layout(
-    entry: Descriptor, blobs: Iterable[tuple[str, int]], read: Callable[[str], Iterator[bytes]]
-) -> Iterator[bytes]:
+    entry: Descriptor, blobs: Iterable[tuple[str, int]], read: Callable[[str], Iterator[T]]
+) -> Iterator[bytes | T]:
     """One image as a tar of its own; `blobs` are (digest, size), the manifest's among them."""
     for name, data in ((LAYOUT_NAME, LAYOUT), (INDEX_NAME, index((entry,)))):
         yield header(name, len(data)) + data + padding(len(data))

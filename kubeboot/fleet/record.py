@@ -71,4 +71,5 @@ def _machine(data: Mapping[str, Any]) -> Machine:
         address=data["address"],
         labels=tuple((name, value) for name, value in data["labels"]),
         taints=taints,
+        bundle=data.get("bundle"),
     )

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+from collections.abc import Callable, Iterable
 
-from kubeboot.artifacts.api import Source
+from kubeboot.artifacts.api import Binary, Catalog, Image, Source
 from kubeboot.artifacts.bundle import Bundle
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import here
+from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit
+from kubeboot.host.api import OnMachine, Slice
+
+
+@dataclasses.dataclass(frozen=True)
+class Near:
+    """A bundle that the machine has too: it takes its files from there, and their sums are checked there."""
+
+    bundle: Bundle
+    path: str
+
+    def catalog(self) -> Catalog:
+        return self.bundle.catalog()
+
+    def binary(self, binary: Binary) -> Iterable[bytes]:
+        return self._held(binary, lambda: self.bundle.binary(binary))
+
+    def image(self, image: Image) -> Iterable[bytes]:
+        return self._held(image, lambda: self.bundle.image(image))
+
+    def _held(self, wanted: Binary | Image, stream: Callable[[], Iterable[bytes]]) -> OnMachine:
+        places = self.bundle.places(wanted)
+        parts = (place if isinstance(place, bytes) else Slice(self.path, *place) for place in places)
+        return OnMachine(tuple(parts), stream)
+
+    def identity(self) -> str:
+        return self.bundle.identity()
+
+    def verify(self) -> None:
+        self.bundle.verify()
 
 
 class Supply:
@@ -27,6 +59,15 @@ class Supply:
             if arch not in self._known:
                 self._known[arch] = self._found(arch)
             return self._known[arch]
+
+    def near(self, who: Reached) -> Source:
+        """The same, and from the bundle on the machine itself where it has it."""
+        source, path = self.source(who.facts.arch), who.machine.bundle or self._spec.artifacts.bundle
+        if path is None or not isinstance(source, Bundle):
+            return source
+        found = who.host.stat(path)
+        same = found is not None and found.size == source.path.stat().st_size
+        return Near(source, path) if same else source
 
     def _found(self, arch: str) -> Source:
         found = here.source(self._spec, arch, self._emit, dry=self._peek)

@@ -70,19 +70,19 @@ class Shop:
                 reason="KB_FLEET_ROLE",
             )
         spec, node = self._settled(who, None)
-        plan = planning.founder(spec, node, self.supply.source(who.facts.arch), who.facts.cpus)
+        plan = planning.founder(spec, node, self.supply.near(who), who.facts.cpus)
         return Task(who, node.name, plan.without(self.skip), self._own(who, node), node=node)
 
     def prepare(self, who: Reached) -> Task:
         """All that needs no cluster."""
         spec, node = self._settled(who, None)
-        plan = planning.prepared(spec, node, self.supply.source(who.facts.arch), who.facts.cpus)
+        plan = planning.prepared(spec, node, self.supply.near(who), who.facts.cpus)
         return Task(who, node.name, plan.without(self.skip), NoApi(), node=node)
 
     def join(self, who: Reached, cluster: Cluster) -> Task:
         """A node of a cluster that is there, or that it is one still."""
         spec, node = self._settled(who, cluster)
-        source, cpus = self.supply.source(who.facts.arch), who.facts.cpus
+        source, cpus = self.supply.near(who), who.facts.cpus
         wanted = planning.wanted(spec, cluster.facts)
         others, member = cluster.others(node.name), cluster.node_of(who.facts) is not None
         if node.role == "worker":

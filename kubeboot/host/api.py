@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Literal, Protocol
 
@@ -43,6 +43,26 @@ def temporary_of(name: str) -> str | None:
     """The file whose write was killed before its rename, if that is what `name` is left from."""
     found = _TEMPORARY.fullmatch(name)
     return found[1] if found else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """Bytes of a file that is on the machine."""
+
+    path: str
+    offset: int
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class OnMachine:
+    """Bytes that the machine can put together itself; whoever cannot use that iterates over them."""
+
+    parts: tuple[bytes | Slice, ...]
+    stream: Callable[[], Iterable[bytes]]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.stream())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 from kubeboot.host import files, parse, proc, shell
-from kubeboot.host.api import Listener, Process, Stat, Unit
+from kubeboot.host.api import Listener, Process, Slice, Stat, Unit
 from kubeboot.host.commands import ABSENT, UNIT_PROPERTIES, sh
 from kubeboot.host.runner import Ask, Tell
 
@@ -179,6 +181,26 @@ def set_sysctl(key: str, value: str) -> Tell:
 
 def kill(pid: int, signal: int) -> Tell:
     return Tell(sh("kill", shell.KILL, str(pid), str(signal)))
+
+
+def put_together(parts: Iterable[bytes | Slice], argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The command, with an input that is made of these parts."""
+    words = [
+        word
+        for part in parts
+        for word in (
+            (part.path, f"{part.offset}:{part.size}")
+            if isinstance(part, Slice)
+            else ("data", base64.b64encode(part).decode())
+        )
+    ]
+    return sh(
+        argv[3] if argv[:2] == ("sh", "-c") else argv[0],
+        shell.PUT_TOGETHER,
+        str(len(words) // 2),
+        *words,
+        *argv,
+    )
 
 
 def relay(address: str, port: int) -> tuple[str, ...]:

@@ -50,6 +50,26 @@ done
 """
 """COUNT WORD... COUNT WORD...: runs commands, and prints for each its output in base64 and its status."""
 
+PUT_TOGETHER = """\
+count=$1
+shift
+(
+    while [ "$count" -gt 0 ]; do
+        if [ "$1" = data ]; then
+            printf '%s' "$2" | base64 -d
+        else
+            dd if="$1" iflag=skip_bytes,count_bytes skip="${2%:*}" count="${2#*:}" bs=1M status=none
+        fi || exit
+        shift 2
+        count=$((count - 1))
+    done
+) | (
+    shift "$((2 * count))"
+    exec "$@"
+)
+"""
+"""COUNT (data BASE64 | PATH OFFSET:SIZE)... COMMAND...: the command's input is put together there."""
+
 RELAY = """\
 command -v bash >/dev/null || exit 44
 exec bash -c '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import socket
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from kubeboot.host import files, parse, proc, scripts
-from kubeboot.host.api import Listener, Mount, Process, Stat, Unit
+from kubeboot.host.api import Listener, Mount, OnMachine, Process, Stat, Unit
 from kubeboot.host.common import CommandTarget, CommandView
 from kubeboot.host.connection import Connection, Lost
 from kubeboot.host.held import Held
@@ -112,6 +113,9 @@ class SshHost(SshView, CommandTarget):
         return self.connection.stream(argv, stdin, stdout, stderr)
 
     def _tell(self, tell: Tell, chunks: Iterable[bytes] = ()) -> None:
+        if isinstance(chunks, OnMachine):
+            tell = dataclasses.replace(tell, argv=scripts.put_together(chunks.parts, tell.argv))
+            chunks = ()
         self._keep_locks()
         try:
             super()._tell(tell, chunks)

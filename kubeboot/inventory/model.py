@@ -32,7 +32,10 @@ class Access:
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """`address` is the one within the cluster. `taints` None: those that its role has by itself."""
+    """`address` is the one within the cluster. `taints` None: those that its role has by itself.
+
+    `bundle` is where the machine has the bundle itself, if it does.
+    """
 
     name: str
     roles: frozenset[Role]
@@ -40,6 +43,7 @@ class Machine:
     address: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     taints: tuple[tuple[str, str, str], ...] | None = None
+    bundle: str | None = None
 
     @property
     def role(self) -> Role:

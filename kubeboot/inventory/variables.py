@@ -42,6 +42,7 @@ def machine(name: str, roles: Iterable[Role], given: Variables, home: Path) -> M
         address=_text(said, _ADDRESS),
         labels=tuple(sorted((str(k), _word(v)) for k, v in dict(said.get("node_labels") or {}).items())),
         taints=_taints(said, found),
+        bundle=_text(said, ("kubeboot_bundle",)),
     )
 
 

@@ -118,7 +118,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     record_task = made.task(Reached(kept, Silent("kept", False), Facts("kept")))  # type: ignore[arg-type]
     made.members.add("kept")
     for where, name, stand_in in (
-        (Supply, "source", lambda self, arch: None),
+        (Supply, "near", lambda self, who: None),
         (Shop, "found", lambda self, who: made.task(who, command="init")),
         (Shop, "prepare", lambda self, who: made.task(who)),
         (Shop, "join", lambda self, who, cluster: made.task(who)),

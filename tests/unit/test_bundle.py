@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeboot import errors
-from kubeboot.artifacts import bundle, oci, pack
+from kubeboot.artifacts import api, bundle, oci, pack
 
 SHARED = pack.Blob.of(b"shared layer " * 100)
 OWN = pack.Blob.of(b"own layer " * 100)
@@ -124,6 +124,15 @@ def test_an_image_comes_as_a_layout_of_its_own(written: bytes, scratch: Path) ->
     assert blobs.keys() == {
         oci.blob_name(each) for each in (image.digest, manifest["config"]["digest"], SHARED.digest)
     }
+
+
+def test_places_lead_to_the_same_bytes(written: bytes, scratch: Path) -> None:
+    found = opened(scratch, written)
+    for wanted in (*found.catalog().images, *found.catalog().binaries):
+        parts = found.places(wanted)
+        taken = (part if isinstance(part, bytes) else written[part[0] : sum(part)] for part in parts)
+        stream = found.binary(wanted) if isinstance(wanted, api.Binary) else found.image(wanted)
+        assert b"".join(taken) == b"".join(stream)
 
 
 def test_an_image_keeps_the_manifest_that_it_brought(written: bytes, scratch: Path) -> None:

@@ -37,7 +37,8 @@ def _bundle(lab: Lab) -> dict[str, Any]:
     if not here.exists():
         return {}
     cluster = {"artifacts": {"bundle": str(here)}}
-    return {"all": {"vars": {"kubeboot_cluster": cluster}}}
+    there = f"{machine_share.POINT}/{machine_share.BUNDLE}"
+    return {"all": {"vars": {"kubeboot_cluster": cluster, "kubeboot_bundle": there}}}
 
 
 def _reached(options: paramiko.SSHConfigDict) -> dict[str, Any]:
