@@ -14,7 +14,7 @@ from kubeboot.fleet.tasks import Task
 from kubeboot.inventory.model import Access, Inventory, Machine
 from kubeboot.kube.api import ApiView
 from kubeboot.kube.rbac import SYSTEM
-from kubeboot.steps import objects
+from kubeboot.steps import dns_spread, objects
 
 NAME = "kubeboot-fleet"
 KEY = "machines.json"
@@ -40,7 +40,10 @@ def decode(text: str) -> tuple[Machine, ...]:
 
 
 def task(cluster: Cluster, inventory: Inventory, staying: tuple[Machine, ...] = ()) -> Task:
-    """Keep the inventory, and those machines beside it that are still to leave."""
+    """What is done last: CoreDNS on more than one machine, and the inventory kept.
+
+    `staying` are machines beside it that are still to leave.
+    """
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -50,7 +53,7 @@ def task(cluster: Cluster, inventory: Inventory, staying: tuple[Machine, ...] = 
     }
     lead = cluster.lead
     step = dataclasses.replace(objects.ensure(secret, "fleet"), secret=True)
-    plan = Plan("up", "keep the inventory", (step,), {lead.name: "control_plane"})
+    plan = Plan("up", "what is done last", (dns_spread.step(), step), {lead.name: "control_plane"})
     return Task(lead, lead.name, plan, cluster.api, cluster.others(lead.name))
 
 

@@ -217,6 +217,6 @@ class _Up:
 
     def _record(self, cluster: Cluster, leaving: tuple[Machine, ...] = ()) -> None:
         """Keep the inventory in the cluster."""
-        end = self.shift.work(record.task(cluster, self.wanted.inventory, leaving), "keeping the inventory")
+        end = self.shift.work(record.task(cluster, self.wanted.inventory, leaving), "finishing")
         if end.message:
             self.shift.emit(Notice("warning", f"the inventory was not kept in the cluster: {end.message}"))

@@ -148,7 +148,7 @@ def test_a_new_cluster_is_made_while_the_others_get_ready_and_they_join_then(wor
     assert stages == {"cp-1": ["making the cluster"], "cp-2": ["preparing", "joining"],
                       "w-1": ["preparing", "joining"]}  # fmt: skip
     assert world.states(result) == dict.fromkeys(("cp-1", "cp-2", "w-1"), "changed")
-    assert world.worked[-1] == ("kept", "keeping the inventory")
+    assert world.worked[-1] == ("kept", "finishing")
 
 
 def test_nobody_joins_what_was_not_made(world: World) -> None:
