@@ -19,7 +19,7 @@ from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import kubeconfig, sealed
 from kubeboot.plan import init, join, join_balancer, join_control_plane
 from kubeboot.plan import node as nodes
-from kubeboot.steps import certificates, load_balancer, network, proxy, virtual_ip
+from kubeboot.steps import certificates, load_balancer, network, proxy, standalone, virtual_ip
 from tests.fakes import tls
 from tests.fakes.source import FakeSource
 
@@ -250,3 +250,10 @@ def test_what_does_not_fit_is_refused(wanted: ClusterSpec, field: str) -> None:
 )
 def test_what_fits_is_not(wanted: ClusterSpec) -> None:
     assert rules.check(wanted) == []
+
+
+def test_a_kubelet_by_itself_needs_no_file_that_nobody_writes() -> None:
+    node = dataclasses.replace(LB, resolv_conf=nodes.OWN_RESOLV_CONF, nameservers=("192.0.2.53",))
+    made = standalone.config(node)
+    assert made["resolvConf"] == "/etc/resolv.conf"
+    assert not made["enableServer"] and made["authentication"]["anonymous"] == {"enabled": False}
