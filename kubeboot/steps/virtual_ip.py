@@ -20,8 +20,11 @@ DIRECTORY = "/etc/kubernetes/keepalived"
 CONFIG = f"{DIRECTORY}/keepalived.conf"
 MANIFEST = "virtual-ip/manifest"
 INSTANCE = "kubeboot"
-CAPABILITIES = ("NET_ADMIN", "NET_BROADCAST", "NET_RAW")
-"""To have the address, to say so to everybody, and to speak VRRP."""
+CAPABILITIES = ("NET_ADMIN", "NET_BROADCAST", "NET_RAW", "SETGID", "SETUID")
+"""To have the address, to say so to everybody, to speak VRRP; and to be the user of its check, which is root.
+
+Without the last two the check does not run, and keepalived takes that for an answer.
+"""
 _HELD = re.compile(r"virtual_ipaddress \{\s+(\S+) dev (\S+)")
 
 

@@ -195,7 +195,10 @@ def test_keepalived_is_not_privileged() -> None:
     context = pod["containers"][0]["securityContext"]
     assert context == {
         "allowPrivilegeEscalation": False,
-        "capabilities": {"add": ["NET_ADMIN", "NET_BROADCAST", "NET_RAW"], "drop": ["ALL"]},
+        "capabilities": {
+            "add": ["NET_ADMIN", "NET_BROADCAST", "NET_RAW", "SETGID", "SETUID"],
+            "drop": ["ALL"],
+        },
     }
     assert pod["hostNetwork"] and "ports" not in pod["containers"][0]
 
