@@ -21,6 +21,13 @@ from kubeboot.host.runner import NOT_FOUND, Result
 CHANNELS = 6
 """OpenSSH allows ten sessions a connection (MaxSessions); the user's own need some."""
 
+REKEY_BYTES = 1 << 36
+"""As OpenSSH has it for ciphers with blocks of 128 bits (RFC 4344), 64 GiB, and not paramiko's 512 MiB.
+
+While keys are made anew paramiko's reading thread may have to send a channel's CLOSE, waits for the new keys
+that only it can receive, and the connection dies after 30 s.
+"""
+
 _PAUSE = 0.1
 _LOST = (EOFError, OSError, paramiko.SSHException)
 _NO_SUDO = "let the user run sudo without a password, or log in as root"
@@ -90,6 +97,7 @@ class Connection:
             raise login.explain(err, self.name, self.address) from err
         transport = self._fabric.transport
         transport.set_keepalive(self._how.deadlines.keepalive)
+        transport.packetizer.REKEY_BYTES = REKEY_BYTES
         if isinstance(transport.sock, socket.socket):  # without it each new channel waits 40 ms for an ACK
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -303,6 +303,12 @@ def _all_of(end: socket.socket, size: int) -> bytes:
     return data
 
 
+def test_keys_are_not_made_anew_within_any_bundle(sshd: Sshd) -> None:
+    """paramiko's new keys after 512 MiB end a connection whose channels close meanwhile."""
+    with reached(sshd) as host:
+        assert host.connection.transport().packetizer.REKEY_BYTES >= 1 << 35  # type: ignore[attr-defined]
+
+
 def test_a_lost_lock_is_taken_again_before_the_next_write(sshd: Sshd, tmp_path: Path) -> None:
     lock, path = str(tmp_path / "lock"), str(tmp_path / "file")
     owner = "{0.st_uid}:{0.st_gid}".format(tmp_path.stat())
