@@ -11,7 +11,7 @@ from kubeboot.config.versions import CONTAINERD
 from kubeboot.steps.preflight.model import Finding, Scene
 
 RUNC = (1, 1)
-OURS = ("10-kubeboot-inputs.conf", "10-kubeadm.conf")
+OURS = ("10-kubeboot-inputs.conf", "10-kubeboot-standalone.conf", "10-kubeadm.conf")
 DROP_INS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/system")
 _PROXY = re.compile(r"^Environment=.*\b(https?_proxy)=", re.IGNORECASE | re.MULTILINE)
 _NO_PROXY = re.compile(r"^Environment=.*\bno_proxy=", re.IGNORECASE | re.MULTILINE)
