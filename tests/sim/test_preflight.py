@@ -230,6 +230,19 @@ def test_a_disk_that_cannot_be_measured_is_no_finding() -> None:
     assert names(stage) == []
 
 
+@pytest.mark.parametrize(
+    ("measured", "level"), [((0.2, 0.005), None), ((0.2, 0.3, 0.05), "warning"), ((0.2, 0.3, 0.15), "error")]
+)
+def test_a_disk_that_is_busy_for_a_moment_is_measured_again(
+    measured: tuple[float, ...], level: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(faults.fit())
+    answers = iter(measured)
+    monkeypatch.setattr(stage.host, "sync_seconds", lambda path: next(answers))
+    assert names(stage) == ([f"{level}:EtcdDisk"] if level else [])
+    assert next(answers, None) is None
+
+
 def test_the_name_of_every_other_installer_is_known() -> None:
     for unit in leftovers.OTHERS:
         stage = Stage(faults.fit())

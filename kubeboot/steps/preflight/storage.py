@@ -57,7 +57,7 @@ def speed(scene: Scene) -> Iterable[Finding]:
     """Before there is a cluster: later it would measure etcd's own work."""
     if scene.touched or not scene.runs_etcd:
         return
-    seconds = scene.see.sync_seconds(scene.spec.etcd.data_dir)
+    seconds = _sync_seconds(scene)
     if seconds is not None and seconds > SLOW:
         yield Finding(
             "EtcdDisk",
@@ -66,6 +66,16 @@ def speed(scene: Scene) -> Iterable[Finding]:
             "give etcd an SSD of its own (etcd.dataDir)",
             "error" if seconds > TOO_SLOW else "warning",
         )
+
+
+def _sync_seconds(scene: Scene) -> float | None:
+    """What is too slow is measured twice more, and the best counts: a moment's load is not the disk."""
+    best = scene.see.sync_seconds(scene.spec.etcd.data_dir)
+    for _ in range(2):
+        if best is None or best <= TOO_SLOW:
+            break
+        best = min(best, scene.see.sync_seconds(scene.spec.etcd.data_dir) or best)
+    return best
 
 
 def mount_options(scene: Scene) -> Iterable[Finding]:
