@@ -20,8 +20,7 @@ import pytest
 from kubeboot.engine.failpoints import TOLD
 from tests.e2e.harness import Lab, Machine, difference, members, snapshot
 
-pytestmark = [pytest.mark.cluster, pytest.mark.chaos]
-"""All behind --chaos until the tenth has been seen to pass, and to take no more than three minutes."""
+pytestmark = pytest.mark.cluster
 TOKEN = "abcdef.0123456789canary"
 PLACES = "/tmp/kubeboot-places"
 SURVIVES = ("sh", "-c", '"$@"; exit $?', "sh")
@@ -167,6 +166,7 @@ def test_no_secret_is_shown_or_left_behind(cp: Machine, before: dict[str, dict[s
     gone(cp, before)
 
 
+@pytest.mark.chaos
 def test_every_step_of_init(cp: Machine, before: dict[str, dict[str, str]], seed: int) -> None:
     command = ["kubeboot", "init"]
     places = recorded(cp, *command)
@@ -174,6 +174,7 @@ def test_every_step_of_init(cp: Machine, before: dict[str, dict[str, str]], seed
     everywhere(cp, places, seed, command, lambda: gone(cp, before))
 
 
+@pytest.mark.chaos
 def test_kills_at_random_times(cp: Machine, before: dict[str, dict[str, str]], seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311
     for after in chains([f"{draw.uniform(0.2, 20):.2f}" for _ in range(RANDOM_KILLS)]):
@@ -184,6 +185,7 @@ def test_kills_at_random_times(cp: Machine, before: dict[str, dict[str, str]], s
             print(f"killed after {seconds} s", flush=True)
 
 
+@pytest.mark.chaos
 def test_every_step_of_join(lab: Lab, cp: Machine, before: dict[str, dict[str, str]], seed: int) -> None:
     worker = lab["worker-1"]
 
@@ -199,6 +201,7 @@ def test_every_step_of_join(lab: Lab, cp: Machine, before: dict[str, dict[str, s
     gone(cp, before)
 
 
+@pytest.mark.chaos
 def test_every_step_of_a_control_plane_s_join(
     lab: Lab, cp: Machine, before: dict[str, dict[str, str]], seed: int
 ) -> None:
@@ -217,6 +220,7 @@ def alone_again(cp: Machine, further: Machine, before: dict[str, dict[str, str]]
     assert members(cp) == {"cp-1": True}
 
 
+@pytest.mark.chaos
 def test_every_step_of_reset(cp: Machine, before: dict[str, dict[str, str]], seed: int) -> None:
     command = ["kubeboot", "reset", "--yes"]
     cp.run("kubeboot", "init")
