@@ -25,10 +25,11 @@ BEFORE = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Through which haproxy, and whether with a connection for each write or with one for all."""
+    """From where, whether with a connection for each write or with one for all, and through which haproxy."""
 
     machine: str
     mode: str
+    address: str = "127.0.0.1"
 
     def __str__(self) -> str:
         return f"{self.machine}/{self.mode}"
@@ -106,7 +107,7 @@ def _probing(cluster: Cluster, place: Place, room: Path) -> Iterator[Path]:
     out = room / f"{_run(place)}.jsonl"
     argv = (
         "nsenter", f"--net={machines.network(cluster.machine(place.machine))}", sys.executable, str(PROBER),
-        "127.0.0.1", str(PORT), place.mode, _run(place), str(room),
+        place.address, str(PORT), place.mode, _run(place), str(room),
     )  # fmt: skip
     with out.open("wb") as file, subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=file) as running:
         try:

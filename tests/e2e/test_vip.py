@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import subprocess
 import threading
 import time
@@ -16,14 +15,19 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors
+from tests.bench import failover_probe
+from tests.bench.failover_cluster import Cluster
+from tests.bench.failover_probe import Place
+from tests.bench.prober import MODES
 from tests.e2e.harness import Lab, Machine
-from tests.e2e.test_ha import NAMES, PROBER, eventually, kubectl
+from tests.e2e.test_ha import NAMES, eventually, kubectl
 
 pytestmark = pytest.mark.cluster
 
 EVERY = 0.05
 """Seconds between two looks at all machines."""
-PROBED = 20
+PROBED = 15.0
+"""Seconds of writes after the strike."""
 GAP = 8.0
 """Seconds between two acknowledged writes while the address moves: 3.6 are VRRP's own."""
 AFTER_THAW = 3.0
@@ -128,20 +132,20 @@ def other(site: Site, than: str) -> Machine:
 def test_it_moves_when_its_machine_dies_and_writes_go_on(site: Site, cluster: None) -> None:
     dies = site.holder()
     machine = other(site, dies)
-    machine.run("cp", ADMIN, "/root/admin.conf")
-    machine.run("tee", "/root/prober.sh", stdin=PROBER.replace(b"127.0.0.1", site.virtual.encode()))
-    kubectl(machine, "create", "configmap", "probe")
-    with ThreadPoolExecutor(1) as pool, site.watched() as seen:
-        probing = pool.submit(machine.run, "sh", "/root/prober.sh", str(PROBED), "probe")
-        time.sleep(3)
+    places = tuple(Place(machine.name, mode, site.virtual) for mode in MODES)
+
+    def strike() -> None:
         site.docker("kill", site.container(dies))
         print(f"another has the address {moved(site, dies, 10):.1f} s after its machine died")
-        writes = [(float(at), n) for at, n in (line.split() for line in probing.result().out.splitlines())]
-    gap = max(b[0] - a[0] for a, b in itertools.pairwise(writes))
-    print(f"{len(writes)} writes through the address, longest gap {gap:.1f} s; shared {shared(seen):.2f} s")
-    assert shared(seen) == 0 and gap <= GAP
-    kept = json.loads(kubectl(machine, "get", "configmap", "probe", "-o", "json"))["data"]
-    assert {n for _, n in writes} <= set(kept.values())
+
+    with site.watched() as holders:
+        cluster = Cluster.of(site.lab.name, NAMES)
+        probed = failover_probe.during(cluster, places, strike, PROBED, machine.name)
+    print(f"shared {shared(holders):.2f} s")
+    assert shared(holders) == 0
+    for seen in probed:
+        print(f"{seen.place}: {len(seen.acknowledged)} writes, longest gap {seen.gap:.1f} s")
+        assert seen.gap <= GAP and not seen.lost
 
 
 def runs(machine: Machine, program: str) -> bool:
