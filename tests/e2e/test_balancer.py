@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.harness import Lab, Machine, difference, snapshot
 from tests.e2e.test_ha import eventually, kubectl, servers
 
-pytestmark = [pytest.mark.cluster, pytest.mark.elsewhere]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 IDLE = 130.0
 """Seconds without a byte, over a reload."""

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.harness import Lab, Machine, members
 from tests.e2e.test_ha import eventually, kubectl
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 COLD = 90.0
 """Seconds from the last boot until every Node is Ready and DNS answers."""

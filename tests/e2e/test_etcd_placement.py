@@ -15,7 +15,7 @@ from kubeboot.pki import table
 from tests.e2e import bare
 from tests.e2e.harness import Lab, Machine, difference, snapshot
 
-pytestmark = [pytest.mark.cluster, pytest.mark.elsewhere]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 ADMIN = "/etc/kubernetes/admin.conf"
 ETCD = ("etcd-1", "etcd-2", "etcd-3")

@@ -22,7 +22,7 @@ from tests.bench.prober import MODES
 from tests.e2e.harness import Lab, Machine
 from tests.e2e.test_ha import NAMES, eventually, kubectl
 
-pytestmark = [pytest.mark.cluster, pytest.mark.elsewhere]
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 EVERY = 0.05
 """Seconds between two looks at all machines."""
