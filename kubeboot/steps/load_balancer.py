@@ -36,7 +36,8 @@ _CA = f"{PKI}/ca.crt"
 _SERVER = b"    server "
 _USER = 99
 """Upstream's image has this user; any other that is not root does as well."""
-_TIMING = "inter 1s fastinter 250ms fall 2 rise 1"
+_TIMES = {"connect": 500, "look": 1000, "inter": 1000, "fastinter": 250}
+"""haproxy's patience in milliseconds: to connect, for a check's answer, and between two checks."""
 
 
 def steps(
@@ -139,10 +140,16 @@ def config(spec: ClusterSpec, node: NodeSettings) -> str:
         binds=_binds(spec, node),
         local=local,
         ca_file=_CA,
-        timing=_TIMING,
+        times={name: _time(wanted * max(1.0, node.timeout_scale)) for name, wanted in _TIMES.items()},
         virtual=balancing.runs_keepalived(spec, node.role),
         health=endpoint.join(loopback(node.address), health_port(spec)),
     )
+
+
+def _time(milliseconds: float) -> str:
+    """As haproxy reads it; a slow machine's servers are given more time, or all would seem to be down."""
+    whole = round(milliseconds)
+    return f"{whole}ms" if whole % 1000 else f"{whole // 1000}s"
 
 
 def servers(node: NodeSettings, backends: Sequence[Backend]) -> str:
