@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from kubeboot import errors
 from kubeboot.kube.api import Api, NoApi, Object
 
 
@@ -19,7 +20,10 @@ class Deferred:
         return self._found or NoApi()
 
     def ready(self) -> str | None:
-        return self._api().ready()
+        try:
+            return self._api().ready()
+        except errors.KubebootError as error:
+            return error.message
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         return self._api().get(api_version, kind, name, namespace)

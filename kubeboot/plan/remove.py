@@ -22,7 +22,8 @@ def steps(
 
     `stacked`: etcd's members are on control planes, and nowhere else.
     """
-    etcd = (leave_etcd(prefix, node, addresses, by_name),) if stacked else ()
+    leave = leave_etcd(prefix, node, addresses, by_name)
+    etcd = (dataclasses.replace(leave, settle=leaving.ApiAnswers()),) if stacked else ()
     after = frozenset(step.id for step in etcd)
     return (
         *etcd,

@@ -62,6 +62,20 @@ class LeaveEtcd(Step):
         return named or any(member.has_peer(address) for address in self.addresses)
 
 
+@dataclasses.dataclass(frozen=True)
+class ApiAnswers:
+    """The API is ready: it is not for the seconds in which etcd gets used to fewer members."""
+
+    deadline: float = 60.0
+    sentence: str = "the API to be ready again"
+
+    def look(self, see: View, vals: Values) -> str | None:
+        return see.api.ready()
+
+    def explain(self, see: View) -> str:
+        return ""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoNode(Step):
     """There is no Node of this name. Its pods, mirror pods among them, are collected with it."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from kubeboot import render
+from kubeboot import errors, render
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
-from kubeboot.engine.step import Drift, Ok
+from kubeboot.engine.step import Drift, Ok, View
 from kubeboot.engine.undo import RemovePath
 from kubeboot.engine.values import Values
 from kubeboot.kube import configmaps
+from kubeboot.kube.api import Api
+from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import sealed
 from kubeboot.plan import join_control_plane, remove, reset
@@ -20,6 +22,7 @@ from kubeboot.steps.leaving import EndpointElsewhere, NoNode
 from tests.fakes import cluster as clusters
 from tests.fakes import tls
 from tests.fakes.api import FakeApi
+from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource
 
 NODE = NodeSettings("cp-2", "192.0.2.12", "control_plane")
@@ -104,6 +107,16 @@ def test_nothing_is_taken_back_before_etcd_is_left() -> None:
     requires = plans.requirements(reset.plan("cp-2", UNDO, leave=LEAVE))
     ours = [n for n in requires if n[0] == "cp-2"]
     assert ours and all(("@cluster", "leave/etcd") in requires[n] for n in ours)
+
+
+def test_the_node_is_forgotten_once_the_api_bears_fewer_members() -> None:
+    def nobody() -> Api:
+        raise errors.Unreachable("nobody answers")
+
+    settled = LEAVE[0].settle
+    assert settled is not None and LEAVE[1].after == {"leave/etcd"}
+    assert settled.look(View(FakeHost(), Deferred(nobody)), Values()) == "nobody answers"
+    assert settled.look(View(FakeHost(), FakeApi()), Values()) is None
 
 
 def test_by_force_it_is_tried_first_and_does_not_matter() -> None:
