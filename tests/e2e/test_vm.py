@@ -60,6 +60,9 @@ chmod 755 /etc/systemd/system-generators/partitions
 """At the next boot: swap by /etc/fstab, by a unit, by a generator (as systemd's for partitions), and zram."""
 BRING_IT_BACK = {f"SwapReturns-{name}" for name in ("fstab", "swap2.swap", "swap3.swap", "zram")}
 
+UNTIL_THE_NEXT_BOOT = {"+ units: systemd-networkd-wait-online.service"}
+"""The kubelet's unit asked for it, and it has done its work: docs/troubleshooting.md, "What reset leaves"."""
+
 
 @pytest.fixture(scope="module")
 def vm(request: pytest.FixtureRequest) -> Iterator[Machine]:
@@ -241,6 +244,6 @@ def test_a_second_run_in_a_hurry_takes_no_time_from_the_pods(cluster: Machine) -
 
 def test_reset_leaves_nothing(cluster: Machine, before: dict[str, str]) -> None:
     cluster.run("kubeboot", "reset", "--yes", *SLOW[:2])
-    assert difference(before, snapshot(cluster)) == []
+    assert set(difference(before, snapshot(cluster))) <= UNTIL_THE_NEXT_BOOT
     reboot(cluster)
     assert difference(before, snapshot(cluster)) == []
