@@ -14,7 +14,7 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.plan import Plan
 from kubeboot.fleet import checkup, doctor_balancer, doctor_etcd, drift, here, shared, status
-from kubeboot.fleet.checkup import Patient
+from kubeboot.fleet.patient import Patient
 from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec, LoadBalancer
-from kubeboot.fleet import checkup
+from kubeboot.fleet import checkup, checkup_balancer
 from kubeboot.host.api import HostView
 from kubeboot.kube import client, facts, surroundings
 from kubeboot.kube.client import Client
@@ -59,7 +59,7 @@ def _units(see: HostView, spec: ClusterSpec, api: Client) -> Iterable[Finding]:
 
 
 def _haproxy(see: HostView, spec: ClusterSpec, api: Client) -> Iterable[Finding]:
-    return checkup.haproxy(see, "127.0.0.1", load_balancer.health_port(spec))
+    return checkup_balancer.haproxy(see, "127.0.0.1", load_balancer.health_port(spec))
 
 
 def _token(see: HostView, spec: ClusterSpec, api: Client) -> Iterable[Finding]:

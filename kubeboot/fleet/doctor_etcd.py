@@ -12,8 +12,8 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import checkup, drift, etcd_machine, here, status
-from kubeboot.fleet.checkup import Patient
+from kubeboot.fleet import checkup, checkup_etcd, drift, etcd_machine, here, status
+from kubeboot.fleet.patient import Patient
 from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
@@ -82,7 +82,7 @@ def _member(home: _Home) -> Iterable[Finding]:
     patient = Patient(home.node.name, home.node.address, home.spec, home.see, NoApi(), state)
     yield from checkup.units(patient)
     yield from (dataclasses.replace(found, hint=_RENEW) for found in checkup.certificates(patient))
-    yield from checkup.etcd(patient)
+    yield from checkup_etcd.etcd(patient)
 
 
 def _drift(home: _Home) -> Iterable[Finding]:

@@ -16,7 +16,7 @@ from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.kube import etcd
+from kubeboot.kube import etcd, etcd_client
 from kubeboot.kube.api import NoApi
 from kubeboot.pki import build, endpoint, pem, table
 from kubeboot.plan import etcd_machine as planning
@@ -96,7 +96,7 @@ def authority(see: HostView) -> build.Pair:
     return build.Pair(certificate, key)
 
 
-def members(see: HostView, signer: build.Pair) -> etcd.Client:
+def members(see: HostView, signer: build.Pair) -> etcd_client.Client:
     """The members, by this machine's own."""
     return shared.members(_as_given(signer), leaving.addresses(see))
 

@@ -18,7 +18,8 @@ from kubeboot.host import files
 from kubeboot.host.api import CommandFailed
 from kubeboot.host.local import LocalView
 from kubeboot.kube import etcd_db
-from kubeboot.kube.etcd import Client, EtcdUnavailable
+from kubeboot.kube.etcd import EtcdUnavailable
+from kubeboot.kube.etcd_client import Client
 
 _MODE = 0o600
 

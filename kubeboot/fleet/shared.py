@@ -10,7 +10,7 @@ from kubeboot import errors
 from kubeboot.config.spec import ExternalEtcd
 from kubeboot.engine.values import Secret
 from kubeboot.host.api import HostView
-from kubeboot.kube import client, dial, etcd, lease, uploads
+from kubeboot.kube import client, dial, etcd_client, lease, uploads
 from kubeboot.kube.api import Api, ApiView
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import build, pem, sealed, table
@@ -95,9 +95,9 @@ def members(
     holder: str = "",
     timeout_scale: float = 1.0,
     dialler: dial.Dialler = dial.direct,
-) -> etcd.Client:
+) -> etcd_client.Client:
     """etcd at these addresses; changes are made under the cluster's lock where there is an API to hold it."""
-    who = etcd.identity(build.Pair(given["etcd/ca.crt"], given["etcd/ca.key"]))
+    who = etcd_client.identity(build.Pair(given["etcd/ca.crt"], given["etcd/ca.key"]))
 
     def unlocked() -> AbstractContextManager[None]:
         return contextlib.nullcontext()
@@ -107,4 +107,4 @@ def members(
         return lease.held(api, holder, patience=patience) if api is not None else unlocked()
 
     lock: Callable[[], AbstractContextManager[None]] = locked if api is not None else unlocked
-    return etcd.Client(who, etcd.addresses_url(addresses), lock, dialler, timeout_scale)
+    return etcd_client.Client(who, etcd_client.addresses_url(addresses), lock, dialler, timeout_scale)

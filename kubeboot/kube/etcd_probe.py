@@ -14,7 +14,7 @@ from typing import Any
 
 from kubeboot import errors
 from kubeboot.kube import dial
-from kubeboot.kube.etcd import Identity
+from kubeboot.kube.etcd_client import Identity
 from kubeboot.kube.http import Endpoint, Session
 
 WITHIN = 3.0

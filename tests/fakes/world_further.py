@@ -13,7 +13,7 @@ from kubeboot.engine.step import CLUSTER, Target
 from kubeboot.kube.api import Api, NoApi
 from kubeboot.kube.etcd import Member
 from kubeboot.pki import build
-from kubeboot.steps import etcd_join
+from kubeboot.steps import etcd_learner
 from kubeboot.steps.static_pod import MANIFESTS, PKI
 from tests.fakes.etcd import FakeEtcd, member
 from tests.fakes.host import File
@@ -89,18 +89,18 @@ class FurtherWorld(World):
         self.etcd.found = list(state.members)
 
     def etcd_runs(self) -> bool:
-        mine = etcd_join.own(self.etcd.found, ADDRESS)
+        mine = etcd_learner.own(self.etcd.found, ADDRESS)
         data = self.host.files.get(DATA)
         return self.has("etcd") and mine is not None and data is not None and data.data == mine.id.encode()
 
     def serves(self) -> bool:
-        mine = etcd_join.own(self.etcd.found, ADDRESS)
+        mine = etcd_learner.own(self.etcd.found, ADDRESS)
         votes = mine is not None and not mine.learner and self.etcd_runs()
         return votes and self.has("kube-apiserver")
 
     def _kubelet(self) -> None:
         super()._kubelet()
-        mine = etcd_join.own(self.etcd.found, ADDRESS)
+        mine = etcd_learner.own(self.etcd.found, ADDRESS)
         if mine is not None and self.has("etcd"):
             self._start(mine)
 

@@ -11,9 +11,9 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec, LoadBalancer, VirtualIp
-from kubeboot.fleet import checkup, doctor
-from kubeboot.fleet.checkup import Patient
+from kubeboot.fleet import checkup, checkup_balancer, checkup_etcd, checkup_overlay, doctor
 from kubeboot.fleet.doctor import Diagnosis
+from kubeboot.fleet.patient import Patient
 from kubeboot.fleet.status import CertificateStatus, NodeStatus, PodStatus, Status
 from kubeboot.host.api import Link
 from kubeboot.kube.api import ApiRefused
@@ -39,7 +39,7 @@ def _node(name: str, number: int, **conditions: str) -> dict[str, Any]:
     said = {"Ready": "True", "DiskPressure": "False", **conditions}
     return {
         "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": name, "annotations": {checkup._VTEP: json.dumps({"VtepMAC": MAC})}},
+        "metadata": {"name": name, "annotations": {checkup_overlay.VTEP: json.dumps({"VtepMAC": MAC})}},
         "spec": {"podCIDR": f"10.244.{number}.0/24"},
         "status": {"conditions": [{"type": t, "status": s, "message": "why"} for t, s in said.items()]},
     }  # fmt: skip
@@ -89,7 +89,7 @@ def well() -> Patient:
 
 OTHER = b"IP\n10.244.1.0 0x1 0x6 02:00:00:00:00:99 * flannel.1\n"
 OLD = _pod("b", "cp-2", "192.0.2.12", "component", "kube-apiserver", "a:v1.35.0")
-QUIET = tuple(check for check in checkup.CHECKS if check not in (checkup.names, checkup.etcd))
+QUIET = tuple(check for check in checkup.CHECKS if check not in (checkup.names, checkup_etcd.etcd))
 
 
 def found(patient: Patient, checks: tuple[Callable[..., Any], ...] = QUIET) -> list[str]:
@@ -188,7 +188,7 @@ def _etcd(status: dict[str, Any], alarms: tuple[str, ...] = (), members: tuple[A
         "/v3/maintenance/alarm": {"alarms": [{"alarm": alarm} for alarm in alarms]},
         "/v3/cluster/member/list": {"members": list(members)},
     }
-    return [f"{f.level}:{f.name}" for f in checkup._etcd(lambda path, data: answers[path])]
+    return [f"{f.level}:{f.name}" for f in checkup_etcd.of_member(lambda path, data: answers[path])]
 
 
 class _Node(FakeApi):
@@ -210,7 +210,7 @@ def test_a_worker_is_examined_with_what_its_own_certificate_may_read() -> None:
 def test_a_virtual_address_at_which_nobody_answers() -> None:
     balancer = LoadBalancer(virtual_ip=VirtualIp(address="127.0.0.1"), port=1)
     patient = dataclasses.replace(well(), spec=ClusterSpec(load_balancer=balancer))
-    assert found(patient, (checkup.virtual_address,)) == ["error:VirtualIP"]
+    assert found(patient, (checkup_balancer.virtual_address,)) == ["error:VirtualIP"]
 
 
 def test_etcds_own_words_are_understood() -> None:
@@ -226,8 +226,8 @@ def test_etcds_own_words_are_understood() -> None:
 
 
 def test_etcd_without_its_certificate_or_process_is_a_finding_and_a_worker_has_none() -> None:
-    assert found(well(), (checkup.etcd,)) == ["error:Etcd"]
-    assert found(dataclasses.replace(well(), control_plane=False), (checkup.etcd,)) == []
+    assert found(well(), (checkup_etcd.etcd,)) == ["error:Etcd"]
+    assert found(dataclasses.replace(well(), control_plane=False), (checkup_etcd.etcd,)) == []
 
 
 @pytest.mark.parametrize(

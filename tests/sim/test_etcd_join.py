@@ -13,7 +13,7 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Blocked, Drift, Later, Ok, Step, Target
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import NoApi
-from kubeboot.steps import etcd_join
+from kubeboot.steps import etcd_join, etcd_learner
 from kubeboot.steps.leaving import LeaveEtcd
 from tests.fakes.etcd import FakeEtcd, member
 from tests.fakes.host import Dir, FakeHost
@@ -31,7 +31,7 @@ def on(etcd: FakeEtcd, host: FakeHost | None = None) -> Target:
 
 def step(name: str) -> Step:
     found = STEPS[name]
-    return dataclasses.replace(found, pause=_waited) if isinstance(found, etcd_join.AddLearner) else found
+    return dataclasses.replace(found, pause=_waited) if isinstance(found, etcd_learner.AddLearner) else found
 
 
 def _waited(seconds: float) -> None:
@@ -45,7 +45,7 @@ def data(host: FakeHost) -> FakeHost:
 
 def members(etcd: FakeEtcd) -> Values:
     vals = Values()
-    vals.put(etcd_join.MEMBERS, etcd.members())
+    vals.put(etcd_learner.MEMBERS, etcd.members())
     return vals
 
 

@@ -17,7 +17,7 @@ from kubeboot import errors
 from kubeboot.fleet import etcd_here, etcd_snapshot
 from kubeboot.fleet.orders import EtcdSnapshotSaveOptions
 from kubeboot.host import files
-from kubeboot.kube import etcd, etcd_db
+from kubeboot.kube import etcd, etcd_client, etcd_db
 from kubeboot.steps.etcd_local import Local
 from tests.fakes import tls
 from tests.fakes.tls import Reply, Request, Server
@@ -70,7 +70,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_an_etcd_that_serves_nobody_is_read_from_its_file(tmp_path: Path) -> None:
     mine = Local("cp-1", "image", str(tmp_path), "", "https://192.0.2.11:2380")
-    silent = etcd.Client(etcd.identity(CA), ["https://127.0.0.1:1"])
+    silent = etcd_client.Client(etcd_client.identity(CA), ["https://127.0.0.1:1"])
     assert etcd_here.members(mine, silent) == ()
     (tmp_path / "member" / "snap").mkdir(parents=True)
     (tmp_path / "member" / "snap" / "db").write_bytes(RECORDED[:-32])
@@ -110,7 +110,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with tls.serving(gateway, "localhost", signer=CA, clients=CA.certificate) as made:
         mine = Local("cp-1", "image", "/var/lib/etcd", made.url, "https://192.0.2.11:2380")
         monkeypatch.setattr(etcd_here, "local", lambda see: mine)
-        client = etcd.Client(etcd.identity(CA), [made.url])
+        client = etcd_client.Client(etcd_client.identity(CA), [made.url])
         monkeypatch.setattr(etcd_here, "client", lambda see: client)
         yield made
         client.close()

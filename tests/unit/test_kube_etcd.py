@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kubeboot.kube import etcd
-from kubeboot.kube.etcd import Client, EtcdRefused, EtcdUnavailable, Member
+from kubeboot.kube import etcd, etcd_client
+from kubeboot.kube.etcd import EtcdRefused, EtcdUnavailable, Member
+from kubeboot.kube.etcd_client import Client
 from tests.fakes import tls
 from tests.fakes.etcd import LATER, TOO_MANY, FakeEtcd, member
 from tests.fakes.tls import Reply, Request, Server
@@ -38,7 +39,7 @@ def client() -> Iterator[Callable[..., Client]]:
     made: list[Client] = []
 
     def make(*servers: str) -> Client:
-        made.append(Client(etcd.identity(CA), servers))
+        made.append(Client(etcd_client.identity(CA), servers))
         return made[-1]
 
     yield make

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from kubeboot.config import versions
 from kubeboot.config.spec import ClusterSpec, ExternalEtcd
 from kubeboot.kube import etcd_probe
-from kubeboot.kube.etcd import Identity
+from kubeboot.kube.etcd_client import Identity
 from kubeboot.kube.etcd_probe import Seen
 from kubeboot.pki import inspect, table
 from kubeboot.steps import external_etcd, static_pod
