@@ -20,6 +20,12 @@ _JOIN = (
     "  sudo kubeboot certs upload | sudo kubeboot token create --print-join-command --certificate-key-file -",
     "prints what to run on it",
 )
+_MEMBERS = (
+    "to make a machine a member (again): `sudo kubeboot reset --yes` on it, if it was one; then",
+    "  `sudo kubeboot etcd export --for members FILE` here, and `sudo kubeboot etcd join FILE` on it;",
+    "then tell the control planes: `sudo kubeboot etcd export FILE` here, and on the first of them",
+    "  `sudo kubeboot init --external-etcd FILE`; run their join on the others",
+)
 
 
 def status_data(found: EtcdStatus) -> dict[str, Any]:
@@ -75,7 +81,7 @@ def _margin(found: EtcdStatus) -> str:
     if found.bears < 0:
         return (
             f"no quorum: {found.quorum} of {found.voters} voters are needed; bring one back, or, if they are "
-            "gone for good, `sudo kubeboot etcd recover` on a control plane that is left"
+            "gone for good, `sudo kubeboot etcd recover` on a machine that is left"
         )
     more = "members" if found.bears != 1 else "member"
     return (
@@ -113,9 +119,9 @@ def repair_data(result: EtcdRepairResult) -> dict[str, Any]:
 
 
 def restored(result: EtcdRepairResult) -> str:
-    """What is done, and what to do with the other control planes."""
+    """What is done, and what to do with the other machines."""
     lines = ["", "the cluster is as it was when the snapshot was taken; etcd runs on this machine alone"]
-    return "\n".join([*lines, *_kept(result), *(_JOIN if result.others else ())])
+    return "\n".join([*lines, *_kept(result), *(_again(result) if result.others else ())])
 
 
 def recovered(result: EtcdRepairResult) -> str:
@@ -134,9 +140,13 @@ def recovered(result: EtcdRepairResult) -> str:
                 if forget
                 else ()
             ),
-            *_JOIN,
+            *_again(result),
         ]
     )
+
+
+def _again(result: EtcdRepairResult) -> tuple[str, ...]:
+    return _JOIN if result.control_plane else _MEMBERS
 
 
 def _kept(result: EtcdRepairResult) -> list[str]:

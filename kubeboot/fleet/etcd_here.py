@@ -1,4 +1,4 @@
-"""etcd from the control plane that a command runs on: who it is, whom it knows, who of them answers."""
+"""etcd from the machine of a member that a command runs on: who it is, whom it knows, who of them answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from kubeboot.host.api import HostView
 from kubeboot.kube import etcd_db
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
-from kubeboot.kube.etcd import CLIENT_PORT, PEER_PORT, Client, Member
+from kubeboot.kube.etcd import CLIENT_PORT, PEER_PORT, Member
+from kubeboot.kube.etcd_client import Client
 from kubeboot.pki import endpoint
 from kubeboot.steps import etcd_local, etcd_machine, external_etcd, load_balancer
 from kubeboot.steps.etcd_local import Local, Note
@@ -29,11 +30,15 @@ def local(see: HostView) -> Local:
     found = etcd_local.find(see)
     if found is None and external_etcd.found(see) is not None:
         raise errors.PreflightFailed(
-            "etcd runs elsewhere", hint="save and restore it there, by its own tools", reason="KB_NO_ETCD"
+            "etcd runs elsewhere",
+            hint="run this on one of its machines; an etcd that is not kubeboot's has its own tools",
+            reason="KB_NO_ETCD",
         )
     if found is None:
         raise errors.PreflightFailed(
-            f"etcd does not run on {see.name}", hint="run this on a control plane", reason="KB_NO_ETCD"
+            f"etcd does not run on {see.name}",
+            hint="run this on a control plane, or on a machine of etcd's own",
+            reason="KB_NO_ETCD",
         )
     return found
 
@@ -52,8 +57,10 @@ def client(see: HostView, api: Api | None = None, timeout_scale: float = 1.0) ->
     return shared.members(given, hosts, api, see.name, timeout_scale)
 
 
-def api(see: HostView, mine: Local, timeout_scale: float = 1.0) -> Deferred:
-    """This machine's own API server, as administrator."""
+def api(see: HostView, mine: Local, timeout_scale: float = 1.0) -> Deferred | None:
+    """This machine's own API server, as administrator; None on a machine of etcd's own."""
+    if not mine.control_plane:
+        return None
     data = etcd_local.manifest(see, "kube-apiserver")
     port = etcd_local.arguments(data).get("secure-port", "6443") if data is not None else "6443"
     return here.api(see, (ADMIN_CONF,), endpoint.url(mine.address, int(port)), timeout_scale)

@@ -8,8 +8,8 @@ from kubeboot.fleet.orders import EtcdRecoverOptions, EtcdRepairResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.kube.api import ApiView
-from kubeboot.kube.etcd import Client
+from kubeboot.kube.api import ApiView, NoApi
+from kubeboot.kube.etcd_client import Client
 from kubeboot.plan import etcd_repair as planning
 from kubeboot.steps.etcd_local import Local
 
@@ -28,17 +28,17 @@ def recover(wanted: EtcdRecoverOptions, emit: Emit) -> EtcdRepairResult:
     if unfinished is None:
         _refuse(see, mine, etcd, others)
     note = unfinished or etcd_here.new_note(see, VERB, "", mine)
-    authority = shared.on_disk(see)["ca.crt"]
+    authority = shared.on_disk(see).get("ca.crt", b"")
     plan = planning.recover(see.name, mine, note, tuple(others), authority)
     if wanted.dry_run:
-        dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
+        dry_run(plan, see.name, see, api or NoApi(), emit, others=Others(api, etcd))
         return EtcdRepairResult(0, 0, 0.0, "", tuple(others.values()))
     outcome = on_this_machine(
-        plan, see.name, LocalHost(see.name, wanted.timeout_scale), api, emit,
+        plan, see.name, LocalHost(see.name, wanted.timeout_scale), api or NoApi(), emit,
         timeout_scale=wanted.timeout_scale, others=Others(api, etcd),
     )  # fmt: skip
-    lost = _lost(api, mine.name)
-    return EtcdRepairResult(outcome.changed, outcome.ok, outcome.seconds, note.kept, lost)
+    lost = _lost(api, mine.name) if api is not None else ()
+    return EtcdRepairResult(outcome.changed, outcome.ok, outcome.seconds, note.kept, lost, mine.control_plane)
 
 
 def _refuse(see: HostView, mine: Local, etcd: Client, others: dict[str, str]) -> None:
@@ -48,10 +48,11 @@ def _refuse(see: HostView, mine: Local, etcd: Client, others: dict[str, str]) ->
             hint="run this on another control plane, or restore: `kubeboot etcd snapshot restore FILE`",
             reason="KB_NO_ETCD",
         )
+    forget = "node remove" if mine.control_plane else "etcd remove"
     if etcd_here.has_leader(etcd, mine):
         raise errors.Occupied(
             "etcd has its quorum: there is nothing to recover",
-            hint="see `kubeboot etcd status`; `kubeboot node remove NAME` forgets a machine that is lost",
+            hint=f"see `kubeboot etcd status`; `kubeboot {forget} NAME` forgets a machine that is lost",
             reason="KB_ETCD_HAS_QUORUM",
         )
     up = etcd_here.answering(see, others)

@@ -11,7 +11,8 @@ from kubeboot.fleet.orders import EtcdRepairResult, EtcdRestoreOptions
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.kube.etcd import Client
+from kubeboot.kube.api import NoApi
+from kubeboot.kube.etcd_client import Client
 from kubeboot.plan import etcd_repair as planning
 from kubeboot.steps.etcd_local import Local
 
@@ -34,16 +35,18 @@ def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
     note = unfinished or etcd_here.new_note(see, VERB, path, mine)
     plan = planning.restore(see.name, mine, note, f"kubeboot-{snapshot.sha256[:16]}")
     if wanted.dry_run:
-        dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
+        dry_run(plan, see.name, see, api or NoApi(), emit, others=Others(api, etcd))
         return EtcdRepairResult(0, 0, 0.0, "")
     outcome = on_this_machine(
-        plan, see.name, LocalHost(see.name, wanted.timeout_scale), api, emit,
+        plan, see.name, LocalHost(see.name, wanted.timeout_scale), api or NoApi(), emit,
         timeout_scale=wanted.timeout_scale, others=Others(api, etcd),
     )  # fmt: skip
     for host, name in others.items():
         emit(Notice("warning", f"{name} ({host}) still has the data of before: reset it before it is used"))
     kept = note.kept if note.had_data else ""
-    return EtcdRepairResult(outcome.changed, outcome.ok, outcome.seconds, kept, tuple(others.values()))
+    return EtcdRepairResult(
+        outcome.changed, outcome.ok, outcome.seconds, kept, tuple(others.values()), mine.control_plane
+    )
 
 
 def _require_image(see: HostView, mine: Local) -> None:

@@ -232,13 +232,17 @@ class EtcdRecoverOptions:
 
 @dataclasses.dataclass(frozen=True)
 class EtcdRepairResult:
-    """How it ended. `kept`: where the old data is; `others`: control planes that are not in etcd any more."""
+    """How it ended. `kept`: where the old data is; `others`: machines that are not in etcd any more.
+
+    `control_plane`: an API server is beside this machine's etcd.
+    """
 
     changed: int
     ok: int
     seconds: float
     kept: str
     others: tuple[str, ...] = ()
+    control_plane: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""`kubeboot etcd snapshot restore` and `kubeboot etcd recover`: this machine's etcd, alone, and running."""
+"""`kubeboot etcd snapshot restore` and `kubeboot etcd recover`: this machine's etcd, alone, and running.
+
+On a machine of etcd's own nothing else is stopped, and there is no API that could be told.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,34 @@ from kubeboot.steps.etcd_local import ETCD, NOTE, PODS, WORK, Local, Note
 
 
 def restore(host: str, mine: Local, note: Note, token: str) -> Plan:
-    """The others let go; the control plane stopped; new data; the control plane started."""
+    """The others let go; etcd and the control plane stopped; new data; all of it started."""
     tool = EtcdTool(mine.image, mine.name, mine.peer_url, token)
     steps: tuple[Step, ...] = (
         etcd_repair.LetGo(
             id="restore/others", title="Take the other machines out of etcd", on=CLUSTER, address=mine.address
         ),
         _noted(host, note, f"{CLUSTER}:restore/others"),
-        _stopped(host, note),
+        _stopped(host, mine, note),
         etcd_data.RestoreData(
             id="restore/data", title="Make etcd's data from the snapshot", on=host,
             after=frozenset({"restore/stopped"}),
             data_dir=mine.data_dir, snapshot=note.source, note=note, tool=tool, cost=3.0,
         ),
         *_started(host, mine, note, "restore/data"),
-        _finished(host, note, "restore/control-plane"),
     )  # fmt: skip
     title = f"{host}: take etcd back to {note.source}"
-    return Plan("etcd-snapshot-restore", title, steps, {host: "control_plane"})
+    return Plan("etcd-snapshot-restore", title, _finished(host, note, steps), {host: _role(mine)})
 
 
-def recover(host: str, mine: Local, note: Note, gone: tuple[str, ...], authority: bytes) -> Plan:
-    """The control plane stopped; a copy of the data; etcd alone; the control plane started."""
+def recover(host: str, mine: Local, note: Note, gone: tuple[str, ...], authority: bytes = b"") -> Plan:
+    """etcd and the control plane stopped; a copy of the data; etcd alone; all of it started.
+
+    `gone`, `authority`: the machines that the cluster may be led to, and the cluster's own authority.
+    """
     forced = etcd_repair.Alone(host, mine.address, forced=True)
     steps: tuple[Step, ...] = (
         _noted(host, note),
-        _stopped(host, note),
+        _stopped(host, mine, note),
         etcd_data.KeepCopy(
             id="recover/copy", title="Copy etcd's data", on=host, after=frozenset({"recover/stopped"}),
             data_dir=mine.data_dir, kept=note.kept,
@@ -45,16 +50,27 @@ def recover(host: str, mine: Local, note: Note, gone: tuple[str, ...], authority
             after=frozenset({"recover/copy"}), condition=forced, settle=forced, cost=5.0,
         ),
         *_started(host, mine, note, "recover/alone"),
-        etcd_repair.EndpointHere(
-            id="recover/endpoint", title="Lead to this control plane", on=CLUSTER,
-            after=frozenset({f"{host}:recover/control-plane"}),
-            gone=gone, to=mine.address, authority=authority,
-        ),
-        _finished(host, note, f"{CLUSTER}:recover/endpoint"),
+        *(_led(host, mine, gone, authority) if mine.control_plane else ()),
     )  # fmt: skip
-    return Plan(
-        "etcd-recover", f"{host}: etcd goes on with this machine alone", steps, {host: "control_plane"}
+    title = f"{host}: etcd goes on with this machine alone"
+    return Plan("etcd-recover", title, _finished(host, note, steps), {host: _role(mine)})
+
+
+def _role(mine: Local) -> str:
+    return "control_plane" if mine.control_plane else "etcd"
+
+
+def _led(host: str, mine: Local, gone: tuple[str, ...], authority: bytes) -> tuple[Step, ...]:
+    endpoint = etcd_repair.EndpointHere(
+        id="recover/endpoint",
+        title="Lead to this control plane",
+        on=CLUSTER,
+        after=frozenset({f"{host}:recover/control-plane"}),
+        gone=gone,
+        to=mine.address,
+        authority=authority,
     )
+    return (endpoint,)
 
 
 def _noted(host: str, note: Note, *after: str) -> Step:
@@ -69,10 +85,10 @@ def _noted(host: str, note: Note, *after: str) -> Step:
     )
 
 
-def _stopped(host: str, note: Note) -> Step:
+def _stopped(host: str, mine: Local, note: Note) -> Step:
     return etcd_repair.PutAway(
         id=f"{note.verb}/stopped",
-        title="Stop the control plane here",
+        title="Stop the control plane here" if mine.control_plane else "Stop etcd here",
         on=host,
         after=frozenset({f"{note.verb}/note"}),
         settle=etcd_repair.NoneRuns(),
@@ -90,6 +106,8 @@ def _started(host: str, mine: Local, note: Note, after: str) -> tuple[Step, ...]
         settle=etcd_repair.Alone(host, mine.address),
         cost=5.0,
     )
+    if not mine.control_plane:
+        return (etcd,)
     rest = etcd_repair.PutBack(
         id=f"{note.verb}/control-plane",
         title="Start the control plane",
@@ -102,11 +120,14 @@ def _started(host: str, mine: Local, note: Note, after: str) -> tuple[Step, ...]
     return (etcd, rest)
 
 
-def _finished(host: str, note: Note, after: str) -> Step:
-    return sweep.Gone(
+def _finished(host: str, note: Note, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Last of all."""
+    last = steps[-1]
+    finished = sweep.Gone(
         id=f"{note.verb}/finished",
         title="Forget that it was begun",
         on=host,
-        after=frozenset({after}),
+        after=frozenset({f"{last.on}:{last.id}"}),
         path=WORK,
     )
+    return (*steps, finished)

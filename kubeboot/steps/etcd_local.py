@@ -31,6 +31,8 @@ class Local:
     data_dir: str
     client_url: str
     peer_url: str
+    control_plane: bool = True
+    """An API server is beside it; on a machine of etcd's own there is none."""
 
     @property
     def address(self) -> str:
@@ -90,6 +92,7 @@ def find(see: HostView) -> Local | None:
         data_dir=flags["data-dir"].rstrip("/"),
         client_url=flags["advertise-client-urls"].split(",")[0],
         peer_url=flags["initial-advertise-peer-urls"].split(",")[0],
+        control_plane=manifest(see, "kube-apiserver") is not None,
     )
 
 

@@ -13,7 +13,9 @@ import pytest
 from kubeboot import render
 from kubeboot.pki import table
 from tests.e2e import bare
-from tests.e2e.harness import Lab, Machine, difference, snapshot
+from tests.e2e.harness import Lab, Machine, difference, members, snapshot
+from tests.e2e.test_etcd import scaled, status
+from tests.e2e.test_ha import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
@@ -48,13 +50,9 @@ def kubectl(machine: Machine, *argv: str, check: bool = True) -> str:
     return machine.run("kubectl", "--kubeconfig", ADMIN, *argv, check=check).out
 
 
-def members(machine: Machine) -> dict[str, bool]:
-    """Name and whether it votes, as etcd itself says."""
-    pki = "/etc/kubernetes/pki/etcd"
-    identity = ("--cert", f"{pki}/healthcheck-client.crt", "--key", f"{pki}/healthcheck-client.key")
-    url = "https://127.0.0.1:2379/v3/cluster/member/list"
-    done = machine.run("curl", "-sS", "--cacert", f"{pki}/ca.crt", *identity, "-d", "{}", url)
-    return {m.get("name", ""): not m.get("isLearner", False) for m in json.loads(done.out)["members"]}
+def configmaps(machine: Machine) -> set[str]:
+    """None while the API does not answer."""
+    return set(kubectl(machine, "get", "configmaps", "-o", "name", check=False).split())
 
 
 def exported(machine: Machine, whom: str) -> bytes:
@@ -187,6 +185,45 @@ def test_another_cluster_is_kept_out_of_it(lab: Lab, cluster: list[str]) -> None
     access = exported(lab["etcd-2"], "control-planes")
     done = lab["cp-2"].run("kubeboot", "init", "--external-etcd", "-", stdin=access, check=False)
     assert done.code == 3 and "ExternalEtcdData" in done.out + done.err
+
+
+SAVED = "/root/etcd.db"
+
+
+def test_these_machines_take_the_cluster_back_to_a_snapshot(lab: Lab, cluster: list[str]) -> None:
+    """Its API server goes on meanwhile, and is not told."""
+    etcd, cp = lab["etcd-2"], lab["cp-1"]
+    assert (status(etcd)["voters"], status(etcd)["survivesLossOf"]) == (2, 0)
+    kubectl(cp, "create", "configmap", "kept")
+    etcd.run("kubeboot", "etcd", "snapshot", "save", SAVED)
+    kubectl(cp, "delete", "configmap", "kept")
+    kubectl(cp, "create", "configmap", "later")
+    began = time.monotonic()
+    done = etcd.run("kubeboot", "etcd", "snapshot", "restore", SAVED, "--yes")
+    print(f"restored in {time.monotonic() - began:.1f} s")
+    assert "etcd join" in done.err and members(etcd) == {"etcd-2": True}
+    took = eventually("the cluster of then", 60, lambda: "configmap/kept" in configmaps(cp))
+    print(f"its API server knows {took:.1f} s later")
+    assert "configmap/later" not in configmaps(cp)
+    eventually("a Deployment changes", 60, lambda: scaled(cp, 3))
+
+
+def test_the_other_machine_joins_again_and_when_it_dies_one_goes_on_alone(
+    lab: Lab, cluster: list[str]
+) -> None:
+    etcd, other, cp = lab["etcd-2"], lab["etcd-4"], lab["cp-1"]
+    other.run("kubeboot", "reset", "--yes")
+    other.run("kubeboot", "etcd", "join", "-", stdin=exported(etcd, "members"))
+    assert members(other) == {"etcd-2": True, "etcd-4": True}
+    refused = etcd.run("kubeboot", "etcd", "recover", "--yes", check=False)
+    assert refused.code == 7 and "KB_ETCD_HAS_QUORUM" in refused.err
+    subprocess.run(("docker", "kill", f"kubeboot-{lab.name}-etcd-4"), check=True, stdout=subprocess.DEVNULL)
+    eventually("the quorum is lost", 30, lambda: status(etcd)["hasQuorum"] is False)
+    began = time.monotonic()
+    etcd.run("kubeboot", "etcd", "recover", "--yes")
+    print(f"recovered in {time.monotonic() - began:.1f} s")
+    assert members(etcd) == {"etcd-2": True}
+    eventually("the API answers", 60, lambda: "configmap/kept" in configmaps(cp))
 
 
 FOREIGN = "/srv/etcd"

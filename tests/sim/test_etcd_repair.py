@@ -60,11 +60,11 @@ class Repaired(FakeEtcd):
 class Machine(FakeHost):
     """A control plane whose kubelet ends pods without a manifest."""
 
-    def __init__(self) -> None:
+    def __init__(self, pods: tuple[str, ...] = PODS) -> None:
         super().__init__("cp-1")
         self.files |= {
             etcd_local.path(name): File(b"apiVersion: v1\nmetadata: {annotations: {}}\n", 0o600)
-            for name in PODS
+            for name in pods
         }
         self.files[POD.path] = File(POD.render("").encode(), 0o600)
         self.files |= {DB: File(OLD, 0o600), "/backup/etcd.db": File(SNAPSHOT, 0o600)}
@@ -93,9 +93,10 @@ class Scene:
 
     plan: Plan
     quorum: bool = False
+    pods: tuple[str, ...] = PODS
 
     def __post_init__(self) -> None:
-        self.host = Machine()
+        self.host = Machine(self.pods)
         self.etcd = Repaired(self.host, member(1), member(2), member(3), quorum=self.quorum)
         where = SPEC.control_plane_endpoint or ""
         authority = tls.authority().certificate
@@ -120,18 +121,17 @@ def quiet(event: Event) -> None:
     """Nobody listens."""
 
 
-def mine() -> Local:
-    found = etcd_local.find(Machine())
+def mine(pods: tuple[str, ...] = PODS) -> Local:
+    found = etcd_local.find(Machine(pods))
     assert found is not None
     return found
 
 
-def plan(verb: str) -> Plan:
+def plan(verb: str, pods: tuple[str, ...] = PODS) -> Plan:
     if verb == "restore":
-        return planning.restore("cp-1", mine(), RESTORE, "token")
-    return planning.recover(
-        "cp-1", mine(), RECOVER, ("192.0.2.12", "192.0.2.13"), tls.authority().certificate
-    )
+        return planning.restore("cp-1", mine(pods), RESTORE, "token")
+    gone = ("192.0.2.12", "192.0.2.13")
+    return planning.recover("cp-1", mine(pods), RECOVER, gone, tls.authority().certificate)
 
 
 def places(verb: str) -> list[tuple[str, str]]:
@@ -182,6 +182,16 @@ def test_killed_at_every_change_a_rerun_converges(verb: str) -> None:
         if scene.host.stat(WORK) is not None or place[0].partition("/")[2] in ("note", "others"):
             scene.run()
         assert scene.essence() == clean.essence(), place
+
+
+def test_on_a_machine_of_etcds_own_no_api_is_waited_for(verb: str) -> None:
+    alone = ("etcd",)
+    scene = Scene(plan(verb, alone), quorum=verb == "restore", pods=alone)
+    scene.api.unavailable = "there is no API server to talk to yet"
+    scene.run()
+    assert [one.name for one in scene.etcd.members()] == ["cp-1"]
+    assert scene.host.stat(WORK) is None
+    assert set(scene.plan.roles.values()) == {"etcd"}
 
 
 class Killer:

@@ -126,6 +126,13 @@ def test_nothing_is_repaired_without_somebody_who_agrees(command: tuple[str, ...
     assert json.loads(data.out.splitlines()[-1])["others"] == ["cp-2"]
 
 
+def test_a_machine_of_etcds_own_says_how_its_like_join_again() -> None:
+    done = orders.EtcdRepairResult(5, 1, 2.0, "", ("etcd-2",), control_plane=False)
+    with mock.patch.object(actions, "etcd_restore", lambda options, emit: done):
+        said = run("etcd", "snapshot", "restore", "f.db", "--yes").err
+    assert "etcd export --for members" in said and "token create" not in said
+
+
 def test_a_snapshot_is_told(tmp_path: Path) -> None:
     made = orders.EtcdSnapshot("/b/e.db", "ab" * 32, 402, 155648, ("cp-1",), "https://192.0.2.11:2379")
     with mock.patch.object(actions, "etcd_snapshot_save", lambda options, emit: made):
