@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from kubeboot.config import kubeadm_take as take
+from kubeboot.config.kubeadm_work import Work
 from kubeboot.config.problems import Path
+
+Take = Callable[[Work, Path, object], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +37,19 @@ class Refuse:
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """Handled by the function of this name in kubeadm.py."""
+    """The function deals with the value."""
 
-    function: str
+    function: Take
 
 
-Action = Move | Note | Refuse | Call
+@dataclasses.dataclass(frozen=True)
+class Enter:
+    """That the section is there means something; its fields have rows of their own."""
+
+    function: Take
+
+
+Action = Move | Note | Refuse | Call | Enter
 Table = Mapping[str, Action]
 
 _OWN_IMAGES = "kubeboot takes this image from its lock file or bundle"
@@ -49,8 +60,8 @@ _RUNTIME = "kubeboot installs containerd and pulls images itself"
 def _component(source: str, target: str) -> dict[str, Action]:
     return {
         f"{source}.extraArgs": Move((target, "extraArgs")),
-        f"{source}.extraVolumes": Call("volumes"),
-        f"{source}.extraEnvs": Call("variables"),
+        f"{source}.extraVolumes": Call(take.volumes),
+        f"{source}.extraEnvs": Call(take.variables),
     }
 
 
@@ -60,8 +71,8 @@ def _node(prefix: str = "nodeRegistration") -> dict[str, Action]:
         f"{prefix}.name": Move(("node", "name")),
         f"{prefix}.taints": Move(("node", "taints")),
         f"{prefix}.criSocket": Note("kubeboot brings its own containerd", same=containerd),
-        f"{prefix}.kubeletExtraArgs": Call("kubelet_arguments"),
-        f"{prefix}.ignorePreflightErrors": Call("ignored"),
+        f"{prefix}.kubeletExtraArgs": Call(take.kubelet_arguments),
+        f"{prefix}.ignorePreflightErrors": Call(take.ignored),
         f"{prefix}.imagePullPolicy": Note(_RUNTIME, same=("IfNotPresent",)),
         f"{prefix}.imagePullSerial": Note(_RUNTIME),
     }
@@ -76,12 +87,12 @@ _TIMEOUTS = {
 }  # fmt: skip
 
 INIT: Table = {
-    "bootstrapTokens": Call("tokens"),
-    "dryRun": Call("dry_run"),
+    "bootstrapTokens": Call(take.bootstrap_tokens),
+    "dryRun": Call(take.dry_run),
     "localAPIEndpoint.advertiseAddress": Move(("node", "advertiseAddress")),
     "localAPIEndpoint.bindPort": Move(("apiServer", "bindPort")),
-    "certificateKey": Call("certificate_key"),
-    "skipPhases": Call("phases"),
+    "certificateKey": Call(take.certificate_key),
+    "skipPhases": Call(take.skipped_phases),
     "patches.directory": Move(("patches", "directory")),
     **_node(),
     **_TIMEOUTS,
@@ -100,20 +111,20 @@ CLUSTER: Table = {
     ),
     "featureGates": Note("these are kubeadm's own feature gates"),
     "encryptionAlgorithm": Move(("certificates", "algorithm")),
-    "certificateValidityPeriod": Call("validity"),
-    "caCertificateValidityPeriod": Call("ca_validity"),
+    "certificateValidityPeriod": Call(take.validity),
+    "caCertificateValidityPeriod": Call(take.ca_validity),
     "apiServer.certSANs": Move(("apiServer", "certSANs")),
-    "dns.disabled": Call("without_dns"),
+    "dns.disabled": Call(take.without_dns),
     "dns.imageRepository": Note(_OWN_IMAGES),
     "dns.imageTag": Note(_OWN_IMAGES),
-    "proxy.disabled": Call("without_proxy"),
+    "proxy.disabled": Call(take.without_proxy),
     "etcd.local.dataDir": Move(("etcd", "dataDir")),
     "etcd.local.imageRepository": Note(_OWN_IMAGES),
     "etcd.local.imageTag": Note(_OWN_IMAGES),
     "etcd.local.serverCertSANs": Move(("etcd", "serverCertSANs")),
     "etcd.local.peerCertSANs": Move(("etcd", "peerCertSANs")),
     "etcd.local.extraArgs": Move(("etcd", "extraArgs")),
-    "etcd.local.extraEnvs": Call("variables"),
+    "etcd.local.extraEnvs": Call(take.variables),
     **{
         f"etcd.external.{field}": Move(("etcd", "external", field))
         for field in ("endpoints", "httpEndpoints", "caFile", "certFile", "keyFile")
@@ -124,34 +135,30 @@ CLUSTER: Table = {
 }
 
 JOIN: Table = {
-    "dryRun": Call("dry_run"),
+    "dryRun": Call(take.dry_run),
     "caCertPath": Refuse(
         "kubeboot keeps the CA in /etc/kubernetes/pki", same=("/etc/kubernetes/pki/ca.crt",)
     ),
-    "discovery.bootstrapToken.token": Call("join_token"),
-    "discovery.bootstrapToken.apiServerEndpoint": Call("join_endpoint"),
-    "discovery.bootstrapToken.caCertHashes": Call("join_pins"),
+    "discovery.bootstrapToken.token": Call(take.join_token),
+    "discovery.bootstrapToken.apiServerEndpoint": Call(take.join_endpoint),
+    "discovery.bootstrapToken.caCertHashes": Call(take.join_pins),
     "discovery.bootstrapToken.unsafeSkipCAVerification": Refuse(
         "kubeboot never joins a cluster whose CA it cannot verify; give caCertHashes", same=(False,)
     ),
     "discovery.file": Refuse("discovery by file is not supported; give bootstrapToken"),
-    "discovery.tlsBootstrapToken": Call("join_token"),
+    "discovery.tlsBootstrapToken": Call(take.join_token),
     "discovery.timeout": Note(_WAITS),
-    "controlPlane": Call("control_plane"),
-    "skipPhases": Call("phases"),
-    "patches.directory": Move(("patches", "directory")),
-    **_node(),
-    **_TIMEOUTS,
-}
-
-CONTROL_PLANE: Table = {
+    "controlPlane": Enter(take.control_plane),
     "controlPlane.localAPIEndpoint.advertiseAddress": Move(("node", "advertiseAddress")),
     "controlPlane.localAPIEndpoint.bindPort": Note(
         "every API server has the port that the cluster has", (6443,)
     ),
-    "controlPlane.certificateKey": Call("certificate_key"),
+    "controlPlane.certificateKey": Call(take.certificate_key),
+    "skipPhases": Call(take.skipped_phases),
+    "patches.directory": Move(("patches", "directory")),
+    **_node(),
+    **_TIMEOUTS,
 }
-"""Below JoinConfiguration's controlPlane, whose being there says that it is to be one."""
 
 KUBELET: Table = {"clusterDomain": Move(("networking", "dnsDomain"))}
 PROXY: Table = {

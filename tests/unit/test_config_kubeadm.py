@@ -364,13 +364,6 @@ def test_any_value_in_any_field_is_taken_warned_of_or_refused(where: tuple[str, 
         assert error.problems
 
 
-def test_every_field_of_the_tables_is_reachable() -> None:
-    for (version, kind), table in kubeadm.KINDS.items():
-        for field, action in table.items():
-            if isinstance(action, kubeadm.Call):
-                assert hasattr(kubeadm._Work, f"take_{action.function}"), (version, kind, field)
-
-
 def test_origins_follow_the_value() -> None:
     text = f"apiVersion: {kubeadm.API_VERSION}\nkind: ClusterConfiguration\nnetworking:\n\n  podSubnet: x\n"
     (doc,), _ = document.parse(text.encode(), "c.yaml")
