@@ -49,7 +49,7 @@ Reach = Callable[[str, str, Leave], None]
 
 def _writes(target: type, view: type) -> frozenset[str]:
     own = (name for name in vars(target) if not name.startswith("_"))
-    return frozenset(name for name in own if name not in vars(view)) - {"lock"}
+    return frozenset(name for name in own if name not in vars(view)) - {"lock", "say"}
 
 
 HOST_WRITES = _writes(HostTarget, HostView)

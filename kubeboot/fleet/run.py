@@ -14,7 +14,7 @@ from datetime import datetime
 
 from kubeboot.engine import failpoints, journal
 from kubeboot.engine import inspect as looking
-from kubeboot.engine.events import Event, Notice
+from kubeboot.engine.events import Event, Notice, StepStarted
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import CLUSTER, Target, View
@@ -80,13 +80,25 @@ def attempt(
             name: Site(Target(host, api, also.etcd), book),
             CLUSTER: Site(Target(host, also.api or api, also.etcd), book),
         }
-        return run(plan, sites, emit, stop=stop, timeout_scale=timeout_scale, watch=watch)
+        told = telling(host, emit)
+        return run(plan, sites, told, stop=stop, timeout_scale=timeout_scale, watch=watch)
 
 
 def holder(command: str) -> str:
     """Who holds a lock, in words for the one who does not."""
     since = datetime.now().astimezone().strftime("%H:%M:%S")
     return f"{getpass.getuser()}@{platform.node()} pid {os.getpid()} since {since}: kubeboot {command}"
+
+
+def telling(host: HostTarget, emit: Emit) -> Emit:
+    """Whoever comes while the machine is held is told at which step the run is."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, StepStarted):
+            host.say(journal.LOCK, f"at step {event.step}")
+        emit(event)
+
+    return tell
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import CLUSTER, Target, View
 from kubeboot.fleet.ledger import failure
 from kubeboot.fleet.reach import Reached
-from kubeboot.fleet.run import Emit, holder
+from kubeboot.fleet.run import Emit, holder, telling
 from kubeboot.fleet.tasks import Task
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.host.batch import Batch
@@ -100,9 +100,8 @@ class Shift:
             CLUSTER: Site(Target(host, others.api or task.api, others.etcd), book),
         }
         watch = failpoints.watch(os.environ, {step.id for step in task.plan.steps})
-        return run(
-            task.plan, sites, self._steps, stop=self.stop, timeout_scale=self.timeout_scale, watch=watch
-        )
+        told = telling(host, self._steps)
+        return run(task.plan, sites, told, stop=self.stop, timeout_scale=self.timeout_scale, watch=watch)
 
     def _steps(self, event: Event) -> None:
         """The fleet's run begins and ends once, not with each machine."""

@@ -288,3 +288,7 @@ class HostTarget(HostView, Protocol):
         Raises errors.Occupied with the present holder's words.
         """
         ...
+
+    def say(self, path: str, words: str) -> None:
+        """What else the other party is told from now on of whoever holds the lock; nobody waits for it."""
+        ...

@@ -39,6 +39,12 @@ class Held:
                 self._stack.close()
                 self._channel = self._take()
 
+    def say(self, words: str) -> None:
+        """What else is told of the holder. A connection that is lost here is told by the next write."""
+        with self._mutex, contextlib.suppress(OSError):
+            if self._channel is not None:
+                self._channel.sendall(f"{words}\n".encode())
+
     def _take(self) -> paramiko.Channel:
         said, session = self._stack.enter_context(self._connection.holding(self._argv))
         if said == b"held\n":

@@ -97,6 +97,10 @@ class LocalView(CommandView):
 class LocalHost(LocalView, CommandTarget):
     """This machine, with the writes."""
 
+    def __init__(self, name: str | None = None, timeout_scale: float = 1.0) -> None:
+        super().__init__(name, timeout_scale)
+        self._locks: dict[str, locks.Held] = {}
+
     def write(self, path: str, data: bytes, mode: int = 0o644, owner: str = "root:root") -> None:
         """Replace a file's bytes, mode and owner in one move."""
         files.replace(path, (data,), mode, owner)
@@ -151,5 +155,14 @@ class LocalHost(LocalView, CommandTarget):
     @contextlib.contextmanager
     def lock(self, path: str, holder: str) -> Iterator[None]:
         """Hold an exclusive lock as long as this process lives."""
-        with locks.held(path, holder, self.name):
-            yield
+        with locks.held(path, holder, self.name) as held:
+            self._locks[path] = held
+            try:
+                yield
+            finally:
+                self._locks.pop(path, None)
+
+    def say(self, path: str, words: str) -> None:
+        """What else is told of who holds the lock."""
+        if held := self._locks.get(path):
+            held.say(words)

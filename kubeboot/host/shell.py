@@ -242,12 +242,12 @@ umask 022
 mkdir -p -- "${1%/*}/" || exit
 while
   exec 9<>"$1" || exit
-  flock -n 9 || { cat <&9; exit 75; }
+  flock -n 9 || { [ -s "$1" ] || sleep 0.2; cat <&9; exit 75; }
   [ "$(stat -L -c %d:%i /proc/$$/fd/9)" != "$(stat -c %d:%i -- "$1" 2>/dev/null)" ]
 do :; done
-printf '%s' "$2" >"$1"
+printf '%s\n' "$2" >"$1"
 echo "held"
-cat >/dev/null
+while IFS= read -r words; do printf '%s, %s\n' "$2" "$words" >/proc/$$/fd/9; done
 [ ! -e "$1" ] || : >"$1"
 """
 """PATH HOLDER: held until stdin ends, which it does when the connection goes. A file that a reset removed

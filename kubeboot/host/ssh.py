@@ -186,3 +186,8 @@ class SshHost(SshView, CommandTarget):
                 yield
             finally:
                 del self._locks[path]
+
+    def say(self, path: str, words: str) -> None:
+        """What else is told of who holds the lock."""
+        if held := self._locks.get(path):
+            held.say(words)

@@ -61,7 +61,7 @@ def _acquire(
             return
         if clock() > end:
             raise errors.Occupied(
-                f"{_holder(found or {}) or 'another machine'} is changing etcd's members, and does not end",
+                f"{_who(found or {})} is changing etcd's members, and does not end",
                 hint="run the same command again when that run has ended",
                 reason="KB_LEASE",
             )
@@ -70,6 +70,12 @@ def _acquire(
 
 def _holder(lease: Object) -> str:
     return str(lease.get("spec", {}).get("holderIdentity") or "")
+
+
+def _who(lease: Object) -> str:
+    """The holder, and since when by its own clock."""
+    since = lease.get("spec", {}).get("acquireTime")
+    return (_holder(lease) or "another machine") + (f" (since {since})" if since else "")
 
 
 def _take(api: Api, holder: str, name: str, found: Object | None) -> bool:

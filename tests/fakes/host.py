@@ -157,6 +157,7 @@ class FakeHost:
         self.sync: float | None = 0.001
         self.dialers: dict[tuple[str, int], Callable[[], socket.socket]] = {}
         self.locks: dict[str, str] = {}
+        self.said: dict[str, tuple[str, ...]] = {}
         self.on_start: dict[str, Callable[[FakeHost], None]] = {}
         self.changes: list[Change] = []
         self.faults: dict[int | str, Fault] = {}
@@ -540,12 +541,18 @@ class FakeHost:
         self._reach()
         with self._mutex:
             if path in self.locks:
-                raise errors.Occupied(f"{self._name} is locked by {self.locks[path]}", host=self._name)
+                holder = ", ".join((self.locks[path], *self.said.get(path, ())))
+                raise errors.Occupied(f"{self._name} is locked by {holder}", host=self._name)
             self.locks[path] = holder
         try:
             yield
         finally:
             self.locks.pop(path, None)
+            self.said.pop(path, None)
+
+    def say(self, path: str, words: str) -> None:
+        if path in self.locks:
+            self.said[path] = (words,)
 
 
 def _below(path: str, roots: tuple[str, ...]) -> bool:

@@ -20,6 +20,7 @@ from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import Blocked, Check, Drift, Later, Ok, Slot, Step, Target, View
 from kubeboot.engine.undo import RemovePath, RestoreFile, Undo
 from kubeboot.engine.values import Key, Secret, Values
+from kubeboot.fleet.run import attempt
 from kubeboot.kube.api import NoApi
 from tests.fakes.host import FakeHost
 
@@ -344,3 +345,21 @@ def test_secrets_do_not_show() -> None:
     assert (repr(secret), str(secret), f"{secret}") == ("***", "***", "***")
     assert secret.reveal() == b"hush"
     assert secret == Secret(b"hush") and secret != Secret(b"other") and secret != b"hush"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Meets(Put):
+    """While it is at work somebody else comes."""
+
+    def apply(self, do: Target, vals: Values) -> None:
+        with (
+            pytest.raises(errors.Occupied, match=r"pid \d+ since .*: kubeboot init, at step one"),
+            do.host.lock(journals.LOCK, "bob"),
+        ):
+            pytest.fail("two hold the lock")
+        super().apply(do, vals)
+
+
+def test_who_comes_while_a_run_holds_the_machine_is_told_its_step() -> None:
+    plan = Plan("init", "", (Meets(id="one", title="One", on="cp-1", path="/etc/one"),), {"cp-1": "worker"})
+    assert attempt(plan, "cp-1", FakeHost(), NoApi(), lambda event: None).changed == 1

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -248,6 +249,24 @@ def test_one_lock_one_holder(host: HostTarget, folder: str) -> None:
         pytest.fail("two hold the lock")
     with host.lock(path, "bob"):
         pass
+
+
+def test_the_other_party_is_told_what_the_holder_says_last(host: HostTarget, folder: str) -> None:
+    path = f"{folder}/run/lock"
+
+    def told() -> str:
+        with pytest.raises(errors.Occupied) as caught, host.lock(path, "bob"):
+            pytest.fail("two hold the lock")
+        return caught.value.message
+
+    with host.lock(path, "alice: kubeboot init"):
+        host.say(path, "at step one/and-a-long-name")
+        host.say(path, "at step two")
+        end = time.monotonic() + 5
+        while not told().endswith("alice: kubeboot init, at step two") and time.monotonic() < end:
+            time.sleep(0.01)
+        assert told().endswith("by alice: kubeboot init, at step two")
+    host.say(path, "nobody holds it")
 
 
 def test_a_lock_excludes_local_and_remote_runs_alike(remote: SshHost, tmp_path: Path) -> None:

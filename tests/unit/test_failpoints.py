@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -147,31 +149,37 @@ def test_a_killed_run_s_lock_frees_itself(held: subprocess.Popen[str], tmp_path:
         pass
 
 
-def race(path: str) -> list[str]:
-    """Two runs at once: what became of each."""
-    start, told, ended = threading.Barrier(2), threading.Barrier(2), []
-
-    def attempt() -> None:
-        start.wait()
-        try:
-            with LocalHost("m").lock(path, holder("init")):
-                told.wait()
-                ended.append("ran")
-        except errors.Occupied as error:
-            told.wait()
-            ended.append(str(error.exit_code))
-
-    threads = [threading.Thread(target=attempt) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(ended)
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], ...]]:
+    argv = (sys.executable, "-m", "tests.unit.race", str(tmp_path / "lock"))
+    with contextlib.ExitStack() as stack:
+        yield tuple(
+            stack.enter_context(
+                subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(2)
+        )
 
 
-def test_of_two_runs_at_once_exactly_one_proceeds(tmp_path: Path) -> None:
-    path = str(tmp_path / "lock")
-    assert [race(path) for _ in range(ROUNDS)] == [["7", "ran"]] * ROUNDS
+def said(pair: Iterable[subprocess.Popen[str]]) -> list[str]:
+    """What each says when all are told to go on at once."""
+    for process in pair:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [process.stdout.readline().strip() for process in pair if process.stdout is not None]
+
+
+def test_of_two_runs_at_once_exactly_one_proceeds(pair: tuple[subprocess.Popen[str], ...]) -> None:
+    winners = set()
+    for _ in range(ROUNDS):
+        ended = said(pair)
+        winner = ended.index("ran")
+        told = rf"7 m is being changed by \S+ pid {pair[winner].pid} since [\d:]+: kubeboot init"
+        assert re.match(told, ended[1 - winner]), ended
+        assert said(pair) == ["left", "left"]
+        winners.add(winner)
+    assert winners == {0, 1}
 
 
 def test_a_lock_file_that_reset_removes_excludes_nobody_twice(tmp_path: Path) -> None:
