@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from tests.bench.machines import Machine
@@ -46,6 +46,8 @@ class Measured:
     problems: tuple[str, ...] = ()
     lost: int = 0
     haproxy_mib: float = 0.0
+    gaps: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """The longest gap with a connection for each write, and on one that is kept."""
 
 
 def late(name: str, on: str, seconds: float, bar: float) -> Measured:
@@ -101,10 +103,10 @@ def docker(verb: str, machine: Machine) -> None:
 EVENTS = (
     Event("power-loss-leader", "leader", 5.0, 5, power_off, power_on),
     Event("power-loss-follower", "follower", 5.0, 5, power_off, power_on),
-    Event("freeze-leader", "leader", 10.0, 3, freeze, thaw, 12.0),
-    Event("freeze-follower", "follower", 10.0, 2, freeze, thaw, 12.0),
-    Event("no-packets-leader", "leader", 10.0, 3, cut, reconnect, 12.0),
-    Event("no-packets-follower", "follower", 10.0, 2, cut, reconnect, 12.0),
+    Event("freeze-leader", "leader", 10.0, 5, freeze, thaw, 12.0),
+    Event("freeze-follower", "follower", 10.0, 5, freeze, thaw, 12.0),
+    Event("no-packets-leader", "leader", 10.0, 5, cut, reconnect, 12.0),
+    Event("no-packets-follower", "follower", 10.0, 5, cut, reconnect, 12.0),
     Event("apiserver-killed", "control plane", 2.0, 5, signal("KILL", "kube-apiserver"), nothing, 6.0),
     Event(
         "apiserver-hung",

@@ -60,15 +60,22 @@ def report(found: Sequence[Measured], commands: Sequence[Command]) -> None:
     """For people, on stdout."""
     for line in made(commands):
         print(line)
-    print(f"{'event':32} {'held':>6} {'median':>9} {'worst':>9} {'bar':>6}")
+    print(f"{'event':32} {'held':>6} {'median':>9} {'worst':>9} {'bar':>6}  medians by connection")
     for name, those in by_name(found).items():
         took = [measured.seconds for measured in those]
         held = f"{sum(not measured.problems for measured in those)}/{len(those)}"
         middle, worst = statistics.median(took), max(took)
-        print(f"{name:32} {held:>6} {middle:7.2f} s {worst:7.2f} s {those[0].bar:4.0f} s")
+        print(f"{name:32} {held:>6} {middle:7.2f} s {worst:7.2f} s {those[0].bar:4.0f} s  {modes(those)}")
     for measured in found:
         for problem in measured.problems:
             print(f"MISSED {measured.name} on {measured.on}: {problem}")
+
+
+def modes(those: Sequence[Measured]) -> str:
+    """The median gap with a connection for each write, and on a kept one."""
+    return ", ".join(
+        f"{mode} {statistics.median(one.gaps[mode] for one in those):.2f} s" for mode in those[0].gaps
+    )
 
 
 def made(commands: Sequence[Command]) -> list[str]:
@@ -103,6 +110,7 @@ def summary(found: Sequence[Measured], commands: Sequence[Command]) -> dict[str,
                 "held": sum(not measured.problems for measured in those),
                 "median": round(statistics.median(measured.seconds for measured in those), 2),
                 "worst": round(max(measured.seconds for measured in those), 2),
+                "gaps": [{mode: round(gap, 2) for mode, gap in one.gaps.items()} for one in those],
                 "bar": those[0].bar,
                 "lost": sum(measured.lost for measured in those),
             }

@@ -30,6 +30,10 @@ class Trial:
         return max(seen.gap for seen in self._bound)
 
     @property
+    def by_mode(self) -> dict[str, float]:
+        return {mode: max(seen.gap for seen in self._bound if seen.place.mode == mode) for mode in MODES}
+
+    @property
     def _bound(self) -> tuple[Seen, ...]:
         """Those whom the bar is for: with haproxy that of its machine, else everybody."""
         own = tuple(seen for seen in self.seen if seen.place.machine == self.struck)
@@ -76,7 +80,7 @@ def trial(cluster: Cluster, event: Event, number: int, say: Callable[[str], None
     made = Trial(event, struck, seen, rss)
     say(f"  {made}; at rest again after {took:.0f} s")
     lost = sum(len(one.lost) for one in seen)
-    return Measured(event.name, struck, made.gap, event.bar, tuple(made.problems), lost, rss)
+    return Measured(event.name, struck, made.gap, event.bar, tuple(made.problems), lost, rss, made.by_mode)
 
 
 def target(cluster: Cluster, event: Event, number: int) -> str:
