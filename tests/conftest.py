@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import settings
 
@@ -20,3 +22,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("chaos") and not config.getoption("--chaos"):
             item.add_marker(pytest.mark.skip(reason="takes long: tests/run --chaos"))
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, object], None]) -> Callable[[int, int], None]:
+    """How many of how many held: a part of the table that a run with --chaos ends with."""
+
+    def count(held: int, of: int) -> None:
+        record_property("tally", (held, of))
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not config.getoption("--chaos"):
+        return
+    rows = [
+        (report.nodeid.rpartition("::")[2], *value, report.duration)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == "tally" and report.when == "call"
+    ]
+    terminalreporter.section("chaos: how many of how many held")
+    for name, held, of, seconds in rows:
+        terminalreporter.line(f"{held:6} of {of:6}  {seconds:6.0f} s  {name}")
+    terminalreporter.line(f"{sum(row[1] for row in rows):6} of {sum(row[2] for row in rows):6} in all")

@@ -25,7 +25,7 @@ class Made:
 
 def administrator(path: str) -> Api:
     """The API with the identity of a kubeconfig; Unreachable or ConfigInvalid says why not."""
-    return client.from_kubeconfig(_read(path))
+    return client.from_kubeconfig(_read(path), known=True)
 
 
 def kubeconfig(path: str, server: str | None) -> Secret[str]:

@@ -9,6 +9,7 @@ from kubeboot import errors
 from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.events import Notice
 from kubeboot.engine.plan import Plan
 from kubeboot.fleet import here, shared
 from kubeboot.fleet import voters as voters_of
@@ -61,7 +62,7 @@ def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
         return _run(scene, made, api, Others(), emit)
     plan = control_planes.plan(spec, node, source, machine.cpus, cluster, given)
     own = here.api(see, (table.KUBECONFIGS + "/admin.conf",), _own_server(spec, node), wanted.timeout_scale)
-    return _run(scene, plan, own, _others(scene, given), emit)
+    return _run(scene, plan, own, _others(scene, given, emit), emit)
 
 
 _PLANS = {"worker": planning.plan, "load_balancer": balancers.plan}
@@ -97,15 +98,18 @@ def _own_server(spec: ClusterSpec, node: NodeSettings) -> str:
     return endpoint.url(node.address, spec.api_server.bind_port)
 
 
-def _others(scene: _Scene, given: Mapping[str, bytes]) -> Others:
+def _others(scene: _Scene, given: Mapping[str, bytes], emit: Emit) -> Others:
     """The API by the address that discovery went to, and etcd on the control planes that there are."""
     scale = scene.wanted.timeout_scale
     server = f"https://{endpoint.join(scene.wanted.host, scene.wanted.port)}"
-    admin = shared.administrator(given, server, scale)
+    admin = shared.administrator(given, server, scale, known=True)
     if scene.spec.etcd.external is not None:
         return Others(admin)
     addresses = [address for address, _ in scene.cluster.control_planes]
-    return Others(admin, shared.members(given, addresses, admin, scene.node.name, scale))
+    etcd = shared.members(
+        given, addresses, admin, scene.node.name, scale, tell=lambda text: emit(Notice("info", text))
+    )
+    return Others(admin, etcd)
 
 
 def _run(scene: _Scene, whole: Plan, api: Api, others: Others, emit: Emit) -> JoinResult:

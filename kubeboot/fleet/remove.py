@@ -37,7 +37,8 @@ def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
         )
     known = [host for host, _ in facts.control_planes(api)]
     stacked = external is None
-    etcd: Etcd = shared.members(given, [*mine, *known], api, see.name) if stacked else NoEtcd()
+    tell = lambda text: emit(Notice("info", text))  # noqa: E731
+    etcd: Etcd = shared.members(given, [*mine, *known], api, see.name, tell=tell) if stacked else NoEtcd()
     if found is None and all(member.name != wanted.node for member in (etcd.members() if stacked else ())):
         emit(Notice("info", f"there is no Node and no member of etcd called {wanted.node}"))
     stays = next((host for host in known if host in mine), mine[0])

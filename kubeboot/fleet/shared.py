@@ -78,14 +78,16 @@ def administrator(
     server: str,
     timeout_scale: float = 1.0,
     dialler: dial.Dialler = dial.direct,
+    *,
+    known: bool = False,
 ) -> client.Client:
-    """An API server, as an administrator whose certificate never leaves memory."""
+    """An API server, as an administrator whose certificate never leaves memory. `known`: it has answered."""
     row = next(row for row in table.IDENTITIES if row.name == "admin")
     signer = build.Pair(given["ca.crt"], given["ca.key"])
     key = build.new_key()
     made = build.certificate(row.profile, key.public_key(), signer, days=1, at=build.now())
     who = Endpoint(server, given["ca.crt"], made, pem.encode_key(key), tls_server_name=table.SERVER_NAME)
-    return client.connect(who, dialler, timeout_scale)
+    return client.connect(who, dialler, timeout_scale, known=known)
 
 
 def members(
@@ -95,8 +97,12 @@ def members(
     holder: str = "",
     timeout_scale: float = 1.0,
     dialler: dial.Dialler = dial.direct,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> etcd_client.Client:
-    """etcd at these addresses; changes are made under the cluster's lock where there is an API to hold it."""
+    """etcd at these addresses; changes are made under the cluster's lock where there is an API to hold it.
+
+    `tell` is told for whom the lock is waited.
+    """
     who = etcd_client.identity(build.Pair(given["etcd/ca.crt"], given["etcd/ca.key"]))
 
     def unlocked() -> AbstractContextManager[None]:
@@ -104,7 +110,7 @@ def members(
 
     def locked() -> AbstractContextManager[None]:
         patience = lease.PATIENCE * timeout_scale
-        return lease.held(api, holder, patience=patience) if api is not None else unlocked()
+        return lease.held(api, holder, patience=patience, tell=tell) if api is not None else unlocked()
 
     lock: Callable[[], AbstractContextManager[None]] = locked if api is not None else unlocked
     return etcd_client.Client(who, etcd_client.addresses_url(addresses), lock, dialler, timeout_scale)

@@ -22,6 +22,14 @@ class ApiUnavailable(errors.Unreachable):
     reason = "KB_API_UNAVAILABLE"
 
 
+class ApiAway(ApiUnavailable):
+    """Nobody listens, or the connection was cut; that may pass. `seen`: the request had been sent."""
+
+    def __init__(self, message: str, *, seen: bool, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.seen = seen
+
+
 class ApiRefused(ApiUnavailable):
     """The API server answers, but not to these credentials: 401, they are not known; 403, they may not."""
 

@@ -35,6 +35,9 @@ class Stream(httpcore2.NetworkStream):
         self._socket.settimeout(timeout)
         try:
             return Stream(ssl_context.wrap_socket(self._socket, server_hostname=server_hostname))
+        except (ConnectionError, ssl.SSLEOFError) as error:
+            self.close()
+            raise httpcore2.ConnectError(str(error)) from error
         except BaseException:
             self.close()
             raise
@@ -67,7 +70,10 @@ class Backend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        sock = self._dial(host, port, timeout or 0.0)
+        try:
+            sock = self._dial(host, port, timeout or 0.0)
+        except ConnectionError as error:
+            raise httpcore2.ConnectError(str(error)) from error
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Stream(sock)

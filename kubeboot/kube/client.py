@@ -9,15 +9,15 @@ lightkube 0.43, httpx2 with its engine 0.33, the engine alone (kube/http.py) 0.2
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from kubeboot import errors
-from kubeboot.kube import dial, kinds
+from kubeboot.kube import dial, kinds, patience
 from kubeboot.kube.api import FIELD_MANAGER, ApiError, ApiRefused, ApiUnavailable, Object
 from kubeboot.kube.http import Endpoint, Response, Session
+from kubeboot.kube.patience import Patience
 from kubeboot.pki import kubeconfig
 
 APPLY = "application/apply-patch+yaml"
@@ -25,17 +25,14 @@ MERGE = "application/merge-patch+json"
 JSON = "application/json"
 LOOK = 2.0
 """Seconds for /readyz, which answers at once or not in time."""
-BUSY = frozenset({429, 503, 504})
-PAUSES = (0.2, 0.5, 1.0)
-"""Seconds before a request that the server was too busy for is sent again."""
 
 
 class Client:
     """One API server (or the load balancer before it), one identity. For any number of threads."""
 
-    def __init__(self, session: Session, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, session: Session, patience: Patience | None = None) -> None:
         self._session = session
-        self._pause = pause
+        self._patience = patience or Patience()
         self._kinds = kinds.Kinds(self._listed)
 
     @property
@@ -53,6 +50,7 @@ class Client:
         except errors.KubebootError as error:
             return error.message
         if answer.status == 200:
+            self._patience.answered()
             return None
         return f"{self.server}/readyz answers {answer.status}{_failing(answer.body)}"
 
@@ -146,13 +144,9 @@ class Client:
         body = json.dumps(data).encode() if data is not None else None
         target = f"{path}?{urlencode(query)}" if query else path
         headers = {"Content-Type": content} if content else {}
-        answer = self._session.request(method, target, body, headers)
-        for pause in PAUSES:
-            if answer.status not in BUSY:
-                break
-            self._pause(min(answer.retry_after or pause, PAUSES[-1]))
-            answer = self._session.request(method, target, body, headers)
-        return answer
+        return self._patience.ask(
+            lambda: self._session.request(method, target, body, headers), repeatable=method != "POST"
+        )
 
     def _object(self, answer: Response) -> dict[str, Any]:
         if answer.status >= 400:
@@ -171,7 +165,7 @@ class Client:
             return ApiRefused(f"{self.server} does not accept these credentials (401)", status=401)
         if answer.status == 403:
             return ApiRefused(f"{self.server} does not allow this (403): {said}", status=403)
-        if answer.status in BUSY:
+        if answer.status in patience.BUSY:
             return ApiUnavailable(f"{self.server} is too busy to answer ({answer.status}): {said}")
         return ApiError(f"the API server says: {said} ({answer.status})", status=answer.status)
 
@@ -187,9 +181,15 @@ class Client:
         return rows
 
 
-def connect(endpoint: Endpoint, dialler: dial.Dialler = dial.direct, timeout_scale: float = 1.0) -> Client:
-    """A client; no connection is made before its first request."""
-    return Client(Session(endpoint, dialler, timeout_scale))
+def connect(
+    endpoint: Endpoint,
+    dialler: dial.Dialler = dial.direct,
+    timeout_scale: float = 1.0,
+    *,
+    known: bool = False,
+) -> Client:
+    """A client; no connection is made before its first request. `known`: there is an API, wait for it."""
+    return Client(Session(endpoint, dialler, timeout_scale), Patience(known, scale=timeout_scale))
 
 
 def from_kubeconfig(
@@ -198,6 +198,8 @@ def from_kubeconfig(
     read: Callable[[str], bytes | None] | None = None,
     server: str | None = None,
     timeout_scale: float = 1.0,
+    *,
+    known: bool = False,
 ) -> Client:
     """A client for a kubeconfig's current context, or for another `server` with the same credentials.
 
@@ -219,7 +221,7 @@ def from_kubeconfig(
         token=config.token or file(config.token_file).decode().strip(),
         tls_server_name=config.tls_server_name,
     )
-    return connect(endpoint, dialler, timeout_scale)
+    return connect(endpoint, dialler, timeout_scale, known=known)
 
 
 def _message(body: bytes) -> str:

@@ -18,7 +18,8 @@ from typing import Any
 from kubeboot import errors
 from kubeboot.kube import client, configmaps, dial, rbac
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
-from kubeboot.kube.http import DATES, NO_TLS, UNTRUSTED, Endpoint, Response, Session
+from kubeboot.kube.failures import DATES, NO_TLS, UNTRUSTED
+from kubeboot.kube.http import Endpoint, Response, Session
 from kubeboot.pki import jws, kubeconfig, pins, table
 from kubeboot.pki.tokens import BootstrapToken
 

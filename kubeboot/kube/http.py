@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import email.utils
 import os
 import ssl
@@ -19,8 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kubeboot import errors
-from kubeboot.kube import dial
-from kubeboot.kube.api import ApiUnavailable
+from kubeboot.kube import dial, failures
 
 if TYPE_CHECKING:
     import httpcore2
@@ -29,19 +27,6 @@ CONNECT = 1.0
 """Seconds for a TCP connection, and again for the TLS handshake."""
 ANSWER = 10.0
 CONNECTIONS = 8
-
-UNTRUSTED = "KB_CERTIFICATE"
-"""The reason of an ApiUnavailable whose server has a certificate of another authority or name."""
-DATES = "KB_CERTIFICATE_DATES"
-"""The reason of one whose certificate is not valid now, by this machine's clock."""
-NO_TLS = "KB_TLS"
-"""The reason of one whose server speaks something else."""
-
-_WHO = "is this address the cluster's API server or load balancer, and the CA its own?"
-_WHEN = "compare `date -u` there and here; on the machine that is wrong: timedatectl set-ntp true"
-_NOT_NOW = frozenset({9, 10})
-"""What OpenSSL calls a certificate that is not valid yet, and one that has expired."""
-_WHERE = "check that the API server runs, and that the address and port can be reached from here"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,15 +82,7 @@ class Session:
         except errors.KubebootError:
             raise
         except Exception as error:
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: Exception) -> Exception:
-        """What is to be raised; the error itself when it is a bug."""
-        failure = _failure(error)
-        if failure is None:
-            return error
-        why, hint, reason = failure
-        return ApiUnavailable(f"{self.endpoint.server} does not answer: {why}", hint=hint, reason=reason)
+            raise failures.told(self.endpoint.server, error) from error
 
     @contextlib.contextmanager
     def streaming(
@@ -121,7 +98,7 @@ class Session:
         except errors.KubebootError:
             raise
         except Exception as error:
-            raise self._unavailable(error) from error
+            raise failures.told(self.endpoint.server, error) from error
 
     def _twice(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
@@ -130,7 +107,7 @@ class Session:
         try:
             return self._send(method, path, body, headers, timeout)
         except Exception as error:
-            if method == "POST" or not _broken(error):
+            if method == "POST" or not failures.broken(error):
                 raise
         return self._send(method, path, body, headers, timeout)
 
@@ -214,51 +191,6 @@ def _nameless(data: bytes) -> Iterator[str]:
             named.write(data)
             named.flush()
             yield named.name
-
-
-def _failure(error: BaseException) -> tuple[str, str, str] | None:
-    """What a failed connection comes from, in words, with hint and reason; None for what is a bug."""
-    import httpcore2
-
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return _distrusted(cause)
-        if isinstance(cause, ssl.SSLError):
-            return f"it does not speak TLS as expected: {cause.reason or cause}", _WHO, NO_TLS
-    if any(isinstance(c, TimeoutError | httpcore2.TimeoutException) for c in causes):
-        return "timed out", _WHERE, ApiUnavailable.reason
-    if isinstance(error, OSError | httpcore2.NetworkError | httpcore2.ProtocolError):
-        said = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-        return (
-            (said[-1] if said else str(error) or "connection closed").lower(),
-            _WHERE,
-            ApiUnavailable.reason,
-        )
-    return None
-
-
-def _distrusted(cause: ssl.SSLCertVerificationError) -> tuple[str, str, str]:
-    """By its dates, or a clock that is wrong; else by its authority or names."""
-    if cause.verify_code in _NOT_NOW:
-        now = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
-        return f"{cause.verify_message}, by this machine's clock: {now}", _WHEN, DATES
-    return f"its certificate is not to be trusted: {cause.verify_message}", _WHO, UNTRUSTED
-
-
-def _broken(error: BaseException) -> bool:
-    """Whether an established connection broke, rather than none coming about."""
-    import httpcore2
-
-    return isinstance(error, ConnectionError | httpcore2.RemoteProtocolError) and not isinstance(
-        error, ConnectionRefusedError
-    )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _date(headers: list[tuple[bytes, bytes]]) -> float | None:

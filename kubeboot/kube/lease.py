@@ -19,6 +19,8 @@ LEASE = ("coordination.k8s.io/v1", "Lease")
 ETCD = "kubeboot-etcd-membership"
 DURATION = 20.0
 """Seconds: longer than a change of etcd's members takes with every answer late."""
+QUIET = 1.0
+"""Seconds of waiting that nobody needs to hear of: that long a change takes."""
 PATIENCE = 180.0
 """Seconds to wait for another holder's end."""
 
@@ -31,9 +33,13 @@ def held(
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
     patience: float = PATIENCE,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Iterator[None]:
-    """Hold the lease. `holder` is a machine: what an earlier run of that machine holds is its own."""
-    _acquire(api, holder, name, pause, clock, patience)
+    """Hold the lease. `holder` is a machine: what an earlier run of that machine holds is its own.
+
+    `tell` is told once for whom it is waited, and how long at most if nobody is there any more.
+    """
+    _acquire(api, holder, name, pause, clock, patience, tell)
     try:
         yield
     finally:
@@ -48,9 +54,10 @@ def _acquire(
     pause: Callable[[float], None],
     clock: Callable[[], float],
     patience: float,
+    tell: Callable[[str], None],
 ) -> None:
-    end = clock() + patience
-    seen, since = "", clock()
+    began = clock()
+    seen, since, told = "", began, False
     while True:
         found = api.get(*LEASE, name, rbac.SYSTEM)
         version = found["metadata"]["resourceVersion"] if found else ""
@@ -59,13 +66,23 @@ def _acquire(
         stale = clock() - since > DURATION
         if (found is None or _holder(found) in ("", holder) or stale) and _take(api, holder, name, found):
             return
-        if clock() > end:
+        if not told and clock() - began > QUIET:
+            tell(_waiting(found or {}))
+            told = True
+        if clock() - began > patience:
             raise errors.Occupied(
                 f"{_who(found or {})} is changing etcd's members, and does not end",
                 hint="run the same command again when that run has ended",
                 reason="KB_LEASE",
             )
         pause(0.1)
+
+
+def _waiting(found: Object) -> str:
+    return (
+        f"waiting for {_who(found)}, which is changing etcd's members"
+        f" (if its run has died, this one goes on after {DURATION:.0f} s)"
+    )
 
 
 def _holder(lease: Object) -> str:

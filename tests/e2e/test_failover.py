@@ -7,7 +7,8 @@ tests/bench/failover, by the same code.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,10 +16,11 @@ import pytest
 from tests.bench import failover_cluster, failover_events, failover_main, failover_trial
 from tests.bench.failover_cluster import Cluster
 from tests.bench.failover_events import EVENTS, Event, Measured
-from tests.e2e.harness import LAB, Lab
+from tests.e2e.harness import LAB, Lab, members
 
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos]
 SECOND = ("cp-4", "cp-5", "cp-6")
+FIVE = ("cp-1", "cp-2", "cp-3", "cp-4", "cp-5")
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +31,24 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         yield made
 
 
-def held(found: list[Measured]) -> None:
+Tally = Callable[[int, int], None]
+
+
+def held(found: list[Measured], tally: Tally) -> None:
     print(*(f"{measured.seconds:.2f}" for measured in found), sep=", ")
+    tally(sum(not measured.problems for measured in found), len(found))
     assert not [problem for measured in found for problem in measured.problems]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
-def test_writes_go_on(cluster: Cluster, event: Event) -> None:
-    held([failover_trial.trial(cluster, event, number, print) for number in range(event.count)])
+def test_writes_go_on(cluster: Cluster, event: Event, tally: Tally) -> None:
+    held([failover_trial.trial(cluster, event, number, print) for number in range(event.count)], tally)
 
 
 @pytest.mark.parametrize("name", failover_main.OTHERS)
-def test_the_cluster_helps_itself(cluster: Cluster, name: str) -> None:
+def test_the_cluster_helps_itself(cluster: Cluster, name: str, tally: Tally) -> None:
     count, run = failover_main.OTHERS[name]
-    held([measured for number in range(count) for measured in run(cluster, number)])
+    held([measured for number in range(count) for measured in run(cluster, number)], tally)
 
 
 def test_a_wiped_machine_of_the_same_name_and_address_joins_again(cluster: Cluster) -> None:
@@ -73,6 +79,27 @@ def test_a_worker_outlives_every_control_plane_that_it_knew(request: pytest.Fixt
         failover_cluster.await_(lambda: noticed(now, "worker-1"), 120, "the worker to be missed")
         subprocess.run(("docker", "start", worker.container), check=True, stdout=subprocess.DEVNULL)
         failover_cluster.await_(lambda: missed(now, "worker-1"), 120, "the worker to be Ready again")
+
+
+def test_five_control_planes_join_at_once_and_bear_the_loss_of_two(request: pytest.FixtureRequest) -> None:
+    with Lab.up(control_planes=5, workers=0, failed=lambda: request.session.testsfailed > 0) as lab:
+        five, _ = failover_cluster.make(lab.name, FIVE)
+        failover_cluster.rest(five)
+        assert members(lab["cp-5"]) == dict.fromkeys(FIVE, True)
+        leads = failover_cluster.leader(five)
+        another, *left = [name for name in FIVE if name != leads]
+        for name in (leads, another):
+            failover_events.power_off(five.machine(name))
+        began = time.monotonic()
+        failover_cluster.await_(lambda: silent(five, left[0]), 60, "writes to go on")
+        print(f"without two of five: {time.monotonic() - began:.1f} s")
+
+
+def silent(cluster: Cluster, name: str) -> str | None:
+    """What a write there comes to."""
+    body = {"metadata": {"generateName": "after-"}}
+    status, said = cluster.api(name).ask("POST", "/api/v1/namespaces/default/configmaps", body)
+    return None if status == 201 else f"{status}: {said}"
 
 
 def join(cluster: Cluster, names: tuple[str, ...]) -> None:

@@ -25,6 +25,7 @@ TOKEN = "abcdef.0123456789canary"
 PLACES = "/tmp/kubeboot-places"
 SURVIVES = ("sh", "-c", '"$@"; exit $?', "sh")
 """sudo dies of the signal that its command dies of, and sshd then tells no exit code: a shell does not."""
+Tally = Callable[[int, int], None]
 TENTH = 10
 LENGTH = 5
 """Kills in a chain: each has a rerun that is killed in its turn, the last one's goes to the end."""
@@ -129,7 +130,12 @@ def chains(places: Sequence[str]) -> list[Sequence[str]]:
 
 
 def everywhere(
-    machine: Machine, places: list[str], seed: int, command: list[str], back: Callable[[], None]
+    machine: Machine,
+    places: list[str],
+    seed: int,
+    command: list[str],
+    back: Callable[[], None],
+    tally: Tally,
 ) -> None:
     """Every step killed; after each chain the command is brought to its end, and `back` makes room again."""
     made = chains(one_of_each(places, seed))
@@ -139,7 +145,9 @@ def everywhere(
         finished(machine, *command)
         back()
         print(f"{number} of {len(made)} chains, {len(missed)} places missed: {', '.join(missed)}", flush=True)
-    assert len(missed) <= MISSED * sum(map(len, made))
+    of = sum(map(len, made))
+    tally(of - len(missed), of)
+    assert len(missed) <= MISSED * of
 
 
 def test_a_tenth_of_init_s_steps(cp: Machine, before: dict[str, dict[str, str]], seed: int) -> None:
@@ -167,15 +175,17 @@ def test_no_secret_is_shown_or_left_behind(cp: Machine, before: dict[str, dict[s
 
 
 @pytest.mark.chaos
-def test_every_step_of_init(cp: Machine, before: dict[str, dict[str, str]], seed: int) -> None:
+def test_every_step_of_init(cp: Machine, before: dict[str, dict[str, str]], seed: int, tally: Tally) -> None:
     command = ["kubeboot", "init"]
     places = recorded(cp, *command)
     gone(cp, before)
-    everywhere(cp, places, seed, command, lambda: gone(cp, before))
+    everywhere(cp, places, seed, command, lambda: gone(cp, before), tally)
 
 
 @pytest.mark.chaos
-def test_kills_at_random_times(cp: Machine, before: dict[str, dict[str, str]], seed: int) -> None:
+def test_kills_at_random_times(
+    cp: Machine, before: dict[str, dict[str, str]], seed: int, tally: Tally
+) -> None:
     draw = random.Random(seed)  # noqa: S311
     for after in chains([f"{draw.uniform(0.2, 20):.2f}" for _ in range(RANDOM_KILLS)]):
         for seconds in after:
@@ -183,10 +193,13 @@ def test_kills_at_random_times(cp: Machine, before: dict[str, dict[str, str]], s
             finished(cp, "kubeboot", "init")
             gone(cp, before)
             print(f"killed after {seconds} s", flush=True)
+    tally(RANDOM_KILLS, RANDOM_KILLS)
 
 
 @pytest.mark.chaos
-def test_every_step_of_join(lab: Lab, cp: Machine, before: dict[str, dict[str, str]], seed: int) -> None:
+def test_every_step_of_join(
+    lab: Lab, cp: Machine, before: dict[str, dict[str, str]], seed: int, tally: Tally
+) -> None:
     worker = lab["worker-1"]
 
     def back() -> None:
@@ -197,19 +210,19 @@ def test_every_step_of_join(lab: Lab, cp: Machine, before: dict[str, dict[str, s
     command = cp.run("kubeboot", "token", "create", "--print-join-command").out.split()
     places = recorded(worker, *command)
     back()
-    everywhere(worker, places, seed, command, back)
+    everywhere(worker, places, seed, command, back, tally)
     gone(cp, before)
 
 
 @pytest.mark.chaos
 def test_every_step_of_a_control_plane_s_join(
-    lab: Lab, cp: Machine, before: dict[str, dict[str, str]], seed: int
+    lab: Lab, cp: Machine, before: dict[str, dict[str, str]], seed: int, tally: Tally
 ) -> None:
     further = lab["cp-2"]
     command = cp.run("kubeboot", "init", "--upload-certs").out.splitlines()[1].split()
     places = recorded(further, *command)
     gone(further, before)
-    everywhere(further, places, seed, command, lambda: alone_again(cp, further, before))
+    everywhere(further, places, seed, command, lambda: alone_again(cp, further, before), tally)
     gone(cp, before)
 
 
@@ -221,7 +234,7 @@ def alone_again(cp: Machine, further: Machine, before: dict[str, dict[str, str]]
 
 
 @pytest.mark.chaos
-def test_every_step_of_reset(cp: Machine, before: dict[str, dict[str, str]], seed: int) -> None:
+def test_every_step_of_reset(cp: Machine, before: dict[str, dict[str, str]], seed: int, tally: Tally) -> None:
     command = ["kubeboot", "reset", "--yes"]
     cp.run("kubeboot", "init")
     places = one_of_each(recorded(cp, *command), seed)
@@ -229,5 +242,5 @@ def test_every_step_of_reset(cp: Machine, before: dict[str, dict[str, str]], see
     missed = chain(cp, places, *command)
     cp.run(*command)
     assert difference(before[cp.name], snapshot(cp)) == []
-    print(f"{len(places) - len(missed)} of {len(places)} killed")
+    tally(len(places) - len(missed), len(places))
     assert len(missed) <= MISSED * len(places)

@@ -400,12 +400,14 @@ def test_a_reset_killed_anywhere_and_run_again_leaves_nothing(command: Command) 
 
 @pytest.mark.chaos
 @by_name
-def test_everything_everywhere(command: Command) -> None:
-    for place in command.clean[1]:
+def test_everything_everywhere(command: Command, tally: Callable[[int, int], None]) -> None:
+    places, ends_of = command.clean[1], reset_of(command).clean[1]
+    for place in places:
         converges(command, place)
         goes(command, place)
-    for place in reset_of(command).clean[1]:
+    for place in ends_of:
         ends(command, place)
+    tally(len(places) + len(ends_of), len(places) + len(ends_of))
 
 
 def test_every_change_has_a_place_before_and_after_it() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import threading
 import time
+from collections.abc import Mapping
 
 import pytest
 
 from kubeboot import errors
 from kubeboot.engine.step import Blocked, Ok, Target
-from kubeboot.engine.values import Values
+from kubeboot.engine.values import Secret, Values
+from kubeboot.fleet import shared as access
 from kubeboot.kube import lease, uploads
 from kubeboot.kube.api import ApiRefused, NoApi, Object
 from kubeboot.pki import build, pem, sealed, table
@@ -98,6 +100,39 @@ def test_halves_of_different_pairs_are_noticed(file: str) -> None:
     assert len(shared_keys.mismatched(GIVEN | {file: shared()[file]})) == 1
 
 
+def joining(given: dict[str, bytes], authority: bytes) -> Mapping[str, bytes]:
+    """What a machine without any gets from the cluster."""
+    api = FakeApi()
+    uploads.upload(api, given, KEY, lambda: AT)
+    return access.obtain(api, FakeHost("cp-2"), Secret(KEY), authority, None)
+
+
+def test_a_machine_that_joins_gets_what_the_others_have() -> None:
+    assert joining(GIVEN, GIVEN["ca.crt"]) == GIVEN
+
+
+@pytest.mark.parametrize("file", ["ca.key", "front-proxy-ca.key", "etcd/ca.crt", "sa.key", "sa.pub"])
+def test_an_upload_of_another_clusters_keys_is_refused_before_anything_is_done(file: str) -> None:
+    with pytest.raises(errors.KubebootError, match="not this cluster's") as raised:
+        joining(GIVEN | {file: shared()[file]}, GIVEN["ca.crt"])
+    assert raised.value.reason == "KB_OTHER_CLUSTER"
+
+
+def test_an_upload_of_another_cluster_altogether_is_refused() -> None:
+    with pytest.raises(errors.KubebootError, match=r"ca\.crt is another authority") as raised:
+        joining(shared(), GIVEN["ca.crt"])
+    assert raised.value.reason == "KB_OTHER_CLUSTER"
+
+
+def test_what_lies_on_the_machine_already_must_be_whole() -> None:
+    api, host = FakeApi(), FakeHost("cp-2")
+    with pytest.raises(errors.UsageProblem) as raised:
+        access.obtain(api, host, None, GIVEN["ca.crt"], None)
+    assert raised.value.reason == "KB_CERTIFICATE_KEY"
+    host.files |= {f"{table.DIRECTORY}/{name}": File(data) for name, data in GIVEN.items()}
+    assert access.obtain(api, host, None, GIVEN["ca.crt"], None) == GIVEN
+
+
 class Clock:
     """Time that passes when somebody waits."""
 
@@ -131,6 +166,16 @@ def test_a_dead_holder_is_waited_for_by_watching_it_not_by_comparing_clocks() ->
     with lease.held(api, "cp-2", pause=clock.sleep, clock=clock):
         assert holder(api) == "cp-2"
     assert lease.DURATION <= clock.now <= lease.DURATION + 1
+
+
+def test_who_waits_is_told_once_for_whom_and_how_long() -> None:
+    api, clock, said = FakeApi(), Clock(), list[str]()
+    lease._take(api, "cp-3", lease.ETCD, None)
+    with lease.held(api, "cp-2", pause=clock.sleep, clock=clock, tell=said.append):
+        [told] = said
+    assert "waiting for cp-3" in told and f"{lease.DURATION:.0f} s" in told
+    with lease.held(api, "cp-2", pause=clock.sleep, clock=clock, tell=said.append):
+        assert said == [told]
 
 
 def test_what_an_earlier_run_of_this_machine_held_is_its_own() -> None:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from kubeboot import errors
-from kubeboot.kube import client, http
+from kubeboot.kube import client, failures, http
 from kubeboot.kube.api import ApiError, ApiRefused, ApiUnavailable
 from kubeboot.kube.http import Endpoint
+from kubeboot.kube.patience import Patience
 from kubeboot.pki import build, kubeconfig
 from tests.fakes import tls
 from tests.fakes.tls import Reply, Request, failure, reply
@@ -40,7 +41,7 @@ def talking(answer: Callable[[Request], Reply], **more: object) -> Iterator[tupl
     with (
         tls.serving(answer) as server,
         contextlib.closing(
-            client.Client(http.Session(endpoint(server, **more)), pause=lambda _: None)
+            client.Client(http.Session(endpoint(server, **more)), Patience(pause=lambda _: None))
         ) as api,
     ):
         yield api, server
@@ -198,7 +199,9 @@ def test_a_busy_server_says_how_long() -> None:
     waits: list[float] = []
     with (
         tls.serving(in_turn(Reply(503, headers={"Retry_After": "30"}), reply(MAP))) as server,
-        contextlib.closing(client.Client(http.Session(endpoint(server)), waits.append)) as api,
+        contextlib.closing(
+            client.Client(http.Session(endpoint(server)), Patience(pause=waits.append))
+        ) as api,
     ):
         api.get("v1", "Node", "x")
     assert waits == [1.0]
@@ -232,7 +235,7 @@ def test_a_certificate_of_another_authority() -> None:
         api = client.connect(endpoint(server))
         with pytest.raises(ApiUnavailable) as caught:
             api.get("v1", "Node", "x")
-    assert caught.value.reason == http.UNTRUSTED
+    assert caught.value.reason == failures.UNTRUSTED
     assert "not to be trusted" in caught.value.message
     assert server.requests == []
 
@@ -244,7 +247,7 @@ def test_a_certificate_of_another_time_may_be_a_clock_that_is_wrong(hours: int, 
         api = client.connect(endpoint(server))
         with pytest.raises(ApiUnavailable, match=told) as caught:
             api.get("v1", "Node", "x")
-    assert caught.value.reason == http.DATES
+    assert caught.value.reason == failures.DATES
     assert "timedatectl" in (caught.value.hint or "")
 
 
@@ -274,7 +277,7 @@ def test_a_server_that_speaks_something_else() -> None:
         with pytest.raises(ApiUnavailable) as caught:
             api.get("v1", "Node", "x")
         thread.join()
-    assert caught.value.reason == http.NO_TLS
+    assert caught.value.reason == failures.NO_TLS
 
 
 def _greet(listener: socket.socket) -> None:

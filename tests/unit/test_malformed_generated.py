@@ -99,5 +99,6 @@ def test_no_mutation_is_a_traceback(kind: str) -> None:
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_hundred_thousand_mutations(kind: str) -> None:
+def test_a_hundred_thousand_mutations(kind: str, tally: Callable[[int, int], None]) -> None:
     tried(kind, MANY)
+    tally(MANY, MANY)
