@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.bench import failover_leaders, failover_probe, failover_trial
+from tests.bench import failover_cold, failover_leaders, failover_probe, failover_trial
 from tests.bench.failover_cluster import Cluster
 from tests.bench.failover_events import EVENTS, power_off
 from tests.bench.failover_probe import Place
@@ -20,7 +20,10 @@ pytestmark = pytest.mark.cluster
 
 ADMIN = "/etc/kubernetes/admin.conf"
 NAMES = ("cp-1", "cp-2", "cp-3")
-CHEAP = ("apiserver-killed", "apiserver-hung", "etcd-killed-leader", "haproxy-killed", "freeze-follower")
+CHEAP = (
+    "apiserver-killed", "apiserver-hung", "etcd-killed-leader", "haproxy-killed", "freeze-follower",
+    "no-packets-leader",
+)  # fmt: skip
 """One of each; all of them, as often as their bars say, by tests/run --chaos."""
 GAP = 5.0
 """Seconds between two acknowledged writes while a control plane dies."""
@@ -120,6 +123,15 @@ def test_writes_go_on(cluster: Cluster, first: list[str], name: str) -> None:
 def test_leaders_that_die_are_followed_and_a_deployment_grows(cluster: Cluster, first: list[str]) -> None:
     found = failover_leaders.trial(cluster, 1, print)
     assert not [problem for measured in found for problem in measured.problems]
+
+
+def test_all_machines_lose_power_and_come_back_by_themselves(
+    lab: Lab, cluster: Cluster, first: list[str]
+) -> None:
+    found = failover_cold.trial(cluster, 2, print)
+    for machine in lab.machines:
+        machine.host.close()  # these connections have died with their machines
+    assert not found.problems
 
 
 def test_name_servers_are_on_more_than_one_machine(lab: Lab, first: list[str]) -> None:
