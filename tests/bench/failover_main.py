@@ -6,12 +6,14 @@ import argparse
 import json
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from tests.bench import failover_cluster, failover_cold, failover_leaders, failover_trial, machines
 from tests.bench.failover_cluster import Cluster, Command
-from tests.bench.failover_events import EVENTS, Measured
+from tests.bench.failover_events import EVENTS, Event, Measured
 
 MEMBERS = ("cp-1", "cp-2", "cp-3", "worker-1", "worker-2")
 OTHERS: dict[str, tuple[int, Callable[[Cluster, int], list[Measured]]]] = {
@@ -30,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
         failover_cluster.rest(cluster)
         found: list[Measured] = []
         try:
-            for measured in trials(cluster, given.only, given.samples):
+            for measured in trials(cluster, given.only, given.samples, given.minutes):
                 found.append(measured)
         finally:
             report(found, commands)
@@ -42,18 +44,39 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     names = [*(event.name for event in EVENTS), *OTHERS]
     parser = argparse.ArgumentParser(prog="tests/bench/failover", description=__doc__)
     parser.add_argument("-n", "--samples", type=int, help="how often each; default: as the bars say")
+    parser.add_argument("--minutes", type=float, default=600, help="begin no further event after so many")
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="which events")
     return parser.parse_args(argv)
 
 
-def trials(cluster: Cluster, names: Sequence[str], samples: int | None) -> Iterator[Measured]:
-    """Every event as often as asked for."""
-    for event in EVENTS:
-        for number in range((samples or event.count) if event.name in names else 0):
-            yield failover_trial.trial(cluster, event, number, say)
-    for name, (count, run) in OTHERS.items():
-        for number in range((samples or count) if name in names else 0):
-            yield from run(cluster, number)
+def trials(cluster: Cluster, names: Sequence[str], samples: int | None, minutes: float) -> Iterator[Measured]:
+    """Every event as often as asked for, in rounds of one each, while there is time."""
+    end = time.monotonic() + 60 * minutes
+    for run in rounds(cluster, names, samples):
+        if time.monotonic() > end:
+            return
+        yield from run()
+
+
+def rounds(
+    cluster: Cluster, names: Sequence[str], samples: int | None
+) -> Iterator[Callable[[], list[Measured]]]:
+    """What one trial after the other is."""
+    counts = {event.name: event.count for event in EVENTS} | {
+        name: count for name, (count, _) in OTHERS.items()
+    }
+    wanted = {name: samples or counts[name] for name in names}
+    for number in range(max(wanted.values())):
+        for event in EVENTS:
+            if number < wanted.get(event.name, 0):
+                yield partial(one, cluster, event, number)
+        for name, (_, run) in OTHERS.items():
+            if number < wanted.get(name, 0):
+                yield partial(run, cluster, number)
+
+
+def one(cluster: Cluster, event: Event, number: int) -> list[Measured]:
+    return [failover_trial.trial(cluster, event, number, say)]
 
 
 def report(found: Sequence[Measured], commands: Sequence[Command]) -> None:

@@ -17,13 +17,14 @@ import h2.events
 import pytest
 
 from tests.bench import failover_main, http2, prober
-from tests.bench.failover_cluster import Command, is_ready
-from tests.bench.failover_events import EVENTS, Measured, late
+from tests.bench.failover_cluster import Cluster, Command, is_ready
+from tests.bench.failover_events import EVENTS, Event, Measured, late
 from tests.bench.failover_probe import Place, Seen, Write
 from tests.bench.failover_trial import Trial
 from tests.fakes import tls
 
 PLACE = Place("worker-1", "fresh")
+CLUSTER = Cluster("lab", ("cp-1",), {})
 
 
 def seen(*moments: float, wrong: Sequence[float] = (), kept: Sequence[int] | None = None) -> Seen:
@@ -164,3 +165,18 @@ def test_a_write_of_its_own_has_a_connection_of_its_own(server: Http2Server, tru
     with prober.fresh("127.0.0.1", server.port, trust) as write:
         assert [write("/a", b"{}", soon()), write("/a", b"{}", soon())] == [201, 201]
     assert len(server.connections) == 2
+
+
+def test_events_are_in_rounds_of_one_each_and_as_many_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[tuple[str, int]] = []
+
+    def one(cluster: object, event: Event, number: int) -> list[Measured]:
+        began.append((event.name, number))
+        return [late(event.name, "cp-1", 1.0, 2.0)]
+
+    monkeypatch.setattr(failover_main, "one", one)
+    names = ("freeze-leader", "haproxy-killed")
+    assert len([*failover_main.trials(CLUSTER, names, 2, 1.0)]) == 4
+    assert began == [(name, number) for number in range(2) for name in names]
+    assert [*failover_main.trials(CLUSTER, names, 2, -1.0)] == []
+    assert len([*failover_main.trials(CLUSTER, names, None, 1.0)]) == 10
