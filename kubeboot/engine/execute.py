@@ -15,8 +15,11 @@ from kubeboot.engine.failpoints import UNWATCHED, Watch
 from kubeboot.engine.step import Blocked, Condition, Drift, Later, Ok, Step, Target
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
+from kubeboot.host.api import Lost
 
 _SEE_ABOVE = "see the lines above for the cause, mend it, then run the same command again"
+ATTEMPTS = 5
+"""At a step whose connection is lost; an upload goes on where it was cut."""
 POLL = 0.1
 """Seconds between two looks at a condition; a look at a local API server takes about 3 ms."""
 SHARE = 0.05
@@ -62,16 +65,23 @@ def execute(step: Step, do: Target, journal: Intents, run: Context) -> Drift | N
 
 
 def _apply(step: Step, do: Target, run: Context) -> None:
-    """After an error, look again first: what was brought about all the same counts as done."""
-    try:
-        step.apply(do, run.vals)
-    except errors.KubebootError as error:
+    """After an error, look again first: what was brought about all the same counts as done.
+
+    Where only the connection was lost, go on: every step is safe from any partial state of itself.
+    """
+    for left in reversed(range(ATTEMPTS)):
         try:
-            again = step.check(do.see, run.vals)
-        except errors.KubebootError:
-            raise error from None
-        if not isinstance(again, Ok):
-            raise
+            step.apply(do, run.vals)
+            return
+        except errors.KubebootError as error:
+            try:
+                again = step.check(do.see, run.vals)
+            except errors.KubebootError:
+                raise error from None
+            if isinstance(again, Ok):
+                return
+            if not left or not isinstance(error, Lost) or run.stop.is_set():
+                raise
 
 
 def _confirm(step: Step, do: Target, run: Context) -> None:

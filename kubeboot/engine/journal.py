@@ -17,7 +17,7 @@ from typing import Any
 from kubeboot import errors
 from kubeboot.engine import undo as undos
 from kubeboot.engine.undo import RestoreFile, Undo
-from kubeboot.host.api import HostTarget, HostView, temporary_of
+from kubeboot.host.api import HostTarget, HostView, part_of, temporary_of
 
 HOME = "/var/lib/kubeboot"
 PATH = f"{HOME}/journal.jsonl"
@@ -65,7 +65,7 @@ class Journal:
         self._host.mkdir(HOME, 0o700)
         self._subjects = {undos.subject(u) for _, u in undo_list(self._host)}
         self._mend()
-        self._sweep()
+        self._sweep(parts=command == "reset")
         self._append({"run": command})
 
     def intend(self, step: str, changes: Sequence[Undo]) -> None:
@@ -97,13 +97,16 @@ class Journal:
             whole, _, _ = found.rpartition(b"\n")
             self._host.write(PATH, whole + b"\n" if whole else b"", 0o600)
 
-    def _sweep(self) -> None:
-        """What writes that were killed before their rename have left beside our paths."""
+    def _sweep(self, *, parts: bool) -> None:
+        """What writes that were killed before their rename have left beside our paths.
+
+        `parts`: of uploads too, which any other run goes on with.
+        """
         subjects = (s.partition(":") for s in self._subjects)
         ours = {path for kind, _, path in subjects if kind in ("path", "mode")}
         for folder in sorted({HOME, BEFORE} | {posixpath.dirname(path) for path in ours}):
             for name in self._host.listdir(folder):
-                of = temporary_of(name)
+                of = temporary_of(name) or (part_of(name) if parts else None)
                 if of and (folder in (HOME, BEFORE) or posixpath.join(folder, of) in ours):
                     self._host.remove(posixpath.join(folder, name))
 

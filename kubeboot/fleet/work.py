@@ -27,9 +27,8 @@ from kubeboot.fleet.ledger import failure
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit, holder, telling
 from kubeboot.fleet.tasks import Task
-from kubeboot.host.api import HostTarget, HostView
+from kubeboot.host.api import HostTarget, HostView, Lost
 from kubeboot.host.batch import Batch
-from kubeboot.host.connection import Lost
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.host.ssh import SshHost
 from kubeboot.kube.remembered import RememberedApi, RememberedEtcd

@@ -24,6 +24,12 @@ class CommandFailed(errors.KubebootError):
     reason = "KB_COMMAND"
 
 
+class Lost(errors.Unreachable):
+    """The connection went away, or the other side stopped answering. `sent`: perhaps in a command."""
+
+    sent = True
+
+
 class Unread(BaseException):
     """What a look wants is not fetched yet: it will be with the next batch (host.batch), and looked at again.
 
@@ -32,6 +38,7 @@ class Unread(BaseException):
 
 
 _TEMPORARY = re.compile(r"\.(.+)\.kubeboot-\w{8}")
+_PART = re.compile(r"\.(.+)\.kubeboot-part-\w{8}")
 
 
 def temporary(name: str, random: str) -> str:
@@ -42,6 +49,17 @@ def temporary(name: str, random: str) -> str:
 def temporary_of(name: str) -> str | None:
     """The file whose write was killed before its rename, if that is what `name` is left from."""
     found = _TEMPORARY.fullmatch(name)
+    return found[1] if found else None
+
+
+def part(name: str, sum: str) -> str:
+    """What of a file with this sha256 has come so far: an upload that was cut goes on from there."""
+    return f".{name}.kubeboot-part-{sum[:8]}"
+
+
+def part_of(name: str) -> str | None:
+    """The file whose upload was cut, if that is what `name` is left from."""
+    found = _PART.fullmatch(name)
     return found[1] if found else None
 
 

@@ -50,6 +50,29 @@ def ordered(channel: paramiko.Channel) -> paramiko.Channel:
     return channel
 
 
+@contextlib.contextmanager
+def closing_after(transport: paramiko.Transport, seconds: float) -> Iterator[None]:
+    """End the connection when this takes longer.
+
+    paramiko waits without an end for room in a socket that nobody reads from any more, with a lock that
+    everybody needs, and for the answer to an exec.
+    """
+    timer = threading.Timer(seconds, transport.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def shut(channel: paramiko.Channel, seconds: float) -> None:
+    """Close a channel; its connection too when even that cannot be said."""
+    if not channel.closed:
+        with closing_after(channel.get_transport(), seconds), contextlib.suppress(*_GONE):
+            channel.close()
+
+
 def refused(err: Exception, transport: paramiko.Transport) -> bool:
     """Whether the other side said no to a channel.
 
@@ -74,12 +97,9 @@ class Talk:
     moved: float = 0.0
     failure: BaseException | None = None
 
-    def run(
-        self, command: str, stdin: Iterable[bytes], argv: tuple[str, ...], deadline: float | None, host: str
-    ) -> int:
-        """The exit status. `deadline` None: as long as it takes."""
+    def run(self, stdin: Iterable[bytes], argv: tuple[str, ...], deadline: float | None, host: str) -> int:
+        """The exit status of a command that has begun. `deadline` None: as long as it takes."""
         self.channel.settimeout(self.idle)
-        self.channel.exec_command(command)
         self.moved = time.monotonic()
         end = self.moved + deadline if deadline is not None else float("inf")
         with self._feeding(stdin):
@@ -134,7 +154,8 @@ class Talk:
     @contextlib.contextmanager
     def _feeding(self, stdin: Iterable[bytes]) -> Iterator[None]:
         if isinstance(stdin, tuple) and sum(map(len, stdin)) <= _DIRECT:
-            self._send(stdin)
+            with closing_after(self.channel.get_transport(), 2 * self.idle):
+                self._send(stdin)
             yield
             return
         thread = threading.Thread(target=self._send, args=(stdin,), daemon=True)
@@ -142,7 +163,7 @@ class Talk:
         try:
             yield
         finally:
-            self.channel.close()
+            shut(self.channel, self.idle)
             thread.join()
 
     def _send(self, chunks: Iterable[bytes]) -> None:

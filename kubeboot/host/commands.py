@@ -138,7 +138,9 @@ def restore_snapshot(snapshot: str, to: str, tool: EtcdTool) -> Tell:
              "--initial-advertise-peer-urls", tool.peer_url, "--initial-cluster-token", tool.token,
              "--bump-revision", "1000000000", "--mark-compacted")  # fmt: skip
     mounts = ("--mount", _mount(snapshot, "/snapshot.db", "ro"), "--mount", _mount(folder, "/data", "rw"))
-    return Tell((*_CTR, "run", "--rm", *mounts, tool.image, ETCDUTL, *words), deadline=1800.0)
+    return Tell(
+        (*_CTR, "run", "--rm", *mounts, tool.image, ETCDUTL, *words), deadline=1800.0, repeatable=False
+    )
 
 
 def _mount(path: str, to: str, mode: str) -> str:

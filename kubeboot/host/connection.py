@@ -8,12 +8,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import channel, login, scripts
+from kubeboot.host import channel, login, opening, refusals, scripts, sudo
+from kubeboot.host.api import Lost
 from kubeboot.host.commands import ABSENT
 from kubeboot.host.process import SEARCH
 from kubeboot.host.runner import NOT_FOUND, Result
@@ -21,26 +22,16 @@ from kubeboot.host.runner import NOT_FOUND, Result
 CHANNELS = 6
 """OpenSSH allows ten sessions a connection (MaxSessions); the user's own need some."""
 
-REKEY_BYTES = 1 << 36
-"""As OpenSSH has it for ciphers with blocks of 128 bits (RFC 4344), 64 GiB, and not paramiko's 512 MiB.
-
-While keys are made anew paramiko's reading thread may have to send a channel's CLOSE, waits for the new keys
-that only it can receive, and the connection dies after 30 s.
-"""
-
 _PAUSE = 0.1
 _LOST = (EOFError, OSError, paramiko.SSHException)
-_NO_SUDO = "let the user run sudo without a password, or log in as root"
 _NO_SESSION = "raise MaxSessions in the machine's sshd_config"
 _NO_FORWARD = "set AllowTcpForwarding to local in the machine's sshd_config, or install bash"
 _OPEN = b"open\n"
 _AGAIN = "check that the machine runs, then run the same command again"
 
 
-class Lost(errors.Unreachable):
-    """The connection went away, or the other side stopped answering. `sent`: perhaps in a command."""
-
-    sent = True
+class _Full(Exception):
+    """sshd allows no session beside those that stay open: a lock's, a relay's."""
 
 
 class Connection:
@@ -50,9 +41,15 @@ class Connection:
         self._how = how
         self._fabric = how.connection()
         self._sudo = sudo and self._fabric.user != "root"
+        self._refused: errors.Unreachable | None = None
         self._forwards = True
         self._opening = threading.Lock()
+        self._lost_at: float | None = None
+        self._gone: tuple[float, errors.Unreachable] | None = None
         self._slots = threading.BoundedSemaphore(CHANNELS)
+        self._sessions: set[paramiko.Channel] = set()
+        self._lasting: set[paramiko.Channel] = set()
+        self._second: Connection | None = None
 
     @property
     def name(self) -> str:
@@ -62,9 +59,7 @@ class Connection:
     @property
     def address(self) -> str:
         """Where it is, as user@host:port."""
-        at = self._fabric
-        host = f"[{at.host}]" if ":" in at.host else at.host
-        return f"{at.user}@{host}:{at.port}"
+        return refusals.address_of(self._fabric)
 
     def __enter__(self) -> Connection:
         self.transport()
@@ -75,10 +70,9 @@ class Connection:
 
     def close(self) -> None:
         """Close it, and the gateways' connections."""
-        at: Any = self._fabric
-        while hasattr(at, "close"):
-            at.close()
-            at = at.gateway
+        if self._second is not None:
+            self._second.close()
+        opening.shut(self._fabric)
 
     def transport(self) -> paramiko.Transport:
         """The open transport; who finds it closed opens it, the others wait."""
@@ -89,27 +83,34 @@ class Connection:
             return found
 
     def _open(self) -> None:
+        """Of those that wait for a machine that has not returned, only the first one tries."""
+        if self._gone is not None and time.monotonic() < self._gone[0]:
+            raise self._gone[1]
+        if self._lost_at is None and self._fabric.transport is not None:
+            self._lost_at = time.monotonic()
         try:
-            self._fabric.open()
-        except paramiko.BadHostKeyException as err:
-            raise login.changed_key(err, self.name, self.address) from err
-        except Exception as err:
-            raise login.explain(err, self.name, self.address) from err
-        transport = self._fabric.transport
-        transport.set_keepalive(self._how.deadlines.keepalive)
-        transport.packetizer.REKEY_BYTES = REKEY_BYTES
-        if isinstance(transport.sock, socket.socket):  # without it each new channel waits 40 ms for an ACK
-            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            opening.opened(self._how, self._fabric, self._left())
+        except errors.Unreachable as err:
+            if self._lost_at is not None:
+                self._gone = (time.monotonic() + self._how.deadlines.connect, err)
+            raise
+        self._lost_at = self._gone = None
+
+    def _left(self) -> float | None:
+        """How long a machine that was lost may still take to return; None when it never was there."""
+        if self._lost_at is None:
+            return None
+        return max(0.0, self._lost_at + self._how.deadlines.absence - time.monotonic())
 
     def run(self, argv: tuple[str, ...], stdin: Iterable[bytes], deadline: float) -> Result:
         """Run as root to the end. Status 127: no such command."""
         out, err = bytearray(), bytearray()
         with self._session() as session:
             talk = self._talk(session, out.extend, err.extend)
-            status = self._finish(talk, self.quote(argv), stdin, argv, deadline)
+            status = self._finish(talk, argv, stdin, deadline, root=True)
         if self._sudo and status in (1, NOT_FOUND) and b"sudo: " in err.partition(b"\n")[0]:
-            words = err.decode(errors="replace").splitlines()[0]
-            raise errors.Unreachable(f"{self.name}: {words}", hint=_NO_SUDO, reason="KB_SUDO", host=self.name)
+            said = err.decode(errors="replace").splitlines()[0]
+            raise sudo.refusal(said, self.name, self._fabric.user)
         return Result(status, bytes(out), bytes(err))
 
     def stream(
@@ -121,16 +122,17 @@ class Connection:
         root: bool = False,
     ) -> int:
         """Run as the user (or root), pass everything through as it comes, answer the exit status."""
-        command = self.quote(argv) if root else shlex.join(argv)
         with self._session() as session:
             talk = self._talk(session, _into(stdout), _into(stderr))
             chunks = channel.from_file(stdin, session) if stdin is not None else ()
-            return self._finish(talk, command, chunks, argv, None)
+            return self._finish(talk, argv, chunks, None, root=root)
 
     def quote(self, argv: tuple[str, ...]) -> str:
         """The one place where argv becomes a command line: root's, with our search path, in the C locale."""
-        root = ("sudo", "-n", "--") if self._sudo else ()
-        return shlex.join((*root, "env", "LC_ALL=C", f"PATH={SEARCH}", *argv))
+        whole = ("env", "LC_ALL=C", f"PATH={SEARCH}", *argv)
+        if not self._sudo:
+            return shlex.join(whole)
+        return shlex.join((*sudo.SILENT, *whole) if self._how.sudo_password is None else sudo.asking(whole))
 
     def _talk(
         self, session: paramiko.Channel, out: Callable[[bytes], object], err: Callable[[bytes], object]
@@ -140,42 +142,85 @@ class Connection:
     def _finish(
         self,
         talk: channel.Talk,
-        command: str,
-        stdin: Iterable[bytes],
         argv: tuple[str, ...],
+        stdin: Iterable[bytes],
         deadline: float | None,
+        *,
+        root: bool,
     ) -> int:
+        said = self._begin(talk.channel, argv, root=root)
         try:
-            return talk.run(command, stdin, argv, deadline, self.name)
+            if said:
+                talk.err(said)
+            return talk.run(stdin, argv, deadline, self.name)
         except _LOST as err:
             if err is talk.failure:
                 raise
             raise self._lost(err) from err
 
+    def _begin(self, session: paramiko.Channel, argv: tuple[str, ...], *, root: bool) -> bytes:
+        """Start a command; what it has said on stderr while it became root."""
+        if root and self._refused is not None:
+            raise self._refused
+        deadlines, password = self._how.deadlines, self._how.sudo_password
+        session.settimeout(deadlines.idle)
+        try:
+            with channel.closing_after(session.get_transport(), deadlines.idle + deadlines.answer):
+                session.exec_command(self.quote(argv) if root else shlex.join(argv))
+                if not (root and self._sudo and password is not None):
+                    return b""
+                return sudo.enter(session, password, self.name, self._fabric.user, deadlines.idle)
+        except _LOST as err:
+            raise self._lost(err) from err
+        except errors.Unreachable as err:
+            self._refused = err
+            raise
+
     @contextlib.contextmanager
     def _session(self) -> Iterator[paramiko.Channel]:
-        with self._slots:
-            session = self._open_session()
+        """A session channel, for a moment; on a second connection where this one has room for none."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._slots)
+            try:
+                session = self._open_session()
+            except _Full:
+                yield stack.enter_context(self._beside()._session())
+                return
+            self._sessions.add(session)
             try:
                 yield session
             finally:
-                session.close()
+                self._sessions.discard(session)
+                channel.shut(session, self._how.deadlines.answer)
 
     def _open_session(self) -> paramiko.Channel:
-        """A session channel; sshd is given time to notice that others have ended."""
-        end = time.monotonic() + self._how.deadlines.answer
+        """sshd is given time to notice that other sessions have ended, and ours to end. Raises _Full."""
+        answer = self._how.deadlines.answer
+        end = time.monotonic() + answer
         while True:
             transport = self.transport()
             try:
-                return channel.ordered(transport.open_session(timeout=self._how.deadlines.answer))
+                with channel.closing_after(transport, 2 * answer):
+                    return channel.ordered(transport.open_session(timeout=answer))
             except _LOST as err:
                 if not channel.refused(err, transport):
                     raise self._lost_unsent(transport, err) from err
-                if time.monotonic() > end:
-                    raise self._refused(err) from err
-                time.sleep(_PAUSE)
+                self._lasting = {each for each in tuple(self._lasting) if not each.closed}
+                if self._sessions - self._lasting:
+                    end = time.monotonic() + answer
+                elif self._lasting:
+                    raise _Full from err
+                elif time.monotonic() > end:
+                    raise self._no_session(err) from err
+            time.sleep(_PAUSE)
 
-    def _refused(self, err: Exception) -> errors.Unreachable:
+    def _beside(self) -> Connection:
+        with self._opening:
+            if self._second is None:
+                self._second = Connection(self._how, self._sudo)
+            return self._second
+
+    def _no_session(self, err: Exception) -> errors.Unreachable:
         message = f"{self.name}: sshd refuses another session: {err}"
         return errors.Unreachable(message, hint=_NO_SESSION, host=self.name)
 
@@ -193,23 +238,24 @@ class Connection:
 
     def _alive(self, session: paramiko.Channel) -> None:
         """Any answer will do. Lost when there is none in time."""
-        transport = session.get_transport()
+        transport, answer = session.get_transport(), self._how.deadlines.answer
         try:
-            transport.open_session(timeout=self._how.deadlines.answer).close()
+            with channel.closing_after(transport, answer):
+                transport.open_session(timeout=answer).close()
         except _LOST as err:
             if channel.refused(err, transport):
                 return
             transport.close()
-            silence = self._how.deadlines.idle + self._how.deadlines.answer
+            silence = self._how.deadlines.idle + answer
             raise self._lost(TimeoutError(f"no answer for {silence:g} s")) from None
 
     @contextlib.contextmanager
     def holding(self, argv: tuple[str, ...]) -> Iterator[tuple[bytes, paramiko.Channel]]:
         """Keep a command running: its first line, or all its words if it ended, and its channel."""
         with self._session() as session:
-            session.settimeout(self._how.deadlines.idle)
+            self._lasting.add(session)
+            self._begin(session, argv, root=True)
             try:
-                session.exec_command(self.quote(argv))
                 said = b""
                 while not said.endswith(b"\n") and (more := session.recv(4096)):
                     said += more
@@ -225,8 +271,10 @@ class Connection:
         where, source = (address, port), ("127.0.0.1", 0)
         if not self._forwards:
             return self._relayed(address, port, timeout)
+        transport = self.transport()
         try:
-            far = self.transport().open_channel("direct-tcpip", where, source, timeout=timeout)
+            with channel.closing_after(transport, timeout + self._how.deadlines.answer):
+                far = transport.open_channel("direct-tcpip", where, source, timeout=timeout)
         except paramiko.ChannelException as err:
             if err.code == paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
                 self._forwards = False
@@ -237,12 +285,16 @@ class Connection:
         return channel.as_socket(channel.ordered(far))
 
     def _relayed(self, address: str, port: int, timeout: float) -> socket.socket:
-        session = self._open_session()
-        session.settimeout(timeout)
         try:
-            session.exec_command(self.quote(scripts.relay(address, port)))
+            session = self._open_session()
+        except _Full:
+            return self._beside()._relayed(address, port, timeout)
+        self._lasting.add(session)
+        try:
+            self._begin(session, scripts.relay(address, port), root=True)
+            session.settimeout(timeout)
             said = session.recv(len(_OPEN))
-        except _LOST as err:
+        except (*_LOST, Lost) as err:
             session.close()
             raise TimeoutError(110, f"{address}:{port} from {self.name}: {err}") from err
         if said == _OPEN:

@@ -54,12 +54,16 @@ class Ask(Generic[T]):
 
 @dataclasses.dataclass(frozen=True)
 class Tell:
-    """A command that changes something. `words` on stderr mean that it was so already."""
+    """A command that changes something. `words` on stderr mean that it was so already.
+
+    `repeatable`: twice is as good as once, and who does not know whether it ran may run it again.
+    """
 
     argv: tuple[str, ...]
     words: tuple[bytes, ...] = ()
     statuses: tuple[int, ...] = ()
     deadline: float = 120.0
+    repeatable: bool = True
 
     def verify(self, result: Result, host: str) -> None:
         """CommandFailed unless it took effect, or had nothing left to do."""

@@ -137,9 +137,20 @@ def replace(path: str, sum: str, mode: int, owner: str) -> Tell:
     return Tell(sh("write", shell.REPLACE, path, sum, _octal(mode), owner), deadline=3600.0)
 
 
+def part_size(part: str) -> Ask[int]:
+    """How much of an upload is there."""
+    return Ask(sh("part", shell.PART, part), int)
+
+
+def put(path: str, sum: str, mode: int, part: str, offset: int) -> Tell:
+    """Stdin is a file from this offset on; what lies before it is in the part."""
+    return Tell(sh("put", shell.PUT, path, sum, _octal(mode), part, str(offset)), deadline=3600.0)
+
+
 def append(path: str, data: bytes, mode: int) -> Tell:
     """Stdin, which is `data`, is added to the file."""
-    return Tell(sh("append", shell.APPEND, path, hashlib.sha256(data).hexdigest(), _octal(mode)))
+    sum = hashlib.sha256(data).hexdigest()
+    return Tell(sh("append", shell.APPEND, path, sum, _octal(mode)), repeatable=False)
 
 
 def mkdir(path: str, mode: int) -> Tell:

@@ -159,6 +159,28 @@ chmod -- "$3" "$temporary" && sync -- "$temporary" && mv -fT -- "$temporary" "$1
 """
 """PATH SHA256 MODE OWNER: a connection that breaks off leaves nothing, because the sum is wrong then."""
 
+PART = """\
+if [ -f "$1" ] && flock -n "$1" true; then exec stat -c %s -- "$1"; fi
+echo 0
+"""
+"""How many bytes of an upload are there; none of one that somebody still writes."""
+
+PUT = """\
+umask 022
+folder=${1%/*}/ name=${1##*/}
+[ -d "$folder" ] || mkdir -p -- "$folder" || exit
+umask 077
+for old in "$folder.$name.kubeboot-part-"*; do
+    { [ "$old" = "$4" ] && [ "$5" -gt 0 ]; } || rm -f -- "$old" || exit
+done
+exec 9>>"$4" && flock -n 9 || exit
+sum=$( { head -c "$5" -- "$4" && { tee -a -- "$4" || echo "failed"; }; } | sha256sum) || exit
+[ "${sum%% *}" = "$2" ] || { echo "$1: the bytes that came do not have the sha256 $2" >&2; exit 65; }
+chmod -- "$3" "$4" && sync -- "$4" && mv -fT -- "$4" "$1" && sync -- "$folder"
+"""
+"""PATH SHA256 MODE PART OFFSET: the rest of a file, whose first OFFSET bytes are in PART. What does not have
+the sum stays there: a connection that breaks off looks like an end. Words of a failed `tee` spoil the sum."""
+
 APPEND = """\
 umask 022
 folder=${1%/*}/

@@ -6,33 +6,33 @@ import contextlib
 import dataclasses
 import hashlib
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from kubeboot.host import files, parse, proc, scripts
-from kubeboot.host.api import Listener, Mount, OnMachine, Process, Stat, Unit
+from kubeboot.host.api import CommandFailed, Listener, Lost, Mount, OnMachine, Process, Stat, Unit, part
 from kubeboot.host.common import CommandTarget, CommandView
-from kubeboot.host.connection import Connection, Lost
+from kubeboot.host.connection import Connection
 from kubeboot.host.held import Held
-from kubeboot.host.login import Deadlines, HostKeys, Login
+from kubeboot.host.hostkeys import HostKeys
+from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.runner import Ask, Tell
 
 T = TypeVar("T")
+ATTEMPTS = 3
+"""At a command whose connection is lost, each on a new one."""
 
 
 class SshView(CommandView):
-    """A remote machine, read-only. A read that lost its connection is repeated once on a new one."""
+    """A remote machine, read-only. A read that lost its connection is repeated on a new one."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection.name, connection.run)
         self.connection = connection
 
     def _ask(self, ask: Ask[T]) -> T:
-        try:
-            return super()._ask(ask)
-        except Lost:
-            return super()._ask(ask)
+        return _again(lambda: super(SshView, self)._ask(ask), lambda lost: True)
 
     def read(self, path: str) -> bytes | None:
         """A file's bytes."""
@@ -116,14 +116,13 @@ class SshHost(SshView, CommandTarget):
         if isinstance(chunks, OnMachine):
             tell = dataclasses.replace(tell, argv=scripts.put_together(chunks.parts, tell.argv))
             chunks = ()
-        self._keep_locks()
-        try:
-            super()._tell(tell, chunks)
-        except Lost as err:
-            if err.sent:
-                raise
+        twice = tell.repeatable and isinstance(chunks, tuple)
+
+        def act() -> None:
             self._keep_locks()
-            super()._tell(tell, chunks)
+            super(SshHost, self)._tell(tell, chunks)
+
+        _again(act, lambda lost: twice or not lost.sent)
 
     def _keep_locks(self) -> None:
         for held in tuple(self._locks.values()):
@@ -134,12 +133,29 @@ class SshHost(SshView, CommandTarget):
         self._tell(scripts.replace(path, hashlib.sha256(data).hexdigest(), mode, owner), (data,))
 
     def append(self, path: str, data: bytes, mode: int = 0o600) -> None:
-        """Add to a file's end, durably, all or nothing."""
-        self._tell(scripts.append(path, data, mode), (data,))
+        """Add to a file's end, durably, all or nothing, and only once: after a loss it looks first."""
+        try:
+            self._tell(scripts.append(path, data, mode), (data,))
+        except Lost:
+            if not (self.read(path) or b"").endswith(data):
+                self._tell(scripts.append(path, data, mode), (data,))
 
     def put(self, path: str, chunks: Iterable[bytes], sha256: str, mode: int = 0o755) -> None:
-        """Stream a file, and let it appear only if its sum is right."""
-        self._tell(scripts.replace(path, sha256, mode, ""), chunks)
+        """Stream a file, and let it appear only if its sum is right. Goes on where an earlier one was cut."""
+        if isinstance(chunks, OnMachine):
+            return self._tell(scripts.replace(path, sha256, mode, ""), chunks)
+        folder, _, name = path.rpartition("/")
+        there = f"{folder}/{part(name, sha256)}"
+        offset = self._ask(scripts.part_size(there))
+        try:
+            self._tell(scripts.put(path, sha256, mode, there, offset), _from(chunks, offset))
+        except Lost:
+            raise
+        except BaseException as err:
+            self.remove(there)
+            if not (offset and isinstance(err, CommandFailed)):
+                raise
+            raise Lost(f"{err.message}, with what an earlier upload left", host=self.name) from err
 
     def mkdir(self, path: str, mode: int = 0o755) -> None:
         """A directory with this mode."""
@@ -191,3 +207,21 @@ class SshHost(SshView, CommandTarget):
         """What else is told of who holds the lock."""
         if held := self._locks.get(path):
             held.say(words)
+
+def _again(act: Callable[[], T], may: Callable[[Lost], bool]) -> T:
+    """Do it; after a loss again, if that is safe. The connection itself waits for a machine that boots."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return act()
+        except Lost as lost:
+            if not may(lost):
+                raise
+    return act()
+
+
+def _from(chunks: Iterable[bytes], offset: int) -> Iterator[bytes]:
+    """What comes after the first `offset` bytes."""
+    for chunk in chunks:
+        if len(chunk) > offset:
+            yield chunk[offset:] if offset else chunk
+        offset = max(0, offset - len(chunk))

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import io
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,16 +16,20 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors
-from kubeboot.host.connection import Connection, Lost
+from kubeboot.host import hostkeys
+from kubeboot.host.api import Lost
+from kubeboot.host.connection import Connection
+from kubeboot.host.hostkeys import HostKeys
 from kubeboot.host.local import LocalHost
-from kubeboot.host.login import Deadlines, HostKeys, Login
+from kubeboot.host.login import Deadlines, Login
+from kubeboot.host.questions import LockedKey, UnknownHostKey
 from kubeboot.host.runner import Result
 from kubeboot.host.ssh import SshHost
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
 
-QUICK = Deadlines(connect=2.0, banner=0.5, auth=5.0, idle=0.4, answer=0.4)
-PATIENT = Deadlines(connect=5.0, idle=5.0, answer=5.0)
+QUICK = Deadlines(connect=2.0, banner=0.5, auth=5.0, idle=0.4, answer=0.4, handshake=0.6, absence=1.0)
+PATIENT = Deadlines(connect=5.0, idle=5.0, answer=5.0, handshake=5.0, absence=10.0)
 
 
 @pytest.fixture
@@ -73,31 +78,67 @@ def test_an_unknown_host_key_is_refused_with_its_fingerprint(sshd: Sshd) -> None
     assert "ssh-ed25519 SHA256:" in str(error)
 
 
-def test_trust_on_first_use_asks_with_the_fingerprint_and_holds_for_the_connection(sshd: Sshd) -> None:
-    asked: list[tuple[str, str]] = []
-
-    def trust(name: str, fingerprint: str) -> bool:
-        asked.append((name, fingerprint))
-        return True
-
-    with reached(sshd, host_keys=HostKeys(trust=trust)) as host:
+def test_what_an_unknown_key_is_told_with_makes_it_known(sshd: Sshd, tmp_path: Path) -> None:
+    (sshd.folder / "known_hosts").write_text("")
+    file = tmp_path / "state" / "known_hosts"
+    with reached(sshd) as host:
+        error = failing(host)
+    assert isinstance(error, UnknownHostKey)
+    assert error.known_as == f"[127.0.0.1]:{sshd.port}"
+    hostkeys.remember(file, [error.line])
+    with reached(sshd, known_hosts=file) as host:
         assert host.read("/etc/hostname")
-        sshd.drop()
-        assert host.read("/etc/hostname")
-    assert len(asked) == 1
-    assert asked[0][0] == f"[127.0.0.1]:{sshd.port}"
-    assert asked[0][1].startswith("ssh-ed25519 SHA256:")
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", sshd.folder / "host_key.pub"], capture_output=True, text=True
+    )
+    assert error.fingerprint.split()[1] in shown.stdout
 
 
 def test_a_changed_host_key_is_refused_even_by_who_trusts_anybody(sshd: Sshd) -> None:
-    sshd.make_key("other_key")
-    other = " ".join((sshd.folder / "other_key.pub").read_text().split()[:2])
-    (sshd.folder / "known_hosts").write_text(f"[127.0.0.1]:{sshd.port} {other}\n")
-    keys = HostKeys((sshd.folder / "known_hosts",), trust=lambda name, fingerprint: True)
-    with reached(sshd, host_keys=keys) as host:
+    (sshd.folder / "known_hosts").write_text(f"[127.0.0.1]:{sshd.port} {other_key(sshd)}\n")
+    with reached(sshd, host_keys=HostKeys((sshd.folder / "known_hosts",), any=True)) as host:
         error = failing(host)
     assert error.reason == "KB_HOST_KEY"
     assert str(error).count("SHA256:") == 2
+
+
+def test_a_key_that_changes_while_we_work_is_refused_by_who_trusts_anybody(sshd: Sshd) -> None:
+    with reached(sshd, host_keys=HostKeys(any=True)) as host:
+        assert host.read("/etc/hostname")
+        sshd.stop()
+        sshd.make_key("host_key")
+        sshd.start()
+        assert failing(host).reason == "KB_HOST_KEY"
+
+
+def other_key(sshd: Sshd) -> str:
+    """A public key that is not the server's."""
+    sshd.make_key("other_key")
+    return " ".join((sshd.folder / "other_key.pub").read_text().split()[:2])
+
+
+@pytest.mark.parametrize("how", ["key", "fingerprint"])
+def test_a_pin_is_the_only_key_that_counts(sshd: Sshd, how: str) -> None:
+    mine = (sshd.folder / "host_key.pub").read_text()
+    (sshd.folder / "known_hosts").write_text("")
+    with reached(sshd, pins=(_pin(mine, how),)) as host:
+        assert host.read("/etc/hostname")
+    sshd.know()
+    with reached(sshd, pins=(_pin(other_key(sshd), how),)) as host:
+        error = failing(host)
+    assert error.reason == "KB_HOST_KEY"
+    assert str(error).count("SHA256:") == 2
+
+
+def _pin(text: str, how: str) -> str:
+    key = hostkeys.public_key(text)
+    return hostkeys.check_pin(text if how == "key" else hostkeys.fingerprint(key))
+
+
+@pytest.mark.parametrize("text", ["", "ssh-ed25519", "SHA256:short", "ssh-ed25519 AAAA", "yes"])
+def test_what_cannot_be_a_pin_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a public key nor a fingerprint"):
+        hostkeys.check_pin(text)
 
 
 def test_a_refused_login(sshd: Sshd) -> None:
@@ -111,8 +152,11 @@ def test_an_encrypted_key_wants_its_passphrase(sshd: Sshd) -> None:
     (sshd.folder / "client_key").unlink()
     sshd.make_key("client_key", "-N", "geheim")
     (sshd.folder / "authorized_keys").write_text((sshd.folder / "client_key.pub").read_text())
-    with reached(sshd) as host:
-        assert failing(host).reason == "KB_AUTH"
+    for wrong in (None, "gemein"):
+        with reached(sshd, passphrase=wrong) as host:
+            error = failing(host)
+        assert isinstance(error, LockedKey)
+        assert (error.reason, error.file) == ("KB_AUTH", f"{sshd.folder}/client_key")
     with reached(sshd, passphrase="geheim") as host:
         assert host.read("/etc/hostname")
         assert "geheim" not in repr(host.connection._how)
@@ -254,12 +298,21 @@ def test_a_command_that_is_killed_has_no_status(sshd: Sshd) -> None:
         host.connection.run(("sh", "-c", "kill -9 $$"), (), 60.0)
 
 
-def test_no_more_sessions_than_sshd_allows(tmp_path: Path) -> None:
-    patient = dataclasses.replace(PATIENT, answer=2.0)
-    with servers.running(tmp_path / "sshd", more="MaxSessions 1") as sshd, reached(sshd, patient) as host:
+def test_one_session_is_enough(tmp_path: Path) -> None:
+    """A lock keeps it: there is a second connection for everything else, and threads take turns."""
+    with servers.running(tmp_path / "sshd", more="MaxSessions 1") as sshd, reached(sshd) as host:
         with host.lock(str(tmp_path / "lock"), "us"):
-            assert "MaxSessions" in str(failing(host).hint)
+            ended = [_in_thread(lambda: host.read("/etc/hostname")) for _ in range(8)]
+            assert all(end() for end in ended)
         assert host.read("/etc/hostname")
+        log = (sshd.folder / "log").read_text()
+    assert log.count("Accepted publickey") == 2
+
+
+def test_no_session_at_all(tmp_path: Path) -> None:
+    patient = dataclasses.replace(PATIENT, answer=0.3)
+    with servers.running(tmp_path / "sshd", more="MaxSessions 0") as sshd, reached(sshd, patient) as host:
+        assert "MaxSessions" in str(failing(host).hint)
 
 
 def test_many_threads_share_one_connection(sshd: Sshd) -> None:
@@ -392,6 +445,41 @@ def test_a_jump_host_is_passed_and_its_key_verified(sshd: Sshd, tmp_path: Path) 
         stranger = SshHost(Connection(Login(sshd.name, config, deadlines=PATIENT)))
         assert failing(stranger).reason == "KB_HOST_KEY"
         stranger.close()
+
+
+def test_jump_hosts_are_passed_in_their_order(sshd: Sshd, tmp_path: Path) -> None:
+    """Each of them forwards to the next one only."""
+    with servers.running(tmp_path / "inner", "inner", f"PermitOpen 127.0.0.1:{sshd.port}") as inner:
+        only = f"PermitOpen 127.0.0.1:{inner.port}"
+        with servers.running(tmp_path / "outer", "outer", only) as outer:
+            hops = inner.ssh_config + outer.ssh_config
+            config = f"{sshd.ssh_config}  ProxyJump outer,inner\n{hops}"
+            with contextlib.closing(SshHost(Connection(Login(sshd.name, config, deadlines=PATIENT)))) as host:
+                assert host.read("/etc/hostname")
+
+
+def test_no_jump_host_for_one_machine_of_a_pattern(sshd: Sshd) -> None:
+    config = f"{sshd.ssh_config}  ProxyJump none\nHost *\n  ProxyJump nowhere.invalid\n"
+    with contextlib.closing(SshHost(Connection(Login(sshd.name, config, deadlines=PATIENT)))) as host:
+        assert host.read("/etc/hostname")
+
+
+def test_a_machine_by_its_ipv6_address(tmp_path: Path) -> None:
+    with servers.running(tmp_path / "sshd", more="ListenAddress ::1") as sshd:
+        key = " ".join((sshd.folder / "host_key.pub").read_text().split()[:2])
+        (sshd.folder / "known_hosts").write_text(f"[::1]:{sshd.port} {key}\n")
+        config = sshd.ssh_config.replace("127.0.0.1", "::1")
+        with contextlib.closing(SshHost(Connection(Login(sshd.name, config, deadlines=PATIENT)))) as host:
+            assert host.read("/etc/hostname")
+            assert host.connection.address.endswith(f"@[::1]:{sshd.port}")
+
+
+def test_a_machine_known_by_another_name(sshd: Sshd) -> None:
+    key = " ".join((sshd.folder / "host_key.pub").read_text().split()[:2])
+    (sshd.folder / "known_hosts").write_text(f"vm-17 {key}\n")
+    config = f"{sshd.ssh_config}  HostKeyAlias vm-17\n"
+    with contextlib.closing(SshHost(Connection(Login(sshd.name, config, deadlines=PATIENT)))) as host:
+        assert host.read("/etc/hostname")
 
 
 def _free(path: str) -> bool:

@@ -1,0 +1,122 @@
+"""Whose key a machine must show: known-hosts files and pins. One that differs is refused, always."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import paramiko
+from paramiko.hostkeys import HostKeyEntry
+
+from kubeboot.host import known_hosts
+
+_FINGERPRINT = "SHA256:"
+
+
+@dataclasses.dataclass(frozen=True)
+class HostKeys:
+    """Whom to believe. With `pins` (public keys or SHA256 fingerprints) nothing else counts.
+
+    Of `files` the later ones win. `any`: a throw-away machine, whose key nobody can know.
+    """
+
+    files: tuple[Path, ...] = ()
+    pins: tuple[str, ...] = ()
+    any: bool = False
+
+    def teach(self, client: paramiko.SSHClient, host: str, port: int, alias: str | None) -> None:
+        """Let the client know this machine's keys, and refuse all others."""
+        name = known_as(host, port)
+        for key in self._pinned() if self.pins else self._listed(alias or name):
+            client.get_host_keys().add(name, key.get_name(), key)
+        prints = tuple(pin.split()[-1] for pin in self.pins if _FINGERPRINT in pin)
+        client.set_missing_host_key_policy(_Policy(prints, self.any))
+
+    def _listed(self, name: str) -> Iterator[paramiko.PKey]:
+        """Of two of a type in one file the first one counts, as the last one that is taught does."""
+        for file in self.files:
+            yield from reversed(tuple(known_hosts.find(file, name)))
+
+    def _pinned(self) -> Iterator[paramiko.PKey]:
+        for pin in self.pins:
+            if _FINGERPRINT not in pin:
+                yield public_key(pin)
+
+
+def known_as(host: str, port: int) -> str:
+    """A machine's name in known-hosts files."""
+    return host if port == paramiko.config.SSH_PORT else f"[{host}]:{port}"
+
+
+def public_key(text: str) -> paramiko.PKey:
+    """A line of a `.pub` file; ValueError when it is none."""
+    try:
+        entry = HostKeyEntry.from_line(f"pin {text.strip()}")
+    except paramiko.SSHException:
+        entry = None
+    if entry is None:
+        raise ValueError(f"`{text}` is neither a public key nor a fingerprint (SHA256:…)")
+    return entry.key
+
+
+def check_pin(text: str) -> str:
+    """The pin as it is; ValueError when it cannot be one."""
+    digest = text.split()[-1].removeprefix(_FINGERPRINT) if _FINGERPRINT in text else ""
+    if len(digest) != 43:
+        public_key(text)
+    return text
+
+
+def fingerprint(key: paramiko.PKey) -> str:
+    """As `ssh-keygen -lf` prints it."""
+    digest = hashlib.sha256(key.asbytes()).digest()
+    return f"{key.get_name()} {_FINGERPRINT}{base64.b64encode(digest).decode().rstrip('=')}"
+
+
+def line_of(name: str, key: paramiko.PKey) -> str:
+    """What a known-hosts file says of a key."""
+    return f"{name} {key.get_name()} {key.get_base64()}"
+
+
+def remember(file: Path, lines: Iterable[str]) -> None:
+    """Add keys to a known-hosts file, durably."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with file.open("a") as stream:
+        stream.writelines(f"{line}\n" for line in lines)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+class Unknown(paramiko.SSHException):
+    """Nobody knows the key that a machine shows."""
+
+    def __init__(self, name: str, key: paramiko.PKey) -> None:
+        super().__init__(name)
+        self.name, self.key = name, key
+
+
+class Differs(paramiko.SSHException):
+    """The key is not one of those that are pinned, by their fingerprints."""
+
+    def __init__(self, key: paramiko.PKey, known: str) -> None:
+        super().__init__(known)
+        self.key, self.known = key, known
+
+
+@dataclasses.dataclass(frozen=True)
+class _Policy(paramiko.MissingHostKeyPolicy):
+    """What paramiko asks about a machine of which no key is known."""
+
+    prints: tuple[str, ...]
+    any: bool
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        if self.prints and fingerprint(key).split()[-1] not in self.prints:
+            raise Differs(key, ", ".join(self.prints))
+        if not self.prints and not self.any:
+            raise Unknown(hostname, key)
+        client.get_host_keys().add(hostname, key.get_name(), key)

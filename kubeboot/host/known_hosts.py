@@ -1,0 +1,48 @@
+"""ssh's known-hosts files, read once for all machines; paramiko compares each line with all others."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import paramiko
+from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
+
+
+def find(file: Path, name: str) -> Iterator[paramiko.PKey]:
+    """A host's keys in a file, by the name that is compared: `host`, or `[host]:port`."""
+    if not file.exists():
+        return
+    at = file.stat()
+    named, hashed = _read(file, at.st_mtime_ns, at.st_size)
+    for line in (*named.get(name, ()), *hashed):
+        entry = _entry(line)
+        if entry and (name in entry.hostnames or any(_is(name, each) for each in entry.hostnames)):
+            yield entry.key
+
+
+@functools.lru_cache(maxsize=16)
+def _read(file: Path, mtime: int, size: int) -> tuple[dict[str, list[str]], list[str]]:
+    """Lines by the names in them, and those whose names are hashed; the numbers tell of a change."""
+    named: dict[str, list[str]] = {}
+    hashed: list[str] = []
+    for line in map(str.strip, file.read_text(errors="replace").splitlines()):
+        if line.startswith("|1|"):
+            hashed.append(line)
+        elif line and not line.startswith(("#", "@")):
+            for name in line.split(None, 1)[0].split(","):
+                named.setdefault(name, []).append(line)
+    return named, hashed
+
+
+def _entry(line: str) -> HostKeyEntry | None:
+    """None for a line that is no key, as ssh leaves it out."""
+    try:
+        return HostKeyEntry.from_line(line)
+    except (InvalidHostKey, paramiko.SSHException):
+        return None
+
+
+def _is(name: str, hashed: str) -> bool:
+    return hashed.startswith("|1|") and paramiko.HostKeys.hash_host(name, hashed) == hashed
