@@ -1,0 +1,351 @@
+"""Twelve kinds of trouble on the way to a machine, each with real steps over a real sshd.
+
+Every run either converges or stops with one clear error, in time; whatever it left, the next run finishes.
+`tests/run --chaos` does 25 runs of each, with other sizes and moments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kubeboot import errors
+from kubeboot.artifacts.api import Binary
+from kubeboot.engine import journal
+from kubeboot.engine.plan import Plan
+from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.step import Target
+from kubeboot.host.connection import Connection
+from kubeboot.host.login import Deadlines, Login
+from kubeboot.host.ssh import SshHost
+from kubeboot.kube.api import NoApi
+from kubeboot.steps import basic
+from tests.fakes import proxy as proxies
+from tests.fakes.proxy import Fault, Proxy
+from tests.fakes.sshd import Sshd
+
+RUNS = 25
+LIMIT = 60.0
+"""Seconds for a run, however it ends: the sum of all deadlines that it can meet one after the other."""
+DEADLINES = Deadlines(connect=3.0, banner=2.0, auth=6.0, idle=1.5, answer=1.5, handshake=15.0, absence=10.0)
+SUDO = """\
+[ "$1" = -S ] || { echo "sudo: a password is required" >&2; exit 1; }
+prompt=$3
+shift 4
+echo "We trust you have received the usual lecture." >&2
+for attempt in 1 2 3; do
+    printf '%s' "$prompt" >&2
+    IFS= read -r word || { echo "sudo: no password was provided" >&2; exit 1; }
+    echo "$word" >>"$HOME/words"
+    [ "$word" != "geheim es" ] || exec "$@"
+    echo "Sorry, try again." >&2
+done
+exit 1
+"""
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the steps give files to root")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bytes:
+    """A source of one binary."""
+
+    data: bytes
+
+    def binary(self, wanted: Binary) -> Iterator[bytes]:
+        return (self.data[at : at + 65536] for at in range(0, len(self.data), 65536))
+
+
+class Scene:
+    """One run's machine, its trouble, and what is to become of it."""
+
+    def __init__(self, folder: Path, chance: random.Random, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.chance = folder, chance
+        self.home = folder / "machine"
+        self.home.mkdir()
+        self.stack = contextlib.ExitStack()
+        self.size, self.small = chance.randint(1, 12) << 17, 300
+        for name, path in (("HOME", ""), ("PATH", "/journal.jsonl"), ("BEFORE", "/before")):
+            monkeypatch.setattr(journal, name, f"{folder}/kubeboot{path}")
+
+    def sshd(self, more: str = "", environment: str = "", name: str = "machine") -> Sshd:
+        made = Sshd(self.folder / f"sshd-{name}", name, more, environment)
+        made.start()
+        self.stack.callback(made.stop)
+        return made
+
+    def proxy(self, target: Sshd, *faults: Fault, **more: object) -> Proxy:
+        return self.stack.enter_context(proxies.through(target.port, faults, **more))
+
+    def host(self, sshd: Sshd, proxy: Proxy | None = None, **more: object) -> SshHost:
+        port = proxy.port if proxy else sshd.port
+        key = " ".join((sshd.folder / "host_key.pub").read_text().split()[:2])
+        (sshd.folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {key}\n")
+        config = sshd.ssh_config.replace(f"Port {sshd.port}", f"Port {port}")
+        made = SshHost(Connection(Login(sshd.name, config, deadlines=DEADLINES, **more)))  # type: ignore[arg-type]
+        self.stack.callback(made.close)
+        return made
+
+    def wanted(self, where: str = "") -> dict[str, bytes]:
+        small = {
+            f"{self.home}{where}/etc/{n}": self.chance.randbytes(self.small * (n + 1) ** 3) for n in range(4)
+        }
+        return {f"{self.home}{where}/bin/tool": self.chance.randbytes(self.size), **small}
+
+    def work(self, host: SshHost, wanted: dict[str, bytes]) -> Outcome:
+        """All of it, as `up` does it on a machine."""
+        book = journal.Journal(host)
+        book.begin("up")
+        return run(_plan(wanted), {"machine": Site(Target(host, NoApi()), book)}, lambda event: None)
+
+    def finished(self, wanted: dict[str, bytes]) -> None:
+        """Everything is there, and nothing else."""
+        there = {str(p): p.read_bytes() for p in self.home.rglob("*") if p.is_file() and not p.is_symlink()}
+        assert there == wanted
+
+    def stopped(self, wanted: dict[str, bytes]) -> None:
+        """What is there is whole."""
+        for path, data in wanted.items():
+            assert not Path(path).exists() or Path(path).read_bytes() == data
+
+    def converges(self, host: SshHost) -> None:
+        """At once, and a second time with nothing to do."""
+        wanted = self.wanted()
+        outcome = self.work(host, wanted)
+        outcome.raise_for_failure()
+        self.finished(wanted)
+        assert (self.work(host, wanted).changed, outcome.changed) == (0, len(wanted) + 1)
+
+    def ends(self, host: SshHost, wanted: dict[str, bytes], reason: str) -> None:
+        """With this reason, and with what to do about it."""
+        with pytest.raises(errors.KubebootError) as raised:
+            self.work(host, wanted).raise_for_failure()
+        assert raised.value.reason == reason, raised.value
+        assert raised.value.hint or raised.value.output
+        self.stopped(wanted)
+
+
+def _plan(wanted: dict[str, bytes]) -> Plan:
+    steps: list[object] = []
+    for path, data in wanted.items():
+        if path.endswith("tool"):
+            sum = hashlib.sha256(data).hexdigest()
+            binary = Binary("tool", "1.0", sum, len(data), path)
+            step: object = basic.EnsureBinary(
+                id="tool/install",
+                title=path,
+                on="machine",
+                binary=binary,
+                source=Bytes(data),  # type: ignore[arg-type]
+            )
+            link = f"{path}-link"
+            steps.append(basic.EnsureLink(id="tool/link", title=link, on="machine", path=link, target=path))
+        else:
+            step = basic.EnsureFile(
+                id=f"files/{path[-1]}", title=path, on="machine", path=path, data=data, mode=0o600
+            )
+        steps.append(step)
+    return Plan("up", "a machine's files", tuple(steps), {"machine": "worker"})  # type: ignore[arg-type]
+
+
+def breaking(scene: Scene, what: str) -> None:
+    """Some connections break, each at a byte of its own; one that comes after them does not."""
+    sshd = scene.sshd()
+    faults = [Fault(what, scene.chance.randint(200, 40_000)) for _ in range(scene.chance.randint(1, 2))]  # type: ignore[arg-type]
+    proxy = scene.proxy(sshd, *faults)
+    scene.converges(scene.host(sshd, proxy))
+    assert proxy.connections > len(faults)
+
+
+def drop(scene: Scene) -> None:
+    breaking(scene, "cut")
+
+
+def reset(scene: Scene) -> None:
+    breaking(scene, "reset")
+
+
+def stall(scene: Scene) -> None:
+    sshd = scene.sshd()
+    proxy = scene.proxy(sshd, Fault("stall", scene.chance.randint(200, 40_000)))
+    scene.converges(scene.host(sshd, proxy))
+    assert proxy.connections > 1
+
+
+def banner_delay(scene: Scene) -> None:
+    """Two servers that need their time, one of them more than it is given."""
+    sshd = scene.sshd()
+    proxy = scene.proxy(sshd, delays=[DEADLINES.banner + 0.5, scene.chance.uniform(0.1, 1.0)])
+    scene.converges(scene.host(sshd, proxy))
+    assert proxy.connections >= 2
+
+
+def one_session(scene: Scene) -> None:
+    """The lock holds the only session that a connection may have."""
+    host = scene.host(scene.sshd("MaxSessions 1"))
+    with host.lock(f"{scene.folder}/lock", "us"):
+        scene.converges(host)
+
+
+def one_login(scene: Scene) -> None:
+    """Several machines behind one sshd that admits one login at a time."""
+    gate = scene.sshd("MaxStartups 1", name="gate")
+    machine = scene.sshd()
+    config = f"{machine.ssh_config}  ProxyJump gate\n{gate.ssh_config}"
+    hosts = [SshHost(Connection(Login(machine.name, config, deadlines=DEADLINES))) for _ in range(4)]
+    for host in hosts:
+        scene.stack.callback(host.close)
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        assert all(pool.map(lambda host: host.read("/etc/hostname"), hosts))
+    scene.converges(hosts[0])
+
+
+def sudo_prompt(scene: Scene) -> None:
+    folder = scene.folder / "bin"
+    folder.mkdir()
+    (folder / "sudo").write_text(f"#!/bin/sh\n{SUDO}")
+    (folder / "sudo").chmod(0o755)
+    sshd = scene.sshd(environment=f"PATH={folder}:/usr/bin:/bin")
+    wanted = scene.wanted()
+    for password in (None, scene.chance.choice(["falsch", "geheim", " "])):
+        host = _as_user(scene.host(sshd, sudo_password=password))
+        with pytest.raises(errors.Unreachable) as raised:
+            scene.work(host, wanted)
+        assert (raised.value.reason, bool(raised.value.hint)) == ("KB_SUDO", True)
+    assert (sshd.folder / "words").read_text().count("\n") == 1, "a wrong password is tried once"
+    scene.converges(_as_user(scene.host(sshd, sudo_password="geheim es")))
+
+
+def _as_user(host: SshHost) -> SshHost:
+    """The tests' user is root, and the machine's sudo is a stand-in."""
+    host.connection._sudo = True
+    return host
+
+
+def swapped_key(scene: Scene) -> None:
+    """Another machine takes the address over, before the first connection or between two."""
+    sshd, other = scene.sshd(), scene.sshd(name="other")
+    (other.folder / "authorized_keys").write_text((sshd.folder / "client_key.pub").read_text())
+    proxy = scene.proxy(sshd, Fault("cut", scene.chance.randint(4_000, 40_000)))
+    host, wanted = scene.host(sshd, proxy), scene.wanted()
+    if scene.chance.random() < 0.5:
+        proxy.target = other.port
+    else:
+        host.read("/etc/hostname")
+        proxy.target = other.port
+    try:
+        scene.work(host, wanted).raise_for_failure()
+    except errors.Unreachable as error:
+        assert error.reason == "KB_HOST_KEY"
+    else:
+        pytest.fail("it went on")
+    scene.stopped(wanted)
+    assert "Accepted" not in (other.folder / "log").read_text()
+
+
+def slow(scene: Scene) -> None:
+    scene.size, scene.small = 10_000, 10
+    sshd = scene.sshd()
+    scene.converges(scene.host(sshd, scene.proxy(sshd, rate=10_000.0)))
+
+
+def truncated_upload(scene: Scene) -> None:
+    """It goes on where it was cut: little more than its bytes has passed in the end."""
+    scene.size = 5 << 20
+    sshd = scene.sshd()
+    faults = [Fault("cut", scene.chance.randint(1 << 20, 2 << 20)) for _ in range(2)]
+    proxy = scene.proxy(sshd, *faults)
+    scene.converges(scene.host(sshd, proxy))
+    assert proxy.connections == 3
+    assert proxy.passed < scene.size * 1.8
+
+
+def reboot(scene: Scene) -> None:
+    """Everything on the machine ends in the middle of it, and nobody listens for a while."""
+    scene.size = 2 << 20
+    sshd = scene.sshd()
+    proxy = scene.proxy(sshd)
+
+    def restart() -> None:
+        _until(lambda: proxy.passed > moment)
+        proxy.down()
+        sshd.drop()
+        time.sleep(away)
+        proxy.up()
+
+    moment, away = scene.chance.randint(5_000, 1 << 20), scene.chance.uniform(0.2, 1.5)
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(restart)
+        scene.converges(scene.host(sshd, proxy))
+        done.result()
+
+
+def full_disk(scene: Scene) -> None:
+    disk = scene.home / "disk"
+    disk.mkdir()
+    room = scene.chance.randint(16, 60) * 4096
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "none", disk], check=True)
+    scene.stack.callback(lambda: subprocess.run(["umount", "-l", disk], check=True))
+    scene.size = max(scene.size, room + 1)
+    host, wanted = scene.host(scene.sshd()), scene.wanted("/disk")
+    scene.ends(host, wanted, "KB_COMMAND")
+    subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+    scene.work(host, wanted).raise_for_failure()
+    scene.finished(wanted)
+
+
+KINDS: dict[str, Callable[[Scene], None]] = {
+    "drop at byte N": drop,
+    "stall": stall,
+    "RST": reset,
+    "banner delay": banner_delay,
+    "MaxSessions=1": one_session,
+    "MaxStartups=1": one_login,
+    "sudo prompt": sudo_prompt,
+    "host key swapped": swapped_key,
+    "10 kB/s": slow,
+    "truncated upload": truncated_upload,
+    "reboot in a step": reboot,
+    "full disk": full_disk,
+}
+
+
+def _cases() -> Iterator[object]:
+    for kind in KINDS:
+        yield pytest.param(kind, 0, id=kind)
+        for number in range(1, RUNS):
+            yield pytest.param(kind, number, id=f"{kind} {number}", marks=pytest.mark.chaos)
+
+
+@pytest.mark.parametrize(("kind", "number"), tuple(_cases()))
+def test_trouble(kind: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(f"{kind} {number}")  # noqa: S311 - trouble that can be repeated
+    scene = Scene(tmp_path, chance, monkeypatch)
+    before, began = set(threading.enumerate()), time.monotonic()
+    with scene.stack:
+        KINDS[kind](scene)
+    assert time.monotonic() - began < LIMIT
+    _until(lambda: not _left(before))
+
+
+def _left(before: set[threading.Thread]) -> list[threading.Thread]:
+    """Threads of ours that have not ended; the stand-ins' are daemons named by number."""
+    return [t for t in threading.enumerate() if t not in before and not t.name.startswith("Thread-")]
+
+
+def _until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
