@@ -208,6 +208,7 @@ class SshHost(SshView, CommandTarget):
         if held := self._locks.get(path):
             held.say(words)
 
+
 def _again(act: Callable[[], T], may: Callable[[Lost], bool]) -> T:
     """Do it; after a loss again, if that is safe. The connection itself waits for a machine that boots."""
     for _ in range(ATTEMPTS - 1):

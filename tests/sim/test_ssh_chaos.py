@@ -120,12 +120,12 @@ class Scene:
             assert not Path(path).exists() or Path(path).read_bytes() == data
 
     def converges(self, host: SshHost) -> None:
-        """At once, and a second time with nothing to do."""
+        """At once, and a second time with nothing to do but to sweep."""
         wanted = self.wanted()
         outcome = self.work(host, wanted)
         outcome.raise_for_failure()
-        self.finished(wanted)
         assert (self.work(host, wanted).changed, outcome.changed) == (0, len(wanted) + 1)
+        self.finished(wanted)
 
     def ends(self, host: SshHost, wanted: dict[str, bytes], reason: str) -> None:
         """With this reason, and with what to do about it."""
