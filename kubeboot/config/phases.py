@@ -24,6 +24,7 @@ GROUPS: Mapping[str, str] = {
     "proxy": "kube-proxy",
     "network": "flannel",
     "dns": "CoreDNS",
+    "hook": "the user's own playbooks",
 }
 
 _KUBEADM: Mapping[str, tuple[str, ...]] = {

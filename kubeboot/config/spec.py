@@ -263,6 +263,21 @@ class HostEntry(Model):
     taints: tuple[Taint, ...] | None = None
 
 
+class Hooks(BaseModel):
+    """Playbooks (paths) that `kubeboot up` runs, once on each machine: before anything else, after all of it.
+
+    `*_init`: on the first control plane alone, when the cluster is made. `before_reset`: by `down` too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    before_host: str | None = None
+    after_host: str | None = None
+    before_init: str | None = None
+    after_init: str | None = None
+    before_reset: str | None = None
+
+
 class Certificates(Model):
     """Key algorithm and validity (days) of everything that kubeboot signs."""
 
@@ -298,3 +313,4 @@ class ClusterSpec(Model):
     patches: Patches = Patches()
     node: NodeOptions = NodeOptions()
     hosts: tuple[HostEntry, ...] = ()
+    hooks: Hooks = Hooks()

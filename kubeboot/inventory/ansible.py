@@ -50,7 +50,7 @@ def parse(listed: Mapping[str, Any], path: Path) -> Inventory:
             wrong.append(f"{name}: {error}")
     if wrong:
         raise refused(str(path), "cannot be used", "mend what is listed above", "\n".join(wrong))
-    return Inventory(str(path), tuple(machines), groups, _cluster(known.values()))
+    return Inventory(str(path), tuple(machines), groups, _cluster(known.values()), str(path.absolute()))
 
 
 def _members(listed: Mapping[str, Any], group: str, above: frozenset[str] = frozenset()) -> Iterable[str]:
@@ -69,7 +69,7 @@ def _cluster(known: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _listed(path: Path) -> Mapping[str, Any]:
-    _require()
+    require("an Ansible inventory", "list the machines as `hosts` in the Cluster file")
     import ansible_runner
 
     tools = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
@@ -93,10 +93,11 @@ def _unreadable(path: Path, said: str) -> errors.ConfigInvalid:
     return refused(str(path), "cannot be read", f"`ansible-inventory -i {path} --list` shows the same", words)
 
 
-def _require() -> None:
+def require(what: str, instead: str) -> None:
+    """ConfigInvalid (KB_ANSIBLE) without ansible-core."""
     if importlib.util.find_spec("ansible") is None:
         raise errors.ConfigInvalid(
-            "an Ansible inventory needs ansible-core, which is not installed here",
-            hint="pip install 'kubeboot[ansible]', or list the machines as `hosts` in the Cluster file",
+            f"{what} needs ansible-core, which is not installed here",
+            hint=f"pip install 'kubeboot[ansible]', or {instead}",
             reason="KB_ANSIBLE",
         )

@@ -53,12 +53,16 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
-    """`groups` has every group with all its machines; `cluster` is what the inventory says of the cluster."""
+    """`groups` has every group with all its machines; `cluster` is what the inventory says of the cluster.
+
+    `ansible` is where Ansible itself reads it, if it is Ansible's.
+    """
 
     source: str
     machines: tuple[Machine, ...]
     groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     cluster: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    ansible: str = ""
 
     def of(self, role: Role) -> tuple[Machine, ...]:
         """The machines whose main role this is, in the inventory's order."""

@@ -27,6 +27,7 @@ _HASH = "kubeadm.kubernetes.io/component-config.hash"
 _LOCAL_TO_A_MACHINE: Mapping[str, Any] = {
     "node": True,
     "hosts": True,
+    "hooks": True,
     "artifacts": set(Artifacts.model_fields) - {"image_repository"},
 }
 _NONE: tuple[object, ...] = ((), [], {}, None, "")

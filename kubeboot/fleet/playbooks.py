@@ -1,0 +1,146 @@
+"""A playbook by ansible-runner on one machine of a fleet; what Ansible tells becomes kubeboot's events."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kubeboot import errors
+from kubeboot.engine.events import Event, State, StepFinished, StepStarted
+from kubeboot.fleet import reach
+from kubeboot.fleet.run import Emit
+from kubeboot.inventory import for_ansible
+from kubeboot.inventory.model import Inventory, Machine
+
+LIMIT = 3600
+"""Seconds for one playbook on one machine, before scaling."""
+AT_ONCE = threading.BoundedSemaphore(8)
+"""Each run is a Python process of its own, and busy."""
+_STATES: Mapping[str, State] = {
+    "runner_on_ok": "ok",
+    "runner_on_skipped": "skipped",
+    "runner_on_failed": "failed",
+    "runner_on_unreachable": "failed",
+}
+
+
+class HookFailed(errors.KubebootError):
+    """A playbook of the user's did not reach its end on a machine."""
+
+    reason = "KB_HOOK"
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One playbook on one machine; `on` and `step` are how events name them."""
+
+    inventory: Inventory
+    machine: Machine
+    playbook: Path
+    on: str
+    step: str
+    timeout_scale: float = 1.0
+
+
+def play(part: Part, emit: Emit) -> None:
+    """Run it; HookFailed with the failed task's words."""
+    import ansible_runner
+
+    teller = Teller(part, emit)
+    with AT_ONCE, tempfile.TemporaryDirectory(prefix="kubeboot-hook-") as folder:
+        ran = ansible_runner.run(
+            private_data_dir=folder,
+            project_dir=str(part.playbook.parent),
+            playbook=str(part.playbook),
+            inventory=inventory(part, Path(folder)),
+            limit=part.machine.name,
+            cmdline="" if is_root(part.machine) else "--become",
+            envvars={"PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))},
+            timeout=int(LIMIT * part.timeout_scale),
+            event_handler=teller.take,
+            suppress_env_files=True,
+            quiet=True,
+        )
+    if ran.status != "successful":
+        raise teller.failure(ran.status)
+
+
+def inventory(part: Part, folder: Path) -> str:
+    """The user's own, if it is Ansible's and has the machine; else one that is made for this run."""
+    found = part.inventory
+    if found.ansible and part.machine in found.machines:
+        return found.ansible
+    more = () if part.machine in found.machines else (part.machine,)
+    return str(for_ansible.write(found, folder, reach.ssh_config, more))
+
+
+def is_root(machine: Machine) -> bool:
+    """Whether no sudo is needed there."""
+    from kubeboot.host.login import Login
+
+    if machine.access.local:
+        return os.geteuid() == 0
+    return str(Login(machine.name, reach.ssh_config(machine)).connection().user) == "root"
+
+
+class Teller:
+    """Ansible's events as kubeboot's: a task is a step; what goes wrong is kept for the error."""
+
+    def __init__(self, part: Part, emit: Emit) -> None:
+        self._part, self._emit = part, emit
+        self._failed = ""
+        self._said: list[str] = []
+
+    def take(self, event: Mapping[str, Any]) -> bool:
+        """One event of Ansible's; False, so that ansible-runner keeps no file of it."""
+        kind, data = str(event.get("event")), event.get("event_data") or {}
+        self._said = [*self._said, *str(event.get("stdout") or "").splitlines()][-40:]
+        for told in self._events(kind, data):
+            self._emit(told)
+        return False
+
+    def _events(self, kind: str, data: Mapping[str, Any]) -> Iterable[Event]:
+        title = f"{self._part.playbook.name}: {data.get('task') or data.get('name')}"
+        if kind == "playbook_on_task_start":
+            yield StepStarted(self._part.step, self._part.on, title)
+        if kind in _STATES:
+            yield self._finished(title, kind, data)
+
+    def _finished(self, title: str, kind: str, data: Mapping[str, Any]) -> StepFinished:
+        result = data.get("res") or {}
+        state, words = _STATES[kind], _words(result)
+        if state == "failed" and data.get("ignore_errors"):
+            state, words = "ok", f"failed, which the playbook ignores: {words}"
+        elif state == "ok" and result.get("changed"):
+            state = "changed"
+        elif state == "failed":
+            self._failed = f"task `{data.get('task')}`: {words}"
+        task = f"{self._part.step}/{data.get('task')}"
+        took = float(data.get("duration") or 0.0)
+        return StepFinished(task, self._part.on, title, state, took, 0.0, words if state != "ok" else "")
+
+    def failure(self, status: str) -> HookFailed:
+        """The task's error; without one, what Ansible said last."""
+        last = next((line for line in reversed(self._said) if line.strip()), status)
+        why = self._failed or ("it took too long" if status == "timeout" else last)
+        return HookFailed(
+            f"{self._part.playbook.name}: {why}",
+            hint="mend the playbook or the machine, then run the same command again",
+            host=self._part.machine.name,
+            output="\n".join(self._said),
+        )
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    """A result in one line: its message, else the last line that the module wrote to stderr or stdout."""
+    for name in ("msg", "stderr", "module_stderr", "stdout"):
+        lines = [line for line in str(result.get(name) or "").splitlines() if line.strip()]
+        if lines:
+            return lines[-1] if name != "msg" else lines[0]
+    return ""
