@@ -13,6 +13,7 @@ from kubeboot.fleet import orders
 if TYPE_CHECKING:
     from kubeboot.fleet.doctor import Diagnosis
     from kubeboot.fleet.etcd_status import EtcdStatus
+    from kubeboot.fleet.kept import Kept
     from kubeboot.fleet.status import Status
     from kubeboot.fleet.support import Packed
 
@@ -52,6 +53,13 @@ def down(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
     from kubeboot.fleet import down as running
 
     return running.down(options, emit)
+
+
+def kept(where: str) -> Kept:
+    """What a cluster keeps of itself, from one of its control planes."""
+    from kubeboot.fleet import kept as keeping
+
+    return keeping.fetch(where)
 
 
 def execute(options: orders.ExecOptions, say: Callable[[str, str, bool], None]) -> tuple[HostFinished, ...]:

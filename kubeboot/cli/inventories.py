@@ -13,6 +13,7 @@ from kubeboot import errors
 from kubeboot.cli import flags, params, runtime
 
 if TYPE_CHECKING:
+    from kubeboot.artifacts.api import Catalog
     from kubeboot.config.layers import Setting
     from kubeboot.config.spec import ClusterSpec
     from kubeboot.fleet.orders import FleetOptions
@@ -33,11 +34,18 @@ limit_option = params.comma_option(
 )
 
 
+from_option = click.option(
+    "--from",
+    "origin",
+    metavar="[USER@]HOST[:PORT]",
+    help="machines and description as the cluster itself keeps them, from one of its control planes over SSH",
+)
+
+
 def fleet_options(command: F) -> F:
     """Which machines, and what they are to become."""
-    for option in reversed(
-        (inventory_option, params.config_option, limit_option, params.bundle_option, params.skip_option)
-    ):
+    which = (inventory_option, from_option, params.config_option, limit_option)
+    for option in reversed((*which, params.bundle_option, params.skip_option)):
         command = option(command)
     return command
 
@@ -54,7 +62,13 @@ def find(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Inventory, Clust
                 hint="give -i PATH; the project's inventories/ has samples",
             )
         return listed.read(loaded.spec, ", ".join(loaded.sources)), loaded.spec
-    found = ansible.read(Path(given["inventory"]))
+    return described(ctx, given, ansible.read(Path(given["inventory"])))
+
+
+def described(
+    ctx: click.Context, given: Mapping[str, Any], found: Inventory
+) -> tuple[Inventory, ClusterSpec]:
+    """What an inventory says of its cluster, below what --config files and flags say."""
     loaded = flags.load(ctx, given["config"], "JoinConfiguration", below=_settings(found))
     return found, loaded.spec
 
@@ -63,16 +77,32 @@ def options(ctx: click.Context, given: Mapping[str, Any]) -> FleetOptions:
     """Everything is read and checked before the first connection is made."""
     from kubeboot.fleet.orders import FleetOptions
 
-    inventory, spec = find(ctx, given)
+    inventory, spec, catalogs = _fleet(ctx, given)
     return FleetOptions(
         spec=spec,
         inventory=inventory,
+        catalogs=catalogs,
         limit=given["limit"],
         ask=_asker(runtime.current(ctx), yes=given.get("yes", False)),
         skip=flags.phases(given["skip_phases"]),
         ignore_preflight=frozenset(given.get("ignore_preflight_errors", ())),
         timeout_scale=given.get("timeout_scale", 1.0),
     )
+
+
+def _fleet(
+    ctx: click.Context, given: Mapping[str, Any]
+) -> tuple[Inventory, ClusterSpec, Mapping[str, Catalog]]:
+    if given["origin"] is None:
+        return *find(ctx, given), {}
+    if given["inventory"] is not None:
+        raise errors.UsageProblem(
+            "--from and --inventory: one says which machines there are", hint="give one"
+        )
+    from kubeboot.cli import actions
+
+    kept = actions.kept(given["origin"])
+    return *described(ctx, given, kept.inventory), kept.catalogs
 
 
 def _settings(found: Inventory) -> list[Setting]:

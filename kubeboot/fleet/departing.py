@@ -6,8 +6,9 @@ import dataclasses
 
 from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished, Notice
-from kubeboot.engine.plan import Plan
 from kubeboot.fleet import reach, record
+from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.ledger import GOOD, Ledger
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.survey import Cluster
@@ -15,6 +16,7 @@ from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.work import Shift
 from kubeboot.inventory.model import Inventory, Machine
 from kubeboot.kube.api import NoApi
+from kubeboot.plan import etcd_machine as leaving_etcd
 from kubeboot.plan import remove
 from kubeboot.plan import reset as resetting
 
@@ -29,18 +31,24 @@ def find(cluster: Cluster, inventory: Inventory) -> tuple[Machine, ...]:
 
 
 def leave(
-    cluster: Cluster, gone: tuple[Machine, ...], shift: Shift, opener: reach.Open
+    cluster: Cluster,
+    etcd: EtcdMachines | None,
+    gone: tuple[Machine, ...],
+    shift: Shift,
+    opener: reach.Open,
+    hooks: Hooks,
 ) -> tuple[HostFinished, ...]:
     """One after the other: etcd must be able to do without each of them."""
     ledger = Ledger(shift.emit)
     with reach.crew(gone, shift.emit, opener) as crew:
         there = {reached.name: reached for reached in crew.reached}
         for machine in gone:
-            for task in _tasks(cluster, machine, there.get(machine.name)):
+            who = there.get(machine.name)
+            for task in (*_forget(cluster, etcd, machine, who), *([reset(who, hooks)] if who else ())):
                 if ledger.is_good(machine.name):
                     end = shift.work(task, task.plan.title)
                     ledger.add(dataclasses.replace(end, host=machine.name), last=False)
-            if machine.name not in there and ledger.is_good(machine.name):
+            if who is None and ledger.is_good(machine.name):
                 told = "does not answer: it is out of the cluster, and not reset"
                 shift.emit(Notice("warning", told, machine.name))
     return ledger.ends(machine.name for machine in gone)
@@ -51,7 +59,23 @@ def done(ends: tuple[HostFinished, ...]) -> frozenset[str]:
     return frozenset(end.host for end in ends if end.state in GOOD)
 
 
-def _tasks(cluster: Cluster, machine: Machine, there: Reached | None) -> tuple[Task, ...]:
+def _forget(
+    cluster: Cluster, etcd: EtcdMachines | None, machine: Machine, there: Reached | None
+) -> tuple[Task, ...]:
+    """What the others must be told; of a balancer they know nothing."""
+    if machine.role == "lb":
+        return ()
+    if machine.role == "etcd":
+        return (_leave_etcd(etcd, machine),) if etcd else ()
+    return (_leave_cluster(cluster, machine, there),)
+
+
+def _leave_etcd(etcd: EtcdMachines, machine: Machine) -> Task:
+    plan = dataclasses.replace(leaving_etcd.removal(etcd.first.name, machine.name), title="leaving etcd")
+    return Task(etcd.first, etcd.first.name, plan, NoApi(), etcd.others)
+
+
+def _leave_cluster(cluster: Cluster, machine: Machine, there: Reached | None) -> Task:
     known = cluster.node_of(there.facts) if there else None
     name = known.name if known else machine.name
     node = next((n for n in cluster.around.peers if n.name == name), None)
@@ -59,18 +83,14 @@ def _tasks(cluster: Cluster, machine: Machine, there: Reached | None) -> tuple[T
     stays = next(a for a, _ in cluster.facts.control_planes if a not in addresses)
     authority, stacked = cluster.given["ca.crt"], cluster.facts.spec.etcd.external is None
     plan = remove.plan(cluster.lead.name, name, addresses, stays, authority, DRAIN, stacked)
-    forget = _of_lead(cluster, dataclasses.replace(plan, title="leaving the cluster"))
-    return (forget, reset(there)) if there else (forget,)
+    lead, titled = cluster.lead, dataclasses.replace(plan, title="leaving the cluster")
+    return Task(lead, lead.name, titled, cluster.api, cluster.others(lead.name))
 
 
-def _of_lead(cluster: Cluster, plan: Plan) -> Task:
-    lead = cluster.lead
-    return Task(lead, lead.name, plan, cluster.api, cluster.others(lead.name))
-
-
-def reset(who: Reached) -> Task:
+def reset(who: Reached, hooks: Hooks) -> Task:
     """Take everything off a machine that the cluster has forgotten, or that goes with its cluster."""
     host = who.host
     touched = any(host.stat(path) for path in (journal.HOME, journal.LOCK))
     plan = resetting.plan(host.name, journal.undo_list(host), touched)
-    return Task(who, host.name, plan, NoApi())
+    whole = hooks.around(plan, who.machine, host.name, before=("before_reset",))
+    return Task(who, host.name, whole, NoApi())

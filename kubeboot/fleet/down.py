@@ -6,7 +6,7 @@ import time
 
 from kubeboot import errors
 from kubeboot.engine.events import HostFinished
-from kubeboot.fleet import departing, reach, work
+from kubeboot.fleet import departing, hooks, reach, work
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Reached
@@ -24,6 +24,7 @@ def down(wanted: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host)
             "`down` takes the whole cluster down",
             hint="to remove some machines, take them out of the inventory",
         )
+    books = hooks.find(wanted.spec, wanted.inventory, emit, wanted.timeout_scale)
     emit(started("down", wanted, machines))
     ledger = Ledger(emit)
     with reach.crew(machines, emit, opener) as crew, stoppable(emit) as stop:
@@ -32,7 +33,7 @@ def down(wanted: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host)
 
         def reset(who: Reached) -> HostFinished:
             with work.locked(who, (), "down"):
-                return shift.work(departing.reset(who), "resetting")
+                return shift.work(departing.reset(who, books), "resetting")
 
         ends, failed = reach.each({reached.name: reached for reached in crew.reached}, reset)
         ledger.fail(failed)

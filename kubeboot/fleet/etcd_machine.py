@@ -16,7 +16,7 @@ from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.kube import etcd, etcd_client
+from kubeboot.kube import dial, etcd, etcd_client
 from kubeboot.kube.api import NoApi
 from kubeboot.pki import build, endpoint, pem, table
 from kubeboot.plan import etcd_machine as planning
@@ -96,21 +96,30 @@ def authority(see: HostView) -> build.Pair:
     return build.Pair(certificate, key)
 
 
-def members(see: HostView, signer: build.Pair) -> etcd_client.Client:
+def members(see: HostView, signer: build.Pair, dialler: dial.Dialler = dial.direct) -> etcd_client.Client:
     """The members, by this machine's own."""
-    return shared.members(_as_given(signer), leaving.addresses(see))
+    return shared.members(as_given(signer), leaving.addresses(see), dialler=dialler)
 
 
 def export(see: HostView, *, to_members: bool) -> Access | Invitation:
     """How control planes get in, or how one more machine becomes a member."""
+    invited = invitation(see)
+    return invited if to_members else access(invited)
+
+
+def invitation(see: HostView, dialler: dial.Dialler = dial.direct) -> Invitation:
+    """How one more machine becomes a member; errors.Unreachable where this machine's own does not answer."""
     signer = authority(see)
     spec = etcd_machine.described(see) or ClusterSpec()
-    found = members(see, signer).members()
+    found = members(see, signer, dialler).members()
     urls = tuple(url for member in found if not member.learner for url in member.client_urls[:1])
-    if to_members:
-        return Invitation(urls, signer.certificate, signer.key, spec)
-    certificate, key = _client(spec, signer)
-    return Access(urls, signer.certificate, certificate, key)
+    return Invitation(urls, signer.certificate, signer.key, spec)
+
+
+def access(invited: Invitation) -> Access:
+    """How control planes get in."""
+    certificate, key = _client(invited.spec, build.Pair(invited.authority, invited.key))
+    return Access(invited.endpoints, invited.authority, certificate, key)
 
 
 def remove(wanted: EtcdRemoveOptions, emit: Emit) -> EtcdMachineResult:
@@ -140,11 +149,12 @@ def _client(spec: ClusterSpec, signer: build.Pair) -> tuple[bytes, bytes]:
 def _invited_members(invited: Invitation | None, scale: float) -> etcd.Etcd:
     if invited is None:
         return etcd.NoEtcd()
-    given = _as_given(build.Pair(invited.authority, invited.key))
+    given = as_given(build.Pair(invited.authority, invited.key))
     return shared.members(given, hosts(invited), timeout_scale=scale)
 
 
-def _as_given(pair: build.Pair) -> Mapping[str, bytes]:
+def as_given(pair: build.Pair) -> Mapping[str, bytes]:
+    """etcd's authority by the names under which it is shared."""
     return {"etcd/ca.crt": pair.certificate, "etcd/ca.key": pair.key}
 
 

@@ -53,6 +53,12 @@ class Ledger:
             end = self._ends.get(name)
         return end is None or end.state in GOOD
 
+    def reason(self, name: str) -> str | None:
+        """Why the machine is out; None when it is not."""
+        with self._lock:
+            end = self._ends.get(name)
+        return None if end is None or end.state in GOOD else end.reason or end.state
+
     def good(self, items: Mapping[str, T]) -> dict[str, T]:
         """Those of the machines that are not out."""
         return {name: item for name, item in items.items() if self.is_good(name)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from kubeboot.engine.values import Secret
 
 if TYPE_CHECKING:
+    from kubeboot.artifacts.api import Catalog
     from kubeboot.config.etcd_access import Access, Invitation
     from kubeboot.config.node import Role
     from kubeboot.config.spec import ClusterSpec
@@ -329,7 +330,8 @@ class KubeconfigOptions:
 class FleetOptions:
     """`limit`: machines, groups or roles; none means all. `ask` is told which machines would be removed.
 
-    Removed are machines that an earlier run had and that the inventory does not have any more.
+    Removed are machines that an earlier run had and that the inventory does not have any more. `catalogs`:
+    what the machines were made of, by architecture, where the cluster itself was asked.
     """
 
     spec: ClusterSpec
@@ -339,6 +341,7 @@ class FleetOptions:
     skip: frozenset[str] = frozenset()
     ignore_preflight: frozenset[str] = frozenset()
     timeout_scale: float = 1.0
+    catalogs: Mapping[str, Catalog] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

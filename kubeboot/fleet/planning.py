@@ -2,85 +2,130 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 
+from kubeboot.config.node import Role
 from kubeboot.engine.events import HostFinished, HostStage, StepFinished
-from kubeboot.fleet import departing, reach, record, survey, work
-from kubeboot.fleet.ledger import Ledger
+from kubeboot.fleet import changing, hooks, reach, record, survey, work
+from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.orders import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit
 from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Shop, Task
-from kubeboot.fleet.up import chosen, finished, started
-from kubeboot.fleet.work import Looked
+from kubeboot.fleet.up import chosen, completed, finished, separate_etcd, started
+from kubeboot.fleet.work import Looked, Shift
+from kubeboot.fleet.works import Works
+from kubeboot.inventory.model import Machine
 
 
-def plan(wanted: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) -> FleetResult:
+def plan(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) -> FleetResult:
     """Look at every machine that can be reached. What differs has the state `drift`."""
     began = time.monotonic()
+    wanted = completed(given)
     machines = chosen(wanted)
+    books = hooks.find(wanted.spec, wanted.inventory, emit)
     emit(started("plan", wanted, machines))
-    ledger = Ledger(emit)
     with reach.crew(machines, emit, opener) as crew:
-        ledger.fail(crew.lost)
+        shop = Shop(
+            wanted.spec, Supply(wanted.spec, emit, peek=True, kept=wanted.catalogs), books, skip=wanted.skip
+        )
+        works = Works(wanted, shop, Shift(emit, threading.Event()), crew, opener)
         found = survey.look(wanted.inventory, crew, wanted.spec)
-        shop = Shop(wanted.spec, Supply(wanted.spec, emit, peek=True), skip=wanted.skip)
-        names = {machine.name for machine in wanted.inventory.limited(wanted.limit)}
-        people = {reached.name: reached for reached in crew.reached if reached.name in names}
-        looked = _looked(shop, people, found, ledger, emit)
-        for one in looked.values():
-            _tell(one, emit, ledger)
-        gone = _leaving(found.cluster, wanted, emit) if found.cluster else ()
-    result = FleetResult((*ledger.ends(m.name for m in machines), *gone), time.monotonic() - began)
+        etcd = separate_etcd(wanted, crew, found, works.ledger)
+        gone = changing.left_out(wanted, found.cluster) if found.cluster else ()
+        for one in _looked(works, _tasks(works, found, etcd, gone)).values():
+            _tell(one, works)
+        ends = tuple(HostFinished(m.name, "drift", message="would be removed from the cluster") for m in gone)
+        for end in ends:
+            emit(end)
+        kept = _record(found.cluster, works) if found.cluster else ()
+    result = FleetResult(
+        (*works.ledger.ends(m.name for m in machines), *ends, *kept), time.monotonic() - began
+    )
     emit(finished(result))
     return result
 
 
-def _looked(
-    shop: Shop, people: Mapping[str, Reached], found: survey.Found, ledger: Ledger, emit: Emit
-) -> dict[str, Looked]:
-    def look(who: Reached) -> Looked:
-        emit(HostStage(who.name, "looking"))
-        return work.look(_task(shop, who, found))
+def _tasks(
+    works: Works, found: survey.Found, etcd: EtcdMachines | None, gone: tuple[Machine, ...]
+) -> dict[str, Task]:
+    if found.cluster is not None:
+        return changing.planned(works, found.cluster, etcd, gone)
+    return _new(works, found.first.name if found.first else "", etcd)
 
-    looked, failed = reach.each(people, look)
-    ledger.fail(failed)
+
+def _new(works: Works, first: str, etcd: EtcdMachines | None) -> dict[str, Task]:
+    """No cluster yet: where etcd will be follows from its machines' addresses."""
+    members = {n: who for n, who in works.people.items() if etcd and who.machine.role == "etcd"}
+    tasks: dict[str, Task] = {}
+    if etcd is not None:
+        tasks = works.tasks(members, lambda who: _member(works.shop, who, etcd))
+        joining = [task.node.address for task in tasks.values() if task.node and not task.member]
+        works.shop = works.shop.placed(etcd, works.shop.spec, joining)
+    given = etcd.given if etcd else {}
+    rest = {name: who for name, who in works.people.items() if name not in members}
+
+    def make(who: Reached) -> Task:
+        return works.shop.found(who, given) if who.name == first else works.shop.prepare(who)
+
+    return {**tasks, **works.tasks(rest, make)}
+
+
+def _member(shop: Shop, who: Reached, etcd: EtcdMachines) -> Task:
+    return shop.etcd(who, etcd) if etcd.invited or who.name == etcd.first.name else shop.prepare(who)
+
+
+def _looked(works: Works, tasks: Mapping[str, Task]) -> dict[str, Looked]:
+    def look(task: Task) -> Looked:
+        works.shift.emit(HostStage(task.name, "looking"))
+        return work.look(task)
+
+    looked, failed = reach.each(tasks, look)
+    works.ledger.fail(failed)
     return looked
 
 
-def _task(shop: Shop, who: Reached, found: survey.Found) -> Task:
-    if found.cluster is not None:
-        return shop.join(who, found.cluster)
-    return shop.found(who) if found.first is not None and who.name == found.first.name else shop.prepare(who)
-
-
-def _tell(one: Looked, emit: Emit, ledger: Ledger) -> None:
-    """A machine's steps; and that it joins, where there is nothing to join yet."""
-    name, task = one.task.name, one.task
-    later: tuple[StepFinished, ...] = ()
-    if task.node is not None and not task.member and task.others.api is None and task.plan.command == "join":
-        later = (
-            StepFinished("join", name, f"Join as a {task.node.role.replace('_', ' ')}", "later", 0.0, 0.0),
-        )
+def _tell(one: Looked, works: Works) -> None:
+    """A machine's steps; and what comes when there is something to join."""
+    later = tuple(_later(one.task, works.shop.hooks.books)) if _waits(one.task) else ()
     for step in (*one.steps, *later):
-        emit(step)
+        works.shift.emit(step)
     changes = sum(step.state != "ok" for step in one.steps) + len(later)
     ok = len(one.steps) + len(later) - changes
-    ledger.add(HostFinished(name, "drift" if changes else "ok", ok, changes))
+    works.ledger.add(HostFinished(one.task.name, "drift" if changes else "ok", ok, changes))
 
 
-def _leaving(cluster: Cluster, wanted: FleetOptions, emit: Emit) -> tuple[HostFinished, ...]:
-    """Those that would be removed, and whether the inventory that the cluster keeps is this one."""
-    if wanted.limit:
+def _waits(task: Task) -> bool:
+    """Whether it is made ready only."""
+    return (
+        task.node is not None and not task.member and task.others.api is None and task.plan.command == "join"
+    )
+
+
+def _later(task: Task, books: Collection[str]) -> Iterator[StepFinished]:
+    role = task.node.role if task.node else "worker"
+    yield StepFinished("join", task.name, f"Join as a {_ROLES[role]}", "later", 0.0, 0.0)
+    if "after_host" in books:
+        yield StepFinished("hook/after_host", task.name, "Run the playbook of after_host", "later", 0.0, 0.0)
+
+
+_ROLES: Mapping[Role, str] = {
+    "control_plane": "control plane",
+    "worker": "worker",
+    "etcd": "member of etcd",
+    "load_balancer": "balancer",
+}
+
+
+def _record(cluster: Cluster, works: Works) -> tuple[HostFinished, ...]:
+    """Whether the inventory that the cluster keeps is this one."""
+    kept = work.look(record.task(cluster, works.wanted.inventory, works.shop))
+    if works.wanted.limit or kept.clean:
         return ()
-    gone = departing.find(cluster, wanted.inventory)
-    ends = tuple(HostFinished(m.name, "drift", message="would be removed from the cluster") for m in gone)
-    kept = work.look(record.task(cluster, wanted.inventory))
-    for end in ends:
-        emit(end)
-    for step in kept.steps if not kept.clean else ():
-        emit(step)
-    return (*ends, *((HostFinished("@cluster", "drift", changed=1),) if not kept.clean else ()))
+    for step in kept.steps:
+        works.shift.emit(step)
+    return (HostFinished("@cluster", "drift", changed=1),)

@@ -57,17 +57,22 @@ Open = Callable[[Machine], HostTarget]
 
 
 def ssh_config(machine: Machine) -> str:
-    """The inventory's words before those of the user's own configuration: in ssh the first one counts."""
+    """The inventory's words before those of the user's own configuration: in ssh the first one counts.
+
+    Another workstation does not have the first one's files.
+    """
     access = machine.access
+    key = access.key_file if access.key_file and Path(access.key_file).expanduser().exists() else None
     ours = (
         ("HostName", access.host),
         ("User", access.user),
         ("Port", str(access.port) if access.port else None),
-        ("IdentityFile", access.key_file),
+        ("IdentityFile", key),
         *access.options,
     )
     lines = "".join(f"  {name} {value}\n" for name, value in ours if value)
-    files = (Path(access.config),) if access.config else tuple(path.expanduser() for path in USERS)
+    own = Path(access.config).expanduser() if access.config else None
+    files = (own,) if own and own.exists() else tuple(path.expanduser() for path in USERS)
     return "\n".join(
         (f"Host {machine.name}\n{lines}", *(path.read_text() for path in files if path.exists()))
     )

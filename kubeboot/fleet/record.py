@@ -1,4 +1,4 @@
-"""The inventory as the cluster keeps it, without passwords: for those that leave, for other workstations."""
+"""What the cluster keeps for other workstations: machines without passwords, and what they were made of."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kubeboot.artifacts.api import Binary, Catalog, Image
 from kubeboot.engine.plan import Plan
 from kubeboot.fleet.survey import Cluster
-from kubeboot.fleet.tasks import Task
+from kubeboot.fleet.tasks import Shop, Task
 from kubeboot.inventory.model import Access, Inventory, Machine
 from kubeboot.kube.api import ApiView
 from kubeboot.kube.rbac import SYSTEM
@@ -18,38 +19,79 @@ from kubeboot.steps import dns_spread, objects
 
 NAME = "kubeboot-fleet"
 KEY = "machines.json"
+NODE = "node.json"
+ARTIFACTS = "artifacts-"
 _NOT_KEPT = ("password", "sudo_password")
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """`node`: the description's section of that name. `catalogs` by architecture."""
+
+    machines: tuple[Machine, ...] = ()
+    node: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    catalogs: Mapping[str, Catalog] = dataclasses.field(default_factory=dict)
 
 
 def read(api: ApiView) -> tuple[Machine, ...]:
     """The machines of the last `up`; none where there was none."""
-    found = api.get("v1", "Secret", NAME, SYSTEM)
-    text = (found or {}).get("data", {}).get(KEY)
-    return decode(text) if text else ()
+    return kept(api).machines
+
+
+def kept(api: ApiView) -> Record:
+    """What the last `up` has kept."""
+    data = _data_of(api)
+    named = {key.removeprefix(ARTIFACTS): text for key, text in data.items() if key.startswith(ARTIFACTS)}
+    catalogs = {name.removesuffix(".json"): _catalog(_loaded(text)) for name, text in named.items()}
+    node = _loaded(data[NODE]) if NODE in data else {}
+    return Record(decode(data[KEY]) if KEY in data else (), node, catalogs)
+
+
+def _data_of(api: ApiView) -> Mapping[str, str]:
+    found = api.get("v1", "Secret", NAME, SYSTEM) or {}
+    return dict(found.get("data") or {})
 
 
 def encode(machines: Iterable[Machine]) -> str:
     """As a Secret holds it; no password comes with it."""
-    listed = [_data(machine) for machine in machines]
-    return base64.b64encode(json.dumps(listed, sort_keys=True).encode()).decode()
+    return _dumped([_data(machine) for machine in machines])
 
 
 def decode(text: str) -> tuple[Machine, ...]:
     """What `encode` made."""
-    return tuple(map(_machine, json.loads(base64.b64decode(text))))
+    return tuple(map(_machine, _loaded(text)))
 
 
-def task(cluster: Cluster, inventory: Inventory, staying: tuple[Machine, ...] = ()) -> Task:
-    """What is done last: CoreDNS on more than one machine, and the inventory kept.
+def _dumped(data: object) -> str:
+    return base64.b64encode(json.dumps(data, sort_keys=True).encode()).decode()
 
-    `staying` are machines beside it that are still to leave.
+
+def _loaded(text: str) -> Any:  # noqa: ANN401 - JSON
+    return json.loads(base64.b64decode(text))
+
+
+def task(cluster: Cluster, inventory: Inventory, shop: Shop, staying: tuple[Machine, ...] = ()) -> Task:
+    """What is done last: CoreDNS on more than one machine, and what other workstations need.
+
+    `staying` are machines beside the inventory's that are still to leave.
     """
+    there = {k: v for k, v in _data_of(cluster.api).items() if k.startswith(ARTIFACTS)}
+    made = {
+        f"{ARTIFACTS}{arch}.json": _dumped(dataclasses.asdict(c))
+        for arch, c in shop.supply.catalogs().items()
+    }
+    data = {
+        **there,
+        **made,
+        KEY: encode((*inventory.machines, *staying)),
+        NODE: _dumped(shop.spec.node.model_dump(mode="json", by_alias=True, exclude_unset=True)),
+    }
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": NAME, "namespace": SYSTEM},
         "type": "Opaque",
-        "data": {KEY: encode((*inventory.machines, *staying))},
+        "data": data,
     }
     lead = cluster.lead
     step = dataclasses.replace(objects.ensure(secret, "fleet"), secret=True)
@@ -75,4 +117,13 @@ def _machine(data: Mapping[str, Any]) -> Machine:
         labels=tuple((name, value) for name, value in data["labels"]),
         taints=taints,
         bundle=data.get("bundle"),
+    )
+
+
+def _catalog(data: Mapping[str, Any]) -> Catalog:
+    return Catalog(
+        data["kubernetes_version"],
+        data["arch"],
+        tuple(Binary(**each) for each in data["binaries"]),
+        tuple(Image(**each) for each in data["images"]),
     )

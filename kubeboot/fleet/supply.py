@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 from kubeboot.artifacts.api import Binary, Catalog, Image, Source
 from kubeboot.artifacts.bundle import Bundle
@@ -13,6 +14,8 @@ from kubeboot.fleet import here
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit
 from kubeboot.host.api import OnMachine, Slice
+
+NO_CATALOGS: Mapping[str, Catalog] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +46,43 @@ class Near:
         self.bundle.verify()
 
 
-class Supply:
-    """Sources of one description, for several threads. `peek`: nothing is asked of any server."""
+@dataclasses.dataclass(frozen=True)
+class Remembered:
+    """What the machines were made of before, as the cluster keeps it; bytes come from what is behind it."""
 
-    def __init__(self, spec: ClusterSpec, emit: Emit, *, peek: bool) -> None:
+    known: Catalog
+    behind: Callable[[], Source]
+
+    def catalog(self) -> Catalog:
+        return self.known
+
+    def binary(self, binary: Binary) -> Iterable[bytes]:
+        return self.behind().binary(binary)
+
+    def image(self, image: Image) -> Iterable[bytes]:
+        return self.behind().image(image)
+
+    def identity(self) -> str:
+        return self.behind().identity()
+
+    def verify(self) -> None:
+        """Each file is checked against its sum on its way."""
+
+
+class Supply:
+    """Sources of one description, for several threads. `peek`: nothing is asked of any server.
+
+    `kept`: catalogs by architecture, for a workstation that has no bundle or directory of its own.
+    """
+
+    def __init__(
+        self, spec: ClusterSpec, emit: Emit, *, peek: bool, kept: Mapping[str, Catalog] = NO_CATALOGS
+    ) -> None:
         self._spec = spec
         self._emit = emit
         self._peek = peek
+        own = spec.artifacts.bundle or spec.artifacts.directory
+        self._kept = {} if own else kept
         self._lock = threading.Lock()
         self._known: dict[str, Source] = {}
 
@@ -59,6 +92,11 @@ class Supply:
             if arch not in self._known:
                 self._known[arch] = self._found(arch)
             return self._known[arch]
+
+    def catalogs(self) -> dict[str, Catalog]:
+        """What was asked for so far, by architecture."""
+        with self._lock:
+            return {arch: source.catalog() for arch, source in self._known.items()}
 
     def near(self, who: Reached) -> Source:
         """The same, and from the bundle on the machine itself where it has it."""
@@ -70,6 +108,12 @@ class Supply:
         return Near(source, path) if same else source
 
     def _found(self, arch: str) -> Source:
+        known = self._kept.get(arch)
+        if known is not None and known.kubernetes_version == self._spec.kubernetes_version:
+            return Remembered(known, lambda: self._opened(arch))
+        return self._opened(arch)
+
+    def _opened(self, arch: str) -> Source:
         found = here.source(self._spec, arch, self._emit, dry=self._peek)
         if not self._peek and not isinstance(found, Bundle):
             found.verify()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
-from kubeboot import errors
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import here
+from kubeboot.fleet import etcd_machine, here, shared
+from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Others
@@ -20,17 +22,21 @@ from kubeboot.kube.api import Api, NoApi
 from kubeboot.pki import endpoint
 from kubeboot.plan import fleet as planning
 from kubeboot.plan import node as nodes
-from kubeboot.steps import preflight
+from kubeboot.steps import balancer_access, preflight
 
+NONE_GIVEN: Mapping[str, bytes] = MappingProxyType({})
 NOTHING: Mapping[str, str] = {}
 """The workstation's environment is not the machine's."""
+BEFORE, AFTER = ("before_host",), ("after_host",)
+"""The user's playbooks on every machine."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
     """`on` is the machine's name in the plan. `api` is for the steps there, `others` for the cluster's.
 
-    `node` is None where nothing is made of the machine. `member`: it is a node by now.
+    `node` is None where nothing is made of the machine. `member`: it is part of the cluster by now. `given`:
+    what it gets of what control planes share.
     """
 
     who: Reached
@@ -40,6 +46,7 @@ class Task:
     others: Others = dataclasses.field(default_factory=Others)
     node: NodeSettings | None = None
     member: bool = False
+    given: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -58,26 +65,33 @@ class Shop:
 
     spec: ClusterSpec
     supply: Supply
+    hooks: Hooks
     ignored: frozenset[str] = frozenset()
     skip: frozenset[str] = frozenset()
 
-    def found(self, who: Reached) -> Task:
-        """The first control plane of a new cluster, by its own API server."""
-        if self.spec.etcd.external is not None:
-            raise errors.ConfigInvalid(
-                "the first control plane with an etcd elsewhere is not made by `up` yet",
-                hint=f"run `kubeboot init` on {who.name}; `up` goes on from there",
-                reason="KB_FLEET_ROLE",
-            )
+    def found(self, who: Reached, given: Mapping[str, bytes] = NONE_GIVEN) -> Task:
+        """The first control plane of a new cluster, by its own API server.
+
+        `given`: how it gets into an etcd on machines of its own; into the user's it gets by the user's files.
+        """
         spec, node = self._settled(who, None)
-        plan = planning.founder(spec, node, self.supply.near(who), who.facts.cpus)
-        return Task(who, node.name, plan.without(self.skip), self._own(who, node), node=node)
+        plan = planning.founder(spec, node, self.supply.near(who), who.facts.cpus, given)
+        whole = self._whole(who, node, plan, (*BEFORE, "before_init"), ("after_init", *AFTER))
+        return Task(who, node.name, whole, self._own(who, node), node=node, given=given)
+
+    def etcd(self, who: Reached, etcd: EtcdMachines) -> Task:
+        """A member of etcd on its own machine: the first one, or by invitation."""
+        towards = etcd_machine.hosts(etcd.invited)[0] if etcd.invited else None
+        spec, node = self._settled(who, None, towards)
+        plan = planning.etcd(spec, node, self.supply.near(who), who.facts.cpus, etcd.invited)
+        whole, member = self._whole(who, node, plan), who.name in etcd.members and etcd.invited is not None
+        return Task(who, node.name, whole, NoApi(), etcd.others, node, member)
 
     def prepare(self, who: Reached) -> Task:
         """All that needs no cluster."""
         spec, node = self._settled(who, None)
         plan = planning.prepared(spec, node, self.supply.near(who), who.facts.cpus)
-        return Task(who, node.name, plan.without(self.skip), NoApi(), node=node)
+        return Task(who, node.name, self._whole(who, node, plan, after=()), NoApi(), node=node)
 
     def join(self, who: Reached, cluster: Cluster) -> Task:
         """A node of a cluster that is there, or that it is one still."""
@@ -85,24 +99,48 @@ class Shop:
         source, cpus = self.supply.near(who), who.facts.cpus
         wanted = planning.wanted(spec, cluster.facts)
         others, member = cluster.others(node.name), cluster.node_of(who.facts) is not None
-        if node.role == "worker":
-            plan = planning.worker(wanted.spec, node, source, cpus, wanted)
-            return Task(who, node.name, plan.without(self.skip), cluster.api, others, node, member)
+        if node.role == "load_balancer":
+            member = who.host.stat(balancer_access.KUBECONFIG) is not None
+        if node.role != "control_plane":
+            plan = _PLANS[node.role](wanted.spec, node, source, cpus, wanted)
+            return Task(who, node.name, self._whole(who, node, plan), cluster.api, others, node, member)
         lead = who.name == cluster.lead.name
         plan = planning.control_plane(wanted.spec, node, source, cpus, wanted, cluster.given, lead)
-        return Task(who, node.name, plan.without(self.skip), self._own(who, node), others, node, member)
+        whole = self._whole(who, node, plan, after=("after_init", *AFTER) if lead else AFTER)
+        return Task(who, node.name, whole, self._own(who, node), others, node, member, cluster.given)
+
+    def _whole(
+        self,
+        who: Reached,
+        node: NodeSettings,
+        plan: Plan,
+        before: tuple[str, ...] = BEFORE,
+        after: tuple[str, ...] = AFTER,
+    ) -> Plan:
+        """With the user's playbooks, and without what is to be skipped."""
+        return self.hooks.around(plan, who.machine, node.name, before, after).without(self.skip)
+
+    def placed(
+        self, etcd: EtcdMachines, there: ClusterSpec, joining: Iterable[str] = (), gone: Iterable[str] = ()
+    ) -> Shop:
+        """The same with the URLs of etcd's members; `joining` are addresses, `gone` are names."""
+        return dataclasses.replace(self, spec=etcd.placed(self.spec, there, joining, gone))
 
     def examine(self, task: Task, cluster: Cluster | None) -> tuple[preflight.Finding, ...]:
         """What speaks against a machine that is to become a node."""
         if "preflight" in self.skip or task.node is None:
             return ()
-        if cluster is not None:
+        if cluster is not None and task.node.role in ("control_plane", "worker"):
             cluster_facts.require_free_name(cluster.api, task.node.name, task.who.facts.machine_id)
         around = cluster.around if cluster else None
         spec, who = planning.spec_of(self.spec, task.who.machine), task.who
-        return here.findings(spec, task.node, who.facts, who.host, self.ignored, around, environ=NOTHING)
+        places = shared.places(spec.etcd.external)
+        files = {places[name]: data for name, data in task.given.items() if name in places}
+        return here.findings(spec, task.node, who.facts, who.host, self.ignored, around, files, NOTHING)
 
-    def _settled(self, who: Reached, cluster: Cluster | None) -> tuple[ClusterSpec, NodeSettings]:
+    def _settled(
+        self, who: Reached, cluster: Cluster | None, towards: str | None = None
+    ) -> tuple[ClusterSpec, NodeSettings]:
         """A Node that is there keeps its name and address."""
         spec = planning.spec_of(self.spec, who.machine)
         known = cluster.node_of(who.facts) if cluster else None
@@ -110,16 +148,28 @@ class Shop:
             address = spec.node.advertise_address or next(iter(known.addresses), None)
             there = spec.node.model_copy(update={"name": known.name, "advertise_address": address})
             spec = spec.model_copy(update={"node": there})
-        role: Role = "control_plane" if who.machine.role == "control_plane" else "worker"
-        return spec, nodes.settings(spec, who.facts, role, _towards(who, cluster))
+        near = _source(who, towards or _towards(cluster))
+        return spec, nodes.settings(spec, who.facts, _ROLES[who.machine.role], near)
 
     def _own(self, who: Reached, node: NodeSettings) -> Api:
         server = endpoint.url(node.address, self.spec.api_server.bind_port)
         return here.api(who.host, (SUPER_ADMIN, ADMIN_CONF), server, dialler=who.host.dial)
 
 
-def _towards(who: Reached, cluster: Cluster | None) -> str | None:
-    """By which of its addresses a machine reaches the cluster, where the inventory does not say."""
-    if cluster is None or who.machine.address or not cluster.facts.control_planes:
-        return None
-    return who.host.route_source(cluster.facts.control_planes[0][0])
+_PLANS = {"worker": planning.worker, "load_balancer": planning.balancer}
+_ROLES: Mapping[str, Role] = {
+    "control_plane": "control_plane",
+    "etcd": "etcd",
+    "worker": "worker",
+    "lb": "load_balancer",
+}
+"""What a machine of the inventory is in a plan."""
+
+
+def _towards(cluster: Cluster | None) -> str | None:
+    return cluster.facts.control_planes[0][0] if cluster and cluster.facts.control_planes else None
+
+
+def _source(who: Reached, towards: str | None) -> str | None:
+    """By which of its addresses a machine reaches the others, where the inventory does not say."""
+    return who.host.route_source(towards) if towards and not who.machine.address else None

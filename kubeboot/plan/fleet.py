@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 from kubeboot import errors, render
 from kubeboot.artifacts.api import Source
+from kubeboot.config.etcd_access import Invitation
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, Taint
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.inventory.model import Machine
 from kubeboot.kube.facts import ClusterFacts
-from kubeboot.plan import init, join, join_control_plane, machine
+from kubeboot.plan import etcd_machine, init, join, join_balancer, join_control_plane, machine
 from kubeboot.steps import artifacts, kubelet_config
 from kubeboot.steps import node as marks
 
@@ -37,7 +38,11 @@ def spec_of(spec: ClusterSpec, found: Machine) -> ClusterSpec:
 def wanted(spec: ClusterSpec, cluster: ClusterFacts) -> ClusterFacts:
     """The cluster as it is to be; what is left open stays. ConfigInvalid for what cannot be changed."""
     there = cluster.spec
-    kept = {"control_plane_endpoint": spec.control_plane_endpoint or there.control_plane_endpoint}
+    kept: dict[str, object] = {
+        "control_plane_endpoint": spec.control_plane_endpoint or there.control_plane_endpoint
+    }
+    if spec.etcd.external is None and there.etcd.external is not None:
+        kept["etcd"] = there.etcd
     if "kubernetes_version" not in spec.model_fields_set:
         kept["kubernetes_version"] = there.kubernetes_version
     asked = spec.model_copy(update=kept)
@@ -45,6 +50,8 @@ def wanted(spec: ClusterSpec, cluster: ClusterFacts) -> ClusterFacts:
         ("kubernetesVersion", there.kubernetes_version, asked.kubernetes_version),
         ("clusterName", there.cluster_name, asked.cluster_name),
         ("networking", there.networking, asked.networking),
+        ("loadBalancer.mode", there.load_balancer.mode, asked.load_balancer.mode),
+        ("etcd's place", _place(there), _place(asked)),
     ):
         if has != wants:
             raise errors.ConfigInvalid(
@@ -56,9 +63,28 @@ def wanted(spec: ClusterSpec, cluster: ClusterFacts) -> ClusterFacts:
     return dataclasses.replace(cluster, spec=asked, kubelet_config=kubelet)
 
 
-def founder(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> Plan:
-    """The first control plane of a new cluster."""
-    return init.plan(spec, node, source, cpus, ()).without(CHECKED_HERE)
+def _place(spec: ClusterSpec) -> str:
+    return "on the control planes" if spec.etcd.external is None else "elsewhere"
+
+
+def founder(
+    spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, given: Mapping[str, bytes]
+) -> Plan:
+    """The first control plane of a new cluster. `given`: how it gets into an etcd on machines of its own."""
+    return init.plan(spec, node, source, cpus, (), given).without(CHECKED_HERE)
+
+
+def balancer(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, cluster: ClusterFacts) -> Plan:
+    """As `kubeboot join --role lb`."""
+    return join_balancer.plan(spec, node, source, cpus, cluster).without(CHECKED_HERE)
+
+
+def etcd(
+    spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, invited: Invitation | None
+) -> Plan:
+    """As `kubeboot etcd init`, or with an invitation `etcd join`."""
+    beside = spec.model_copy(update={"etcd": spec.etcd.model_copy(update={"external": None})})
+    return etcd_machine.plan(beside, node, source, cpus, invited).without(CHECKED_HERE)
 
 
 def prepared(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> Plan:

@@ -27,11 +27,15 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         yield made
 
 
-def kubeboot(lab: Lab, *argv: str, inventory: Path = INVENTORY, code: int = 0) -> Done:
-    """Run it here, as a person would at a workstation; says how long it took."""
+def kubeboot(
+    lab: Lab, *argv: str, inventory: Path | None = INVENTORY, code: int = 0, home: Path | None = None
+) -> Done:
+    """Run it here, as a person would at a workstation, whose `home` it is; says how long it took."""
     environment = {**os.environ, "KUBEBOOT_LAB": lab.name, "PYTHONPATH": str(TOP)}
+    environment |= {"HOME": str(home)} if home else {}
     began = time.monotonic()
-    command = (sys.executable, "-m", "kubeboot", *argv[:1], "-i", str(inventory), *argv[1:])
+    listed = ("-i", str(inventory)) if inventory else ()
+    command = (sys.executable, "-m", "kubeboot", *argv[:1], *listed, *argv[1:])
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     print(f"kubeboot {' '.join(argv)}: {time.monotonic() - began:.1f} s")
     assert ran.returncode == code, f"{argv}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"

@@ -14,17 +14,21 @@ from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.events import Event, HostFinished, StepFinished
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import departing, health, planning, reach, survey, up, work
+from kubeboot.fleet import departing, etcd_fleet, health, planning, reach, record, survey, up, work
 from kubeboot.fleet.orders import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.run import Others
 from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.tasks import Shop, Task
 from kubeboot.host.facts import Facts
 from kubeboot.inventory.model import Inventory, Machine
 from kubeboot.kube.api import NoApi
+from kubeboot.kube.facts import ClusterFacts
 
 PLANES = ("cp-1", "cp-2", "cp-3")
 WORKERS = ("w-1", "w-2", "w-3")
+SPEC = ClusterSpec(control_plane_endpoint="192.0.2.5:8443")
+VOTERS = ("e-1", "e-2", "e-3")
 
 
 @dataclasses.dataclass
@@ -49,11 +53,17 @@ class World:
     dirty: set[str] = dataclasses.field(default_factory=set)
     failing: set[str] = dataclasses.field(default_factory=set)
     occupied: set[str] = dataclasses.field(default_factory=set)
+    reasons: dict[str, str] = dataclasses.field(default_factory=dict)
     unhealthy: str | None = None
     lead: str = "cp-1"
     worked: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     locked: list[str] = dataclasses.field(default_factory=list)
     told: list[Event] = dataclasses.field(default_factory=list)
+    urls: list[tuple[list[str], list[str]]] = dataclasses.field(default_factory=list)
+
+    def placed(self, shop: Shop, etcd: Any, there: Any, joining: Any = (), gone: Any = ()) -> Shop:
+        self.urls.append((list(joining), list(gone)))
+        return shop
 
     def up(self, *names: str, limit: tuple[str, ...] = ()) -> FleetResult:
         return up.up(self.options(names, limit), self.told.append, self._open)
@@ -62,22 +72,26 @@ class World:
         return planning.plan(self.options(names, ()), self.told.append, self._open)
 
     def options(self, names: tuple[str, ...], limit: tuple[str, ...]) -> FleetOptions:
-        machines = tuple(Machine(name, frozenset({_role(name)})) for name in names)  # type: ignore[arg-type]
-        return FleetOptions(ClusterSpec(), Inventory("hosts.ini", machines), limit)
+        roles = {name: "lb" if name.startswith("lb-") else _role(name) for name in names}
+        machines = tuple(Machine(name, frozenset({role})) for name, role in roles.items())  # type: ignore[arg-type]
+        return FleetOptions(SPEC, Inventory("hosts.ini", machines), limit)
 
     def _open(self, machine: Machine) -> Any:
         return Silent(machine.name, machine.name in self.dead)
 
     def task(self, who: Reached, *, command: str = "join") -> Task:
         role = _role(who.name)
-        node = NodeSettings(who.name, "10.0.0.1", "worker" if role == "worker" else "control_plane")
+        node = NodeSettings(who.name, f"10.0.0.{len(self.worked)}", role)
         return Task(who, who.name, Plan(command, "", ()), NoApi(), node=node, member=who.name in self.members)
 
     def work(self, shift: work.Shift, task: Task, stage: str) -> HostFinished:
         self.worked.append((task.name, stage))
         if task.name in self.failing:
-            return HostFinished(task.name, "failed", changed=1, message="it broke")
-        self.members.add(task.name)
+            if task.name in self.reasons:
+                self.members.add(task.name)
+            reason = self.reasons.get(task.name)
+            return HostFinished(task.name, "failed", changed=1, message="it broke", reason=reason)
+        self.members |= {task.name} if stage != "preparing" else set()
         return HostFinished(task.name, "changed", changed=1)
 
     def look(self, task: Task) -> work.Looked:
@@ -92,6 +106,12 @@ class World:
             raise crew.lost[self.lead]
         return survey.Found(None, there[self.lead])
 
+    def etcd(self, inventory: Inventory, crew: reach.Crew) -> Any:
+        there = {r.name: r for r in crew.reached if r.machine.role == "etcd"}
+        if not inventory.of("etcd"):
+            return None
+        return _Etcd(there["e-1"], bool(self.members & set(VOTERS)) or None)
+
     @contextlib.contextmanager
     def lock(self, lead: Reached, others: Any, command: str) -> Iterator[dict[str, errors.KubebootError]]:
         names = [lead.name, *(one.name for one in others if one.name != lead.name)]
@@ -105,10 +125,22 @@ class World:
 @dataclasses.dataclass(frozen=True)
 class _Cluster:
     lead: Reached
+    facts: Any = ClusterFacts(b"", ClusterSpec(), "", (), "")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Etcd:
+    first: Reached
+    invited: bool | None
+    given: Any = None
+    others: Any = dataclasses.field(default_factory=Others)
+
+
+_ROLES: dict[str, Role] = {"cp": "control_plane", "w": "worker", "e": "etcd", "lb": "load_balancer"}
 
 
 def _role(name: str) -> Role:
-    return "worker" if name.startswith("w-") else "control_plane"
+    return _ROLES.get(name.partition("-")[0], "control_plane")
 
 
 @pytest.fixture
@@ -119,7 +151,10 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made.members.add("kept")
     for where, name, stand_in in (
         (Supply, "near", lambda self, who: None),
-        (Shop, "found", lambda self, who: made.task(who, command="init")),
+        (Shop, "found", lambda self, who, given=None: made.task(who, command="init")),
+        (Shop, "etcd", lambda self, who, etcd: made.task(who, command="etcd")),
+        (Shop, "placed", lambda *given: made.placed(*given)),
+        (etcd_fleet, "look", made.etcd),
         (Shop, "prepare", lambda self, who: made.task(who)),
         (Shop, "join", lambda self, who, cluster: made.task(who)),
         (Shop, "examine", lambda self, task, cluster: ()),
@@ -128,8 +163,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         (work, "locked", made.lock),
         (survey, "look", made.survey),
         (departing, "find", lambda cluster, inventory: ()),
-        (health, "awaited", lambda cluster, stop, scale: made.unhealthy),
-        (up.record, "task", lambda *_: record_task),
+        (health, "awaited", lambda cluster, stop, scale, etcd: made.unhealthy),
+        (record, "task", lambda *_: record_task),
     ):
         monkeypatch.setattr(where, name, stand_in)
     monkeypatch.setattr(work.Shift, "work", lambda self, task, stage: made.work(self, task, stage))
@@ -233,8 +268,81 @@ def test_a_plan_tells_what_differs_and_works_on_nothing(world: World) -> None:
     assert world.states(result) == wanted and world.worked == [] and not result.clean
 
 
-def test_machines_for_etcd_alone_are_refused_before_anything(world: World) -> None:
-    machines = (Machine("cp-1", frozenset({"control_plane"})), Machine("e-1", frozenset({"etcd"})))
-    with pytest.raises(errors.ConfigInvalid) as raised:
-        up.up(FleetOptions(ClusterSpec(), Inventory("x", machines)), world.told.append)
-    assert raised.value.reason == "KB_FLEET_ROLE" and "e-1" in raised.value.message
+def test_etcd_is_made_first_then_the_first_control_plane_then_balancers_then_workers(world: World) -> None:
+    world.members.clear()
+    result = world.up("cp-1", "cp-2", *VOTERS, "lb-1", "w-1")
+    stages = [stage for name, stage in world.worked if name in ("e-1", "e-2", "cp-1", "lb-1", "w-1")]
+    order = [(name, stage) for name, stage in world.worked if stage not in ("preparing", "finishing")]
+    assert order[0] == ("e-1", "making etcd") and {n for n, _ in order[1:3]} == {"e-2", "e-3"}
+    assert order[3] == ("cp-1", "making the cluster")
+    assert {n for n, _ in order[4:6]} == {"cp-2", "lb-1"} and order[6] == ("w-1", "joining")
+    assert stages.count("preparing") == 4
+    assert set(world.states(result).values()) == {"changed"}
+
+
+def test_without_etcd_there_is_no_control_plane(world: World) -> None:
+    world.members.clear()
+    world.failing.add("e-1")
+    result = world.up("cp-1", "e-1", "e-2", "w-1")
+    assert world.states(result) == {"cp-1": "skipped", "e-1": "failed", "e-2": "skipped", "w-1": "skipped"}
+
+
+def test_a_member_more_joins_before_the_control_planes_are_told(world: World) -> None:
+    world.members |= {*PLANES, "e-1", "e-2", "lb-1", "w-1"}
+    world.dirty |= {*PLANES, "e-1", "lb-1", "w-1"}
+    world.up(*PLANES, *VOTERS, "lb-1", "w-1")
+    assert done(world) == ["e-1", "e-3", *PLANES, "lb-1", "w-1"]
+    assert len(world.urls[0][0]) == 1
+
+
+def test_control_planes_are_left_alone_when_a_member_cannot_join(world: World) -> None:
+    world.members |= {*PLANES, "e-1"}
+    world.dirty |= {*PLANES}
+    world.failing.add("e-2")
+    result = world.up(*PLANES, "e-1", "e-2")
+    assert done(world) == ["e-2"]
+    assert world.states(result) == {**dict.fromkeys(PLANES, "skipped"), "e-1": "ok", "e-2": "failed"}
+
+
+def test_an_inventory_without_any_of_etcds_machines_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.members |= {*PLANES}
+    monkeypatch.setattr(departing, "find", lambda *_: (Machine("e-1", frozenset({"etcd"})),))
+    for verb in (world.up, world.plan):
+        with pytest.raises(errors.ConfigInvalid) as raised:
+            verb(*PLANES)
+        assert raised.value.reason == "KB_FLEET_ROLE" and "e-1" in raised.value.message
+    assert world.worked == []
+
+
+def test_silent_machines_of_etcd_stop_only_what_is_about_etcd(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> None:
+        raise errors.Unreachable("etcd does not answer", reason="KB_ETCD_SILENT")
+
+    world.members |= {"cp-1", "e-1"}
+    monkeypatch.setattr(etcd_fleet, "look", silent)
+    assert world.states(world.up("cp-1", "e-1", "w-1"))["w-1"] == "changed"
+    world.members.clear()
+    with pytest.raises(errors.Unreachable):
+        world.up("cp-1", "e-1", "w-1")
+
+
+def test_a_plan_of_a_new_cluster_on_machines_of_all_kinds(world: World) -> None:
+    world.members.clear()
+    world.dirty |= {"cp-1", "e-1"}
+    result = world.plan("cp-1", *VOTERS, "lb-1", "w-1")
+    assert set(world.states(result).values()) == {"drift"} and world.worked == []
+    joins = {e.host: e.title for e in world.told if isinstance(e, StepFinished) and e.step == "join"}
+    assert joins == {"e-2": "Join as a member of etcd", "e-3": "Join as a member of etcd",
+                     "lb-1": "Join as a balancer", "w-1": "Join as a worker"}  # fmt: skip
+
+
+def test_a_hook_that_fails_on_the_first_control_plane_stops_only_that(world: World) -> None:
+    world.members.clear()
+    world.failing.add("cp-1")
+    world.reasons["cp-1"] = "KB_HOOK"
+    result = world.up("cp-1", "w-1")
+    assert world.states(result) == {"cp-1": "failed", "w-1": "changed"}

@@ -1,0 +1,129 @@
+"""A cluster that is there: who is new joins, what differs is changed, who is missing leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kubeboot import errors
+from kubeboot.engine.events import Notice
+from kubeboot.fleet import departing, health, record, work
+from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.orders import FleetOptions
+from kubeboot.fleet.survey import Cluster
+from kubeboot.fleet.tasks import Task
+from kubeboot.fleet.works import Works
+from kubeboot.inventory.model import Machine
+
+
+def change(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> None:
+    """Nothing is locked or touched where nothing is to be done."""
+    gone = _agreed(works, left_out(works.wanted, cluster))
+    tasks = planned(works, cluster, etcd, gone)
+    new = {name: task for name, task in tasks.items() if not task.member}
+    works.examine(new, cluster)
+    dirty = works.dirty({name: task for name, task in tasks.items() if task.member})
+    new = works.ledger.good(new)
+    kept = record.task(cluster, works.wanted.inventory, works.shop)
+    if not (dirty or new or gone) and work.look(kept).clean:
+        return
+    with work.locked(cluster.lead, [t.who for t in (*dirty.values(), *new.values())], "up") as refused:
+        works.ledger.fail(refused)
+        voters = {name: task for name, task in new.items() if _is_etcd(task)}
+        _roll(works, cluster, etcd, works.ledger.good(dirty), works.ledger.good(voters))
+        works.join(works.ledger.good({name: task for name, task in new.items() if name not in voters}))
+        works.gone = departing.leave(cluster, etcd, gone, works.shift, works.opener, works.shop.hooks)
+        left = tuple(m for m in gone if m.name not in departing.done(works.gone))
+        works.record(cluster, left)
+
+
+def planned(
+    works: Works, cluster: Cluster, etcd: EtcdMachines | None, gone: tuple[Machine, ...]
+) -> dict[str, Task]:
+    """A task for each machine. etcd's come first: the control planes must know where its members will be."""
+    people = works.ledger.good(works.people)
+    voters = {name: who for name, who in people.items() if who.machine.role == "etcd"}
+    joiner = works.joiner(cluster, etcd)
+    tasks = works.tasks(voters, joiner)
+    if etcd is not None:
+        joining = [task.node.address for task in tasks.values() if task.node and not task.member]
+        leaving = [machine.name for machine in gone]
+        works.shop = works.shop.placed(etcd, cluster.facts.spec, joining, leaving)
+    rest = {name: who for name, who in people.items() if name not in voters}
+    return {**tasks, **works.tasks(rest, joiner)}
+
+
+def left_out(wanted: FleetOptions, cluster: Cluster) -> tuple[Machine, ...]:
+    """Those that the inventory has no more. ConfigInvalid when etcd's machines are all among them.
+
+    They hold the cluster: that they have left is a mistake in the inventory.
+    """
+    gone = () if wanted.limit else departing.find(cluster, wanted.inventory)
+    leaving = [machine.name for machine in gone if machine.role == "etcd"]
+    if leaving and not wanted.inventory.of("etcd"):
+        raise errors.ConfigInvalid(
+            f"the inventory has no machine of etcd any more: {', '.join(leaving)} hold this cluster's data",
+            hint="put them back into the group etcd; `kubeboot down` takes the whole cluster away",
+            reason="KB_FLEET_ROLE",
+        )
+    return gone
+
+
+def _agreed(works: Works, gone: tuple[Machine, ...]) -> tuple[Machine, ...]:
+    """Those that the user wants to leave."""
+    names = tuple(machine.name for machine in gone)
+    if not gone or works.wanted.ask(names):
+        return gone
+    told = f"not in the inventory any more, and left as they are: {', '.join(names)}; --yes removes them"
+    works.shift.emit(Notice("warning", told))
+    return ()
+
+
+def _roll(
+    works: Works,
+    cluster: Cluster,
+    etcd: EtcdMachines | None,
+    dirty: Mapping[str, Task],
+    voters: Mapping[str, Task],
+) -> None:
+    """etcd, control planes, balancers, workers, wave by wave; never past a failure."""
+    waves = [wave for wave in (*_waves(cluster, dirty, voters),) if wave]
+    for number, wave in enumerate(waves):
+        problem = _gate(works, cluster, etcd) if _is_vital(wave[0]) else None
+        if problem is None:
+            works.run({task.name: task for task in wave}, _stage)
+            bad = [task.name for task in wave if not works.ledger.is_good(task.name)]
+            problem = f"{', '.join(bad)} failed before" if bad else None
+        if problem is not None:
+            works.ledger.skip([task.name for rest in waves[number:] for task in rest], problem)
+            return
+
+
+def _waves(cluster: Cluster, dirty: Mapping[str, Task], voters: Mapping[str, Task]) -> Iterator[list[Task]]:
+    """What others need one at a time, of the control planes the lead first; and one worker ahead."""
+    tasks = list(dirty.values())
+    planes = sorted((t for t in tasks if t.plane), key=lambda task: task.name != cluster.lead.name)
+    balancers = [task for task in tasks if task.who.machine.role == "lb"]
+    workers = [task for task in tasks if task.who.machine.role == "worker"]
+    yield from ([task] for task in tasks if _is_etcd(task))
+    yield list(voters.values())
+    yield from ([task] for task in (*planes, *balancers))
+    yield workers[:1]
+    yield workers[1:]
+
+
+def _is_etcd(task: Task) -> bool:
+    return task.who.machine.role == "etcd"
+
+
+def _is_vital(task: Task) -> bool:
+    return task.plane or _is_etcd(task)
+
+
+def _stage(task: Task) -> str:
+    return "changing" if task.member else "joining etcd"
+
+
+def _gate(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> str | None:
+    members = etcd.others.etcd if etcd else None
+    problem = health.awaited(cluster, works.shift.stop, works.wanted.timeout_scale, members)
+    return f"the cluster is not healthy: {problem}" if problem else None

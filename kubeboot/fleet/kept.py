@@ -1,0 +1,83 @@
+"""A cluster's own word for a workstation that has nothing but SSH: machines, description, artifacts' sums."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Mapping
+
+from kubeboot import errors
+from kubeboot.artifacts.api import Catalog
+from kubeboot.fleet import here, reach, record
+from kubeboot.fleet.orders import ADMIN_CONF
+from kubeboot.host.api import HostTarget
+from kubeboot.inventory import for_ansible
+from kubeboot.inventory.model import Access, Inventory, Machine
+from kubeboot.kube import configmaps, facts, surroundings
+from kubeboot.kube.api import ApiView
+
+_WHERE = re.compile(r"^(?:(?P<user>[^@]+)@)?(?P<host>\[[^]]+\]|[^:@]+)(?::(?P<port>\d+))?$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """`inventory` has the description too. `catalogs`: what the machines were made of, by architecture."""
+
+    inventory: Inventory
+    catalogs: Mapping[str, Catalog]
+
+
+def fetch(where: str, opener: reach.Open = reach.open_host) -> Kept:
+    """From the control plane at [USER@]HOST[:PORT], as root there. errors.Unreachable when it is none."""
+    machine = _machine(where)
+    with contextlib.closing(_Open(opener(machine))) as opened:
+        api = here.api(opened.host, (ADMIN_CONF,), dialler=opened.host.dial)
+        if opened.host.stat(ADMIN_CONF) is None:
+            raise errors.Unreachable(
+                f"{where} is no control plane: it has no {ADMIN_CONF}",
+                hint="name one of the cluster's control planes",
+                reason="KB_NO_CONTROL_PLANE",
+            )
+        spec, kept = facts.cluster_spec(api), record.kept(api)
+        machines = kept.machines or _nodes(api, machine)
+    said = configmaps.document(spec, spec.control_plane_endpoint or "")
+    cluster = {name: value for name, value in said.items() if name not in ("apiVersion", "kind")}
+    return Kept(Inventory(where, machines, _groups(machines), {**cluster, "node": kept.node}), kept.catalogs)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Open:
+    host: HostTarget
+
+    def close(self) -> None:
+        reach.close(self.host)
+
+
+def _machine(where: str) -> Machine:
+    found = _WHERE.match(where)
+    if found is None:
+        raise errors.UsageProblem(f"--from {where}", hint="write it like ops@10.0.0.11 or [2001:db8::1]:22")
+    port = int(found["port"]) if found["port"] else None
+    access = Access(user=found["user"], port=port)
+    return Machine(found["host"].strip("[]"), frozenset({"control_plane"}), access)
+
+
+def _nodes(api: ApiView, asked: Machine) -> tuple[Machine, ...]:
+    """Where no `up` has kept an inventory: the Nodes, reached as the machine that was asked."""
+    return tuple(
+        Machine(
+            node.name,
+            frozenset({"control_plane" if node.control_plane else "worker"}),
+            dataclasses.replace(asked.access, host=next(iter(node.addresses), node.name)),
+            address=next(iter(node.addresses), None),
+        )
+        for node in surroundings.machines(api)
+    )
+
+
+def _groups(machines: tuple[Machine, ...]) -> dict[str, tuple[str, ...]]:
+    return {
+        name: tuple(machine.name for machine in machines if role in machine.roles)
+        for role, name in for_ansible.GROUPS
+    }

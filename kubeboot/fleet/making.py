@@ -1,0 +1,78 @@
+"""A new cluster: etcd first where it has machines of its own, then a first control plane, then the others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from kubeboot.fleet import etcd_fleet, playbooks, survey, work
+from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.tasks import Task
+from kubeboot.fleet.works import Works
+
+
+def make(works: Works, first: Reached, etcd: EtcdMachines | None) -> None:
+    """All others get ready while the first machine is made, and join then."""
+    begin = etcd.first if etcd else first
+    people = {begin.name: begin, first.name: first, **works.people}
+    if etcd is not None and etcd.invited is not None:
+        works.shop = works.shop.placed(etcd, works.shop.spec)
+    tasks = works.tasks(people, lambda who: _begun(works, who, begin, etcd))
+    works.examine(tasks, None)
+    rest = [name for name in people if name not in (begin.name, first.name)]
+    if not (works.ledger.is_good(begin.name) and works.ledger.is_good(first.name)):
+        return _unfounded(works, first, rest)
+    with work.locked(first, [who for name, who in people.items() if name != first.name], "up") as refused:
+        works.ledger.fail(refused)
+        works.run(works.ledger.good(tasks), lambda t: _stage(t, begin, etcd), last=(begin.name,))
+        if etcd is not None and not _founded_on_etcd(works, first):
+            return works.ledger.skip([first.name, *rest], f"etcd does not answer on {begin.name}")
+        return _joined(works, first, [who for name, who in people.items() if name in rest])
+
+
+def _stage(task: Task, begin: Reached, etcd: EtcdMachines | None) -> str:
+    if task.name != begin.name:
+        return "preparing"
+    return "making etcd" if etcd else "making the cluster"
+
+
+def _begun(works: Works, who: Reached, begin: Reached, etcd: EtcdMachines | None) -> Task:
+    """A machine's first task: an etcd that answers can be joined, and has a way in for control planes."""
+    if etcd is None:
+        return works.shop.found(who) if who.name == begin.name else works.shop.prepare(who)
+    if who.machine.role == "etcd" and (who.name == begin.name or etcd.invited):
+        return works.shop.etcd(who, etcd)
+    return dataclasses.replace(works.shop.prepare(who), given=etcd.given)
+
+
+def _founded_on_etcd(works: Works, first: Reached) -> bool:
+    """etcd's other machines join, and the first control plane is made; False where there is no etcd."""
+    etcd = etcd_fleet.look(works.wanted.inventory, works.crew)
+    if etcd is None or etcd.invited is None:
+        return False
+    _further_members(works, etcd)
+    etcd = etcd_fleet.look(works.wanted.inventory, works.crew) or etcd
+    works.shop, given = works.shop.placed(etcd, works.shop.spec), etcd.given
+    founding = works.tasks({first.name: first}, lambda who: works.shop.found(who, given))
+    works.run(founding, lambda task: "making the cluster")
+    return True
+
+
+def _further_members(works: Works, etcd: EtcdMachines) -> None:
+    members = {name: who for name, who in works.people.items() if who.machine.role == "etcd"}
+    later = {name: who for name, who in works.ledger.good(members).items() if name != etcd.first.name}
+    works.run(works.tasks(later, lambda who: works.shop.etcd(who, etcd)), lambda task: "joining etcd")
+
+
+def _joined(works: Works, first: Reached, others: Iterable[Reached]) -> None:
+    cluster = survey.look(works.wanted.inventory, works.crew, works.shop.spec).cluster
+    rest = {who.name: who for who in others if who.machine.role != "etcd"}
+    if cluster is None or works.ledger.reason(first.name) not in (None, playbooks.HookFailed.reason):
+        return _unfounded(works, first, rest)
+    works.join(works.tasks(works.ledger.good(rest), works.joiner(cluster, None)))
+    return works.record(cluster)
+
+
+def _unfounded(works: Works, first: Reached, others: Iterable[str]) -> None:
+    works.ledger.skip(others, f"{first.name} has not become a control plane")

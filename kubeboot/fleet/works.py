@@ -1,0 +1,104 @@
+"""One run of `up`: what its stages share, whether a cluster is made or changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping
+
+from kubeboot.config import balancing
+from kubeboot.engine.events import HostFinished, HostStage, Notice
+from kubeboot.fleet import here, reach, record, work
+from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.ledger import Ledger
+from kubeboot.fleet.orders import FleetOptions
+from kubeboot.fleet.reach import Crew, Reached
+from kubeboot.fleet.survey import Cluster
+from kubeboot.fleet.tasks import Shop, Task
+from kubeboot.fleet.work import Shift
+from kubeboot.inventory.model import Machine
+from kubeboot.steps import preflight
+
+Stage = Callable[[Task], str]
+
+
+@dataclasses.dataclass
+class Works:
+    """`people` are the machines that are meant and answer. `gone` is how it went with those that left."""
+
+    wanted: FleetOptions
+    shop: Shop
+    shift: Shift
+    crew: Crew
+    opener: reach.Open
+    gone: tuple[HostFinished, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.shift.emit)
+        self.ledger.fail(self.crew.lost)
+        meant = {machine.name for machine in self.wanted.inventory.limited(self.wanted.limit)}
+        self.people = {r.name: r for r in self.crew.reached if r.name in meant}
+
+    def tasks(self, who: Mapping[str, Reached], make: Callable[[Reached], Task]) -> dict[str, Task]:
+        """What is to be done on each of them; who cannot be planned for is out."""
+        tasks, failed = reach.each(who, make)
+        self.ledger.fail(failed)
+        return tasks
+
+    def joiner(self, cluster: Cluster, etcd: EtcdMachines | None) -> Callable[[Reached], Task]:
+        """Makes a machine's task in a cluster that is there."""
+
+        def make(who: Reached) -> Task:
+            if who.machine.role == "etcd" and etcd is not None:
+                return self.shop.etcd(who, etcd)
+            return self.shop.join(who, cluster)
+
+        return make
+
+    def examine(self, tasks: Mapping[str, Task], cluster: Cluster | None) -> None:
+        """Preflight everywhere before anything is written; a machine that is not fit is out."""
+
+        def examine(task: Task) -> None:
+            self.shift.emit(HostStage(task.name, "preflight"))
+            found = self.shop.examine(task, cluster)
+            here.tell(found, self.shift.emit)
+            preflight.refuse(found)
+
+        _, failed = reach.each(tasks, examine)
+        self.ledger.fail(failed)
+
+    def dirty(self, members: Mapping[str, Task]) -> dict[str, Task]:
+        """The members on which something is to be changed; the others have been looked at, and are done."""
+
+        def look(task: Task) -> work.Looked:
+            self.shift.emit(HostStage(task.name, "looking"))
+            return work.look(task)
+
+        looked, failed = reach.each(members, look)
+        self.ledger.fail(failed)
+        for name, one in looked.items():
+            if one.clean:
+                self.ledger.add(HostFinished(name, "ok", ok=len(one.steps)))
+        return {name: one.task for name, one in looked.items() if not one.clean}
+
+    def run(self, tasks: Mapping[str, Task], stage: Stage, last: Collection[str] | None = None) -> None:
+        """Work on all of them at once. `last`: those for which it is the last stage; all by default."""
+
+        def run(task: Task) -> None:
+            end = self.shift.work(task, stage(task))
+            self.ledger.add(end, last=last is None or task.name in last)
+
+        _, failed = reach.each(tasks, run)
+        self.ledger.fail(failed)
+
+    def join(self, tasks: Mapping[str, Task]) -> None:
+        """All at once; workers after the balancers, where only those lead them to the API."""
+        by_others = not balancing.runs_haproxy(self.shop.spec, "worker")
+        workers = {n: t for n, t in tasks.items() if by_others and t.who.machine.role == "worker"}
+        self.run({n: t for n, t in tasks.items() if n not in workers}, lambda task: "joining")
+        self.run(workers, lambda task: "joining")
+
+    def record(self, cluster: Cluster, leaving: tuple[Machine, ...] = ()) -> None:
+        """Keep the inventory in the cluster."""
+        end = self.shift.work(record.task(cluster, self.wanted.inventory, self.shop, leaving), "finishing")
+        if end.message:
+            self.shift.emit(Notice("warning", f"the inventory was not kept in the cluster: {end.message}"))
