@@ -52,6 +52,7 @@ def up(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's pa
     examples=(
         "kubeboot plan -i inventories/ha-3               # exit code 0: nothing, 10: something",
         "kubeboot plan -i hosts.ini -v                   # with diffs, and what is as it should be",
+        "kubeboot plan --from ops@10.0.0.11               # as the cluster itself keeps it",
         "kubeboot plan -i hosts.ini -o json",
     ),
 )
