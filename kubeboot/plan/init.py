@@ -48,6 +48,23 @@ def _behind_api(steps: tuple[Step, ...]) -> Iterator[Step]:
         yield dataclasses.replace(step, after=step.after | late)
 
 
+SCHEDULER = "control-plane/kube-scheduler"
+NOT_BEFORE: Mapping[str, frozenset[str]] = {
+    "node/ready": frozenset(
+        {SCHEDULER, "control-plane/kube-controller-manager", "@cluster:network/daemonset-kube-flannel-ds"}
+    ),
+    "proxy/ready": frozenset({SCHEDULER}),
+    "network/ready": frozenset({SCHEDULER}),
+    "dns/answers": frozenset({SCHEDULER}),
+}
+"""What must have been done for a wait to end. Where it failed, for want of an image say, nobody waits."""
+
+
+def _not_in_vain(steps: tuple[Step, ...]) -> Iterator[Step]:
+    for step in steps:
+        yield dataclasses.replace(step, after=step.after | NOT_BEFORE.get(step.id, frozenset()))
+
+
 def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings) -> str:
     """What the user gave or the virtual address; else this machine's haproxy."""
     return balancing.control_plane_endpoint(spec, node.address)
@@ -93,4 +110,4 @@ def plan(
     title = (
         f"{spec.cluster_name}: first control plane {node.name} ({node.address}), {spec.kubernetes_version}"
     )
-    return Plan("init", title, machine.in_order(host), {node.name: node.role})
+    return Plan("init", title, machine.in_order(_not_in_vain(host)), {node.name: node.role})
