@@ -61,6 +61,18 @@ class _CleanFormatter(logging.Formatter):
         return self._redactor.clean(super().format(record))
 
 
+class _File(logging.FileHandler):
+    """A log that cannot be written any more (a full disk) loses its lines, and is no reason to fail."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """The run's own writes fail too, and are told."""
+
+    def close(self) -> None:
+        """What is left in memory is lost as well."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 class Log:
     """An open log. `path` is None when nothing could or should be written to disk."""
 
@@ -99,7 +111,7 @@ def start(command: str, where: Path | None, redactor: Redactor, *, echo: bool = 
     stream = _create(where, command) if where is not None else None
     handlers: list[logging.Handler] = []
     if stream is not None:
-        handlers.append(logging.FileHandler(stream, encoding="utf-8", errors="backslashreplace"))
+        handlers.append(_File(stream, encoding="utf-8", errors="backslashreplace"))
     if echo and sys.stderr is not None:
         handlers.append(logging.StreamHandler(sys.stderr))
     for handler in handlers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import hashlib
 import os
@@ -17,15 +18,17 @@ from kubeboot.host.api import CommandFailed, Stat, temporary
 
 _CHUNK = 1 << 20
 _ABSENT = (FileNotFoundError, NotADirectoryError)
+FULL = "make room there (df -h), then run the same command again"
 
 
 @contextlib.contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Turn an OSError into a CommandFailed that names the path."""
+    """Turn an OSError into a CommandFailed that names the path, and what mends it where that is known."""
     try:
         yield
     except OSError as err:
-        raise CommandFailed(f"{path}: {(err.strerror or str(err)).lower()}") from err
+        hint = FULL if err.errno in (errno.ENOSPC, errno.EDQUOT) else None
+        raise CommandFailed(f"{path}: {(err.strerror or str(err)).lower()}", hint=hint) from err
 
 
 def read(path: str) -> bytes | None:
@@ -118,7 +121,7 @@ def replace(path: str, chunks: Iterable[bytes], mode: int, owner: str | None, su
 
 
 def append(path: str, data: bytes, mode: int) -> None:
-    """Add to a file's end and wait until it is on the disk."""
+    """Add to a file's end and wait until it is on the disk: all of it, or on a full disk nothing."""
     with naming(path):
         _make_parents(path)
         new = not os.path.lexists(path)
@@ -126,8 +129,13 @@ def append(path: str, data: bytes, mode: int) -> None:
         try:
             if new:
                 os.fchmod(fd, mode)
-            _write_all(fd, data)
-            os.fsync(fd)
+            size = os.fstat(fd).st_size
+            try:
+                _write_all(fd, data)
+                os.fsync(fd)
+            except OSError:
+                os.ftruncate(fd, size)
+                raise
         finally:
             os.close(fd)
         if new:

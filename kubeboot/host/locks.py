@@ -39,8 +39,8 @@ class Held:
         self._mutex = threading.Lock()
 
     def say(self, words: str) -> None:
-        """What else is told of the holder."""
-        with self._mutex:
+        """What else is told of the holder; on a full disk that is less."""
+        with self._mutex, contextlib.suppress(OSError):
             _say(self._fd, f"{self._holder}, {words}")
 
 

@@ -192,7 +192,8 @@ trap 'exit 1' HUP INT TERM
 cat >"$temporary" && sum=$(sha256sum <"$temporary") || exit
 [ "${sum%% *}" = "$2" ] || { echo "$1: the bytes that came do not have the sha256 $2" >&2; exit 1; }
 [ -e "$1" ] || { : >>"$1" && chmod -- "$3" "$1" && sync -- "$folder"; } || exit
-cat "$temporary" >>"$1" && sync -- "$1"
+size=$(stat -L -c %s -- "$1") || exit
+cat "$temporary" >>"$1" && sync -- "$1" || { truncate -s "$size" -- "$1"; exit 1; }
 """
 
 MKDIR = """\

@@ -383,6 +383,24 @@ def test_old_logs_go_and_other_files_stay(tmp_path: pathlib.Path) -> None:
     assert (len(left), left[0], "notes.log" in left) == (log.KEEP + 1, "2020-01-01T00-00-11-init.log", True)
 
 
+LOGS = """
+import logging, pathlib, resource, sys
+from kubeboot import log
+found = log.start("init", pathlib.Path(sys.argv[1]), log.Redactor())
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+for _ in range(200):
+    logging.getLogger("kubeboot").debug("x" * 99)
+found.close()
+"""
+
+
+def test_a_log_whose_disk_fills_up_stops_nothing_and_says_nothing(tmp_path: pathlib.Path) -> None:
+    argv = (sys.executable, "-c", LOGS, str(tmp_path))
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert next(tmp_path.iterdir()).stat().st_size == 4096
+
+
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: pathlib.Path) -> None:
     from kubeboot import log
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -201,3 +203,42 @@ def test_a_connection_s_time_is_scaled_and_stays_with_it() -> None:
         see.dial(*server.getsockname(), 2.0) as connection,
     ):
         assert connection.gettimeout() == 6.0
+
+
+ROOM = 20
+APPEND = """
+import sys
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.local import LocalHost
+try:
+    LocalHost("m").append(sys.argv[1], sys.stdin.buffer.read())
+except CommandFailed:
+    sys.exit(9)
+"""
+
+
+def no_room() -> None:
+    """In a child: files that grow beyond a few bytes are cut in the middle of a write, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, ROOM))
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_an_append_that_the_disk_has_no_room_for_adds_nothing(tmp_path: Path, local: bool) -> None:
+    path, line = tmp_path / "journal", b"a line, whole\n"
+    path.write_bytes(line)
+    remote = scripts.append(str(path), line, 0o600).argv
+    argv = (sys.executable, "-c", APPEND, str(path)) if local else remote
+    done = subprocess.run(argv, input=line, capture_output=True, preexec_fn=no_room, check=False)
+    assert done.returncode != 0
+    assert path.read_bytes() == line
+    assert subprocess.run(argv, input=line, check=False).returncode == 0
+    assert path.read_bytes() == 2 * line
+
+
+def test_a_full_disk_is_named_with_what_mends_it() -> None:
+    with (
+        pytest.raises(CommandFailed, match="/etc/x: no space left on device") as caught,
+        files.naming("/etc/x"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert "df -h" in (caught.value.hint or "")
