@@ -7,23 +7,31 @@ from collections.abc import Callable, Mapping
 
 from kubeboot import errors
 from kubeboot.engine.events import Event, RunFinished, RunStarted, State, StepFinished
-from kubeboot.engine.plan import Plan, edges, node
+from kubeboot.engine.plan import Node, Plan, edges, node
 from kubeboot.engine.plan import ordered as in_order
 from kubeboot.engine.step import CLUSTER, Blocked, Check, Drift, Later, Ok, Step, View
 from kubeboot.engine.values import Values
 from kubeboot.host.api import Unread
 
 
-def inspect(plan: Plan, views: Mapping[str, View], emit: Callable[[Event], None]) -> bool:
-    """Report every step in the order of the run; True when a run would change nothing."""
+def inspect(
+    plan: Plan,
+    views: Mapping[str, View],
+    emit: Callable[[Event], None],
+    fetch: Callable[[], None] = lambda: None,
+) -> bool:
+    """Report every step in the order of the run; True when a run would change nothing.
+
+    `fetch` gets what the views could not tell yet (Unread), all of it at once; then it is looked again.
+    """
     began = time.monotonic()
     hosts = tuple(h for h in views if h != CLUSTER)
     emit(RunStarted(plan.command, plan.title, len(plan.steps), hosts))
-    steps = {node(s): s for s in plan.steps}
-    vals = Values()
+    looking = _Looking(plan, views, began)
+    while not looking.again():
+        fetch()
     counts: dict[State, int] = {}
-    for n in in_order(edges(plan)):
-        event = _look(steps[n], views[n[0]], vals, began)
+    for event in looking.events():
         counts[event.state] = counts.get(event.state, 0) + 1
         emit(event)
     count = counts.get
@@ -32,9 +40,40 @@ def inspect(plan: Plan, views: Mapping[str, View], emit: Callable[[Event], None]
     return count("ok", 0) == len(plan.steps)
 
 
-def _look(step: Step, see: View, vals: Values, began: float) -> StepFinished:
-    start = time.monotonic()
-    found = _checked(step, see, vals)
+class _Looking:
+    """The checks of a plan. What is unread, or waits for what is, is looked at again; the rest is not."""
+
+    def __init__(self, plan: Plan, views: Mapping[str, View], began: float) -> None:
+        self._steps = {node(s): s for s in plan.steps}
+        self._order = in_order(edges(plan))
+        self._views = views
+        self._began = began
+        self._vals = Values()
+        self._found: dict[Node, StepFinished] = {}
+        self._open = set(self._order)
+
+    def again(self) -> bool:
+        """Look; True when nothing is unread."""
+        unread = [n for n in self._order if n in self._open and not self._look(n)]
+        return not unread
+
+    def _look(self, n: Node) -> bool:
+        step, start = self._steps[n], time.monotonic()
+        try:
+            found = _checked(step, self._views[n[0]], self._vals)
+        except Unread:
+            return False
+        self._found[n] = _event(step, found, start, self._began)
+        if not isinstance(found, Later) and all(self._vals.get(key) is not None for key in step.needs):
+            self._open.discard(n)
+        return True
+
+    def events(self) -> list[StepFinished]:
+        """What was found, in the order of the run."""
+        return [self._found[n] for n in self._order]
+
+
+def _event(step: Step, found: Check, start: float, began: float) -> StepFinished:
     now = time.monotonic()
     return StepFinished(
         step=step.id,
@@ -59,8 +98,6 @@ def _checked(step: Step, see: View, vals: Values) -> Check:
                 vals.put(key, step.read(see, key))
     except errors.KubebootError as error:
         return Blocked(error.message, error.hint, error.reason)
-    except Unread:
-        return Later("a look at the machine")
     return found
 
 

@@ -36,65 +36,71 @@ def node(step: Step) -> Node:
 
 def edges(plan: Plan) -> dict[Node, frozenset[Node]]:
     """Each step with the steps that must have ended before it. ValueError for a ref that names nothing."""
-    hard = requirements(plan)
-    by_node = {node(s): s for s in plan.steps}
-    return {node(s): hard[node(s)] | _found(plan, by_node, s, s.behind) for s in plan.steps}
+    hard, names = requirements(plan), _Names(plan)
+    return {node(s): hard[node(s)] | _found(names, s, s.behind) for s in plan.steps}
 
 
 def requirements(plan: Plan) -> dict[Node, frozenset[Node]]:
     """Each step with the steps without whose success it cannot be done."""
-    by_node = {node(s): s for s in plan.steps}
-    if len(by_node) != len(plan.steps):
+    if len({node(s) for s in plan.steps}) != len(plan.steps):
         raise ValueError("two steps with one id on one host")
-    givers = {
-        key.name: [node(s) for s in plan.steps if key in s.gives] for s in plan.steps for key in s.gives
-    }
+    names = _Names(plan)
+    givers: dict[str, list[Node]] = {}
+    for s in plan.steps:
+        for key in s.gives:
+            givers.setdefault(key.name, []).append(node(s))
     return {
-        node(s): _found(plan, by_node, s, s.after)
+        node(s): _found(names, s, s.after)
         | frozenset(giver for key in s.needs for giver in givers.get(key.name, ()))
         for s in plan.steps
     }
 
 
-def _found(plan: Plan, by_node: Mapping[Node, Step], step: Step, refs: frozenset[Ref]) -> frozenset[Node]:
-    found = frozenset(n for ref in refs for n in _resolve(plan, by_node, step, ref))
-    return found - {node(step)}
+class _Names:
+    """The steps of a plan by what a ref may call them: an id, or its beginning up to a slash."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._known: dict[tuple[str, str], list[Node]] = {}
+        self._places = tuple(dict.fromkeys(s.on for s in plan.steps))
+        for s in plan.steps:
+            for name in _names(s.id):
+                self._known.setdefault((s.on, name), []).append(node(s))
+
+    def find(self, step: Step, ref: Ref) -> list[Node]:
+        """What a step means by a ref; ValueError for nothing."""
+        where, _, what = ref.partition(":")
+        hosts = self._hosts(where) if what else None
+        name = ref if hosts is None else what
+        found = self._near(step, ref) if hosts is None else self._at(hosts, name)
+        if not found and not name.endswith("/") and name not in self._plan.skipped:
+            raise ValueError(f"no step {ref!r} in this plan")
+        return found
+
+    def _at(self, places: Iterable[str], name: str) -> list[Node]:
+        return [n for place in places for n in self._known.get((place, name), ())]
+
+    def _near(self, step: Step, ref: Ref) -> list[Node]:
+        """An unqualified ref: the same host, else the cluster; a cluster step also means every host."""
+        found = self._at((step.on,), ref) or self._at((CLUSTER,), ref)
+        return found or (self._at(self._places, ref) if step.on == CLUSTER else [])
+
+    def _hosts(self, where: str) -> frozenset[str] | None:
+        roles = self._plan.roles
+        if where == CLUSTER or where in roles:
+            return frozenset({where})
+        if where in roles.values():
+            return frozenset(host for host, role in roles.items() if role == where)
+        return None
 
 
-def _resolve(plan: Plan, by_node: Mapping[Node, Step], step: Step, ref: Ref) -> list[Node]:
-    where, _, what = ref.partition(":")
-    hosts = _hosts(plan, where)
-    if what and hosts is not None:
-        return _named(plan, [n for n in by_node if n[0] in hosts], what, ref)
-    return _named(plan, _near(by_node, step, ref), ref, ref)
+def _names(step_id: str) -> Iterable[str]:
+    yield step_id
+    yield from (step_id[: at + 1] for at, letter in enumerate(step_id) if letter == "/")
 
 
-def _hosts(plan: Plan, where: str) -> frozenset[str] | None:
-    if where == CLUSTER or where in plan.roles:
-        return frozenset({where})
-    if where in plan.roles.values():
-        return frozenset(host for host, role in plan.roles.items() if role == where)
-    return None
-
-
-def _near(by_node: Mapping[Node, Step], step: Step, ref: Ref) -> list[Node]:
-    """Where an unqualified ref looks: the same host, else the cluster; a cluster step also on every host."""
-    for place in ({step.on}, {CLUSTER}):
-        found = [n for n in by_node if n[0] in place and _matches(n[1], ref)]
-        if found:
-            return found
-    return list(by_node) if step.on == CLUSTER else []
-
-
-def _named(plan: Plan, among: list[Node], ref: str, whole: Ref) -> list[Node]:
-    found = [n for n in among if _matches(n[1], ref)]
-    if not found and not ref.endswith("/") and ref not in plan.skipped:
-        raise ValueError(f"no step {whole!r} in this plan")
-    return found
-
-
-def _matches(step_id: str, ref: str) -> bool:
-    return step_id.startswith(ref) if ref.endswith("/") else step_id == ref
+def _found(names: _Names, step: Step, refs: frozenset[Ref]) -> frozenset[Node]:
+    return frozenset(n for ref in refs for n in names.find(step, ref)) - {node(step)}
 
 
 def remaining(plan: Plan, order: Mapping[Node, frozenset[Node]]) -> dict[Node, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kubeboot import errors
 from kubeboot.engine.events import Notice
-from kubeboot.fleet import departing, health, record, work
+from kubeboot.fleet import departing, health, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.orders import FleetOptions
 from kubeboot.fleet.survey import Cluster
@@ -23,8 +23,7 @@ def change(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> None:
     works.examine(new, cluster)
     dirty = works.dirty({name: task for name, task in tasks.items() if task.member})
     new = works.ledger.good(new)
-    kept = record.task(cluster, works.wanted.inventory, works.shop)
-    if not (dirty or new or gone) and work.look(kept).clean:
+    if not (dirty or new or gone) and works.recorded(cluster).clean:
         return
     with work.locked(cluster.lead, [t.who for t in (*dirty.values(), *new.values())], "up") as refused:
         works.ledger.fail(refused)

@@ -7,8 +7,8 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 
 from kubeboot.config.node import Role
-from kubeboot.engine.events import HostFinished, HostStage, StepFinished
-from kubeboot.fleet import changing, hooks, reach, record, survey, work
+from kubeboot.engine.events import HostFinished, StepFinished
+from kubeboot.fleet import changing, hooks, reach, survey, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.orders import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Reached
@@ -80,11 +80,7 @@ def _member(shop: Shop, who: Reached, etcd: EtcdMachines) -> Task:
 
 
 def _looked(works: Works, tasks: Mapping[str, Task]) -> dict[str, Looked]:
-    def look(task: Task) -> Looked:
-        works.shift.emit(HostStage(task.name, "looking"))
-        return work.look(task)
-
-    looked, failed = reach.each(tasks, look)
+    looked, failed = work.looks(tasks, works.shift.emit)
     works.ledger.fail(failed)
     return looked
 
@@ -122,8 +118,7 @@ _ROLES: Mapping[Role, str] = {
 
 
 def _record(cluster: Cluster, works: Works) -> tuple[HostFinished, ...]:
-    """Whether the inventory that the cluster keeps is this one."""
-    kept = work.look(record.task(cluster, works.wanted.inventory, works.shop))
+    kept = works.recorded(cluster)
     if works.wanted.limit or kept.clean:
         return ()
     for step in kept.steps:

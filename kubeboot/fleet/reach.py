@@ -7,22 +7,25 @@ import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
 from kubeboot import errors
 from kubeboot.engine.events import HostStage
 from kubeboot.fleet.run import Emit
-from kubeboot.host.api import HostTarget
+from kubeboot.host.api import HostTarget, HostView
+from kubeboot.host.batch import Batch
 from kubeboot.host.connection import Connection
 from kubeboot.host.facts import Facts
-from kubeboot.host.local import LocalHost
+from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.host.login import Login
+from kubeboot.host.pool import ROOM, Pool
 from kubeboot.host.ssh import SshHost
 from kubeboot.inventory.model import Machine
 
 POOL = 128
-"""Machines that are worked on at a time."""
+"""Machines that are worked on at a time; as many are looked at as may be connected to."""
 AT_A_GATE = 4
 """Handshakes at a time through one jump host, whose sshd refuses more than ten (MaxStartups)."""
 USERS = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
@@ -43,6 +46,16 @@ class Reached:
     def name(self) -> str:
         """Its name in the inventory."""
         return self.machine.name
+
+    def view(self) -> HostView:
+        """The machine without its writes; over SSH many looks at a time."""
+        if isinstance(self.host, SshHost):
+            return Batch(self.host.connection)
+        return LocalView(self.host.name) if isinstance(self.host, LocalHost) else self.host
+
+    def staying(self) -> AbstractContextManager[None]:
+        """Its connection stays open meanwhile, whoever else is to be reached."""
+        return self.host.connection.staying() if isinstance(self.host, SshHost) else contextlib.nullcontext()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +101,13 @@ def open_host(machine: Machine) -> HostTarget:
 @contextlib.contextmanager
 def crew(machines: Sequence[Machine], emit: Emit, opener: Open = open_host) -> Iterator[Crew]:
     """Everybody who can be reached. One that cannot costs the others nothing. Closes all in the end."""
-    hosts = {machine.name: opener(machine) for machine in machines}
+    hosts, pool = {machine.name: opener(machine) for machine in machines}, Pool()
+    for host in hosts.values():
+        if isinstance(host, SshHost):
+            host.connection.join(pool)
     gates: dict[str, threading.Semaphore] = {}
     for machine in machines:
-        gates.setdefault(_gate(machine), threading.Semaphore(AT_A_GATE if _gate(machine) else POOL))
+        gates.setdefault(_gate(machine), threading.Semaphore(AT_A_GATE if _gate(machine) else ROOM))
 
     def reach(machine: Machine) -> Reached:
         emit(HostStage(machine.name, "connecting"))
@@ -99,7 +115,7 @@ def crew(machines: Sequence[Machine], emit: Emit, opener: Open = open_host) -> I
             return Reached(machine, hosts[machine.name], hosts[machine.name].facts())
 
     try:
-        found, lost = each({machine.name: machine for machine in machines}, reach)
+        found, lost = each({machine.name: machine for machine in machines}, reach, ROOM)
         yield Crew(tuple(found.values()), lost)
     finally:
         for host in hosts.values():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
 from kubeboot import errors
 from kubeboot.config.spec import ExternalEtcd
 from kubeboot.engine.values import Secret
+from kubeboot.host import looks
 from kubeboot.host.api import HostView
 from kubeboot.kube import client, dial, etcd_client, lease, uploads
 from kubeboot.kube.api import Api, ApiView
@@ -27,8 +29,9 @@ def places(external: ExternalEtcd | None) -> dict[str, str]:
 
 def on_disk(see: HostView, external: ExternalEtcd | None = None) -> dict[str, bytes]:
     """What is shared, as far as this machine has it; `external`: the etcd that runs elsewhere."""
-    found = {name: see.read(path) for name, path in places(external).items()}
-    return {name: data for name, data in found.items() if data is not None}
+    where = places(external)
+    found = looks.together(functools.partial(see.read, path) for path in where.values())
+    return {name: data for name, data in zip(where, found, strict=True) if data is not None}
 
 
 def is_complete(given: Mapping[str, bytes], external: ExternalEtcd | None) -> bool:

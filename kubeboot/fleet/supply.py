@@ -101,7 +101,7 @@ class Supply:
     def near(self, who: Reached) -> Source:
         """The same, and from the bundle on the machine itself where it has it."""
         source, path = self.source(who.facts.arch), who.machine.bundle or self._spec.artifacts.bundle
-        if path is None or not isinstance(source, Bundle):
+        if self._peek or path is None or not isinstance(source, Bundle):
             return source
         found = who.host.stat(path)
         same = found is not None and found.size == source.path.stat().st_size

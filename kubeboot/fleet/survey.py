@@ -11,6 +11,8 @@ from kubeboot.fleet import leaving, shared
 from kubeboot.fleet.reach import Crew, Reached, each
 from kubeboot.fleet.run import Others
 from kubeboot.fleet.ways import Ways
+from kubeboot.host import looks
+from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.inventory.model import Inventory
 from kubeboot.kube import facts, surroundings
@@ -21,7 +23,6 @@ from kubeboot.steps import external_etcd
 from kubeboot.steps.preflight import Surroundings
 
 SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
-KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 API_SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 
 
@@ -84,18 +85,23 @@ def look(inventory: Inventory, crew: Crew, spec: ClusterSpec) -> Found:
 
 
 def _see(reached: Reached) -> _Seen:
-    host = reached.host
-    external = external_etcd.found(host)
-    given = shared.on_disk(host, external)
-    serves = shared.is_complete(given, external) and host.stat(API_SERVER) is not None
-    return _Seen(reached, given, serves, host.stat(SUPER_ADMIN) is not None)
+    see = reached.view()
+    return looks.settled(see, lambda: _seen(reached, see))
+
+
+def _seen(reached: Reached, see: HostView) -> _Seen:
+    first, runs = looks.together(
+        (lambda: see.stat(SUPER_ADMIN) is not None, lambda: see.read(API_SERVER) is not None)
+    )
+    external = external_etcd.found(see)
+    given = shared.on_disk(see, external)
+    return _Seen(reached, given, runs and shared.is_complete(given, external), first)
 
 
 def _new(inventory: Inventory, crew: Crew, seen: Iterable[_Seen]) -> Reached:
     """Who is to be the first. Never a second cluster beside one that only does not answer now."""
     traces = [one.who.name for one in seen if one.given]
-    members, _ = each({r.name: r for r in crew.reached}, lambda r: r.host.stat(KUBELET_CONF) is not None)
-    traces += [name for name, is_member in members.items() if is_member]
+    traces += [reached.name for reached in crew.reached if reached.facts.joined]
     first = inventory.of("control_plane")[0].name
     if traces:
         raise errors.Unreachable(

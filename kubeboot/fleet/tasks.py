@@ -107,7 +107,8 @@ class Shop:
         lead = who.name == cluster.lead.name
         plan = planning.control_plane(wanted.spec, node, source, cpus, wanted, cluster.given, lead)
         whole = self._whole(who, node, plan, after=("after_init", *AFTER) if lead else AFTER)
-        return Task(who, node.name, whole, self._own(who, node), others, node, member, cluster.given)
+        api = cluster.api if lead else self._own(who, node)
+        return Task(who, node.name, whole, api, others, node, member, cluster.given)
 
     def _whole(
         self,

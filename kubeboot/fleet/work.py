@@ -7,7 +7,7 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from kubeboot import errors
 from kubeboot.engine import failpoints, journal
@@ -24,14 +24,13 @@ from kubeboot.engine.events import (
 from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import CLUSTER, Target, View
 from kubeboot.fleet.ledger import failure
-from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.reach import Reached, each
 from kubeboot.fleet.run import Emit, holder, telling
 from kubeboot.fleet.tasks import Task
-from kubeboot.host.api import HostTarget, HostView, Lost
-from kubeboot.host.batch import Batch
-from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.host.ssh import SshHost
-from kubeboot.kube.remembered import RememberedApi, RememberedEtcd
+from kubeboot.host.api import Lost
+from kubeboot.host.looks import Fetches
+from kubeboot.host.pool import ROOM
+from kubeboot.kube.remembered import Answers, RememberedApi, RememberedEtcd
 
 TRIES = 3
 PATIENCE = 120.0
@@ -51,24 +50,33 @@ class Looked:
         return all(step.state == "ok" for step in self.steps)
 
 
-def look(task: Task) -> Looked:
+def look(task: Task, answers: Answers) -> Looked:
     """Every check of the task; what is given to them can change nothing."""
-    host, etcd = view(task.who.host), RememberedEtcd(task.others.etcd)
-    own, shared = RememberedApi(task.api), RememberedApi(task.others.api or task.api)
+    host, etcd = task.who.view(), RememberedEtcd(task.others.etcd, answers)
+    own, shared = RememberedApi(task.api, answers), RememberedApi(task.others.api or task.api, answers)
     views = {task.on: View(host, own, etcd), CLUSTER: View(host, shared, etcd)}
-    while True:
-        events: list[Event] = []
-        looking.inspect(task.plan, views, events.append)
-        if not (isinstance(host, Batch) and host.wanted):
-            return Looked(task, tuple(event for event in events if isinstance(event, StepFinished)))
-        host.fetch()
+    events: list[Event] = []
+
+    def fetch() -> None:
+        if isinstance(host, Fetches):
+            host.fetch()
+        for asking in (own.asking, shared.asking, etcd.asking):
+            asking.settle()
+
+    with task.who.staying():
+        looking.inspect(task.plan, views, events.append, fetch)
+    return Looked(task, tuple(event for event in events if isinstance(event, StepFinished)))
 
 
-def view(host: HostTarget) -> HostView:
-    """The machine without its writes; over SSH many looks at a time."""
-    if isinstance(host, SshHost):
-        return Batch(host.connection)
-    return LocalView(host.name) if isinstance(host, LocalHost) else host
+def looks(tasks: Mapping[str, Task], emit: Emit) -> tuple[dict[str, Looked], dict[str, errors.KubebootError]]:
+    """Look at all of them at once, each question to an API asked once; and the errors of the others."""
+
+    def one(task: Task) -> Looked:
+        emit(HostStage(task.name, "looking"))
+        return look(task, answers)
+
+    with Answers() as answers:
+        return each(tasks, one, ROOM)
 
 
 @dataclasses.dataclass(frozen=True)

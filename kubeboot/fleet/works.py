@@ -16,6 +16,7 @@ from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Shop, Task
 from kubeboot.fleet.work import Shift
 from kubeboot.inventory.model import Machine
+from kubeboot.kube.remembered import Answers
 from kubeboot.steps import preflight
 
 Stage = Callable[[Task], str]
@@ -68,12 +69,7 @@ class Works:
 
     def dirty(self, members: Mapping[str, Task]) -> dict[str, Task]:
         """The members on which something is to be changed; the others have been looked at, and are done."""
-
-        def look(task: Task) -> work.Looked:
-            self.shift.emit(HostStage(task.name, "looking"))
-            return work.look(task)
-
-        looked, failed = reach.each(members, look)
+        looked, failed = work.looks(members, self.shift.emit)
         self.ledger.fail(failed)
         for name, one in looked.items():
             if one.clean:
@@ -96,6 +92,11 @@ class Works:
         workers = {n: t for n, t in tasks.items() if by_others and t.who.machine.role == "worker"}
         self.run({n: t for n, t in tasks.items() if n not in workers}, lambda task: "joining")
         self.run(workers, lambda task: "joining")
+
+    def recorded(self, cluster: Cluster) -> work.Looked:
+        """Whether the inventory that the cluster keeps is this one."""
+        with Answers() as answers:
+            return work.look(record.task(cluster, self.wanted.inventory, self.shop), answers)
 
     def record(self, cluster: Cluster, leaving: tuple[Machine, ...] = ()) -> None:
         """Keep the inventory in the cluster."""

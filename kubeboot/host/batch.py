@@ -8,7 +8,7 @@ it, and so on until nothing is asked any more: a plan of a hundred steps takes f
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from kubeboot import errors
@@ -26,7 +26,7 @@ LONGEST = 60_000
 """Characters of a batch's words: a command line's limit is twice that."""
 DEADLINE = 300.0
 _SCRIPT, _FIRST = 2, 4
-"""Where an argv of `commands.sh` has its script, and its first argument."""
+"""Where an argv of `commands.sh` has its script, and its arguments; a path is the last of them."""
 
 
 class Batch(SshView):
@@ -47,7 +47,9 @@ class Batch(SshView):
         return ask.answer(self._known[key], self.name)
 
     def fetch(self) -> None:
-        """Answer what is wanted, as far as one command line holds it."""
+        """Answer what is wanted, if anything is, as far as one command line holds it."""
+        if not self.wanted:
+            return
         some: list[Key] = []
         length = 0
         for argv in self.wanted:
@@ -67,7 +69,10 @@ class Batch(SshView):
         grouped = {argv for group in groups.values() for argv in group}
         alone = [argv for argv in asked if argv not in grouped]
         merged = [(script, group) for script, group in groups.items() if group]
-        commands = [sh("many", MANY[script][0], *_paths(group)) for script, group in merged]
+        commands = [
+            sh("many", MANY[script][0], *group[0][_FIRST:-1], *(argv[-1] for argv in group))
+            for script, group in merged
+        ]
         results = self._run([*commands, *alone])
         answers: dict[Key, Result] = {}
         for (script, group), result in zip(merged, results, strict=False):
@@ -88,10 +93,6 @@ class Batch(SshView):
         return [Result(int(status), base64.b64decode(out), b"") for out, status in lines]
 
 
-def _paths(group: Iterable[Key]) -> list[str]:
-    return [argv[_FIRST] for argv in group]
-
-
 def _split(
     group: list[Key], parse: Callable[[bytes], Mapping[str, bytes]], result: Result
 ) -> dict[Key, Result]:
@@ -103,7 +104,7 @@ def _split(
     if found is None:
         return {}
     return {
-        argv: Result(0, found[argv[_FIRST]], b"") if argv[_FIRST] in found else Result(ABSENT, b"", b"")
+        argv: Result(0, found[argv[-1]], b"") if argv[-1] in found else Result(ABSENT, b"", b"")
         for argv in group
     }
 

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 import paramiko
@@ -16,6 +17,7 @@ from kubeboot import errors
 from kubeboot.host import channel, login, opening, refusals, scripts, sudo
 from kubeboot.host.api import Lost
 from kubeboot.host.commands import ABSENT
+from kubeboot.host.pool import Pool
 from kubeboot.host.process import SEARCH
 from kubeboot.host.runner import NOT_FOUND, Result
 
@@ -43,6 +45,7 @@ class Connection:
         self._sudo = sudo and self._fabric.user != "root"
         self._refused: errors.Unreachable | None = None
         self._forwards = True
+        self._closed = False
         self._opening = threading.Lock()
         self._lost_at: float | None = None
         self._gone: tuple[float, errors.Unreachable] | None = None
@@ -50,6 +53,15 @@ class Connection:
         self._sessions: set[paramiko.Channel] = set()
         self._lasting: set[paramiko.Channel] = set()
         self._second: Connection | None = None
+        self._pool = Pool(1)
+
+    def join(self, pool: Pool) -> None:
+        """Be one of a bounded number, before it is used: while it is idle, others may have it closed."""
+        self._pool = pool
+
+    def staying(self) -> AbstractContextManager[None]:
+        """Not to be closed for others meanwhile."""
+        return self._pool.using(self)
 
     @property
     def name(self) -> str:
@@ -70,9 +82,11 @@ class Connection:
 
     def close(self) -> None:
         """Close it, and the gateways' connections."""
-        if self._second is not None:
-            self._second.close()
-        opening.shut(self._fabric)
+        with self._opening:
+            if self._second is not None:
+                self._second.close()
+            opening.shut(self._fabric)
+            self._closed = True
 
     def transport(self) -> paramiko.Transport:
         """The open transport; who finds it closed opens it, the others wait."""
@@ -86,7 +100,7 @@ class Connection:
         """Of those that wait for a machine that has not returned, only the first one tries."""
         if self._gone is not None and time.monotonic() < self._gone[0]:
             raise self._gone[1]
-        if self._lost_at is None and self._fabric.transport is not None:
+        if self._lost_at is None and self._fabric.transport is not None and not self._closed:
             self._lost_at = time.monotonic()
         try:
             opening.opened(self._how, self._fabric, self._left())
@@ -95,6 +109,7 @@ class Connection:
                 self._gone = (time.monotonic() + self._how.deadlines.connect, err)
             raise
         self._lost_at = self._gone = None
+        self._closed = False
 
     def _left(self) -> float | None:
         """How long a machine that was lost may still take to return; None when it never was there."""
@@ -181,6 +196,7 @@ class Connection:
         """A session channel, for a moment; on a second connection where this one has room for none."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._slots)
+            stack.enter_context(self._pool.using(self))
             try:
                 session = self._open_session()
             except _Full:
@@ -268,6 +284,7 @@ class Connection:
 
         Where sshd forbids forwarding, a process on the machine makes it.
         """
+        self._pool.keep(self)
         where, source = (address, port), ("127.0.0.1", 0)
         if not self._forwards:
             return self._relayed(address, port, timeout)

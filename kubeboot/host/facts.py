@@ -46,6 +46,8 @@ class Facts:
     apparmor: bool = False
     clock: float = 0.0
     user: str = "root"
+    joined: bool = False
+    """A kubelet has its way to a cluster."""
 
     @property
     def may_lower_oom_score(self) -> bool:
@@ -88,6 +90,7 @@ def _facts(said: _Said) -> Facts:
         uid=_number(_last(said, "uid")),
         user=_last(said, "user"),
         cgroup_v2="cgroup_v2" in said,
+        joined="joined" in said,
         init=_last(said, "init"),
         swap=tuple(line.split()[0] for line in said.get("swap", ())),
         nics=nics,

@@ -40,7 +40,7 @@ def _entry(line: str) -> HostKeyEntry | None:
     """None for a line that is no key, as ssh leaves it out."""
     try:
         return HostKeyEntry.from_line(line)
-    except (InvalidHostKey, paramiko.SSHException):
+    except (InvalidHostKey, paramiko.SSHException, ValueError):
         return None
 
 

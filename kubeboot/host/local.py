@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kubeboot.host import commands, files, health, locks, parse, proc
+from kubeboot.host import commands, files, health, locks, parse, proc, sums
 from kubeboot.host.api import CommandFailed, Listener, Mount, Process, Stat, Unit
 from kubeboot.host.common import CommandTarget, CommandView
 from kubeboot.host.process import run
@@ -44,7 +44,7 @@ class LocalView(CommandView):
     def sha256(self, path: str) -> str | None:
         """A file's sum in hex."""
         with files.naming(path):
-            return files.sha256(path)
+            return sums.known(path, sums.PATH) or files.sha256(path)
 
     def unit(self, name: str) -> Unit:
         """A systemd unit, and what its main process was started with."""
@@ -112,6 +112,8 @@ class LocalHost(LocalView, CommandTarget):
     def put(self, path: str, chunks: Iterable[bytes], sha256: str, mode: int = 0o755) -> None:
         """Stream a file, and let it appear only if its sum is right."""
         files.replace(path, chunks, mode, None, sha256)
+        with files.naming(path):
+            sums.note(path, sha256, sums.PATH)
 
     def mkdir(self, path: str, mode: int = 0o755) -> None:
         """A directory with this mode."""

@@ -21,6 +21,8 @@ REKEY_BYTES = 1 << 36
 While keys are made anew paramiko's reading thread may have to send a channel's CLOSE, waits for the new keys
 that only it can receive, and the connection dies after 30 s.
 """
+AWAKE = 1.0
+"""Seconds after which a reading thread looks around; with paramiko's 0.1 that is most of a CPU for 256."""
 _FIRST, _LONGEST = 0.2, 5.0
 
 
@@ -45,7 +47,15 @@ def opened(how: Login, at: fabric.Connection, left: float | None) -> paramiko.Tr
 def shut(at: fabric.Connection) -> None:
     """Close it and its gateways, also what was not open yet."""
     for hop in hops(at):
+        _wake(hop.client.get_transport())
         hop.client.close()
+
+
+def _wake(transport: paramiko.Transport | None) -> None:
+    """End what the reading thread waits for, so that closing does not wait for it."""
+    if transport is not None and isinstance(transport.sock, socket.socket):
+        with contextlib.suppress(OSError):
+            transport.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _attempt(how: Login, at: fabric.Connection) -> paramiko.Transport:
@@ -56,6 +66,7 @@ def _attempt(how: Login, at: fabric.Connection) -> paramiko.Transport:
     transport.packetizer.REKEY_BYTES = REKEY_BYTES
     if isinstance(transport.sock, socket.socket):  # without it each new channel waits 40 ms for an ACK
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport.sock.settimeout(AWAKE)
     return transport
 
 

@@ -36,6 +36,7 @@ fields capabilities /proc/1/status CapBnd:
 first_line selinux /sys/fs/selinux/enforce
 first_line apparmor /sys/module/apparmor/parameters/enabled
 [ -e /sys/fs/cgroup/cgroup.controllers ] && echo "cgroup_v2=1"
+[ -e /etc/kubernetes/kubelet.conf ] && echo "joined=1"
 for name in sh systemctl journalctl modprobe ip nft mount umount flock sha256sum conntrack ethtool iptables socat tc \
     swapoff tar ctr containerd runc crictl docker dockerd kubelet kubeadm kubectl firewall-cmd ufw apt-get dnf; do
     command -v "$name" >/dev/null 2>&1 && printf 'command=%s\n' "$name"

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Literal
 
-from kubeboot.host import files, parse, proc, shell
+from kubeboot.host import files, parse, proc, shell, sums
 from kubeboot.host.api import Listener, Process, Slice, Stat, Unit
 from kubeboot.host.commands import ABSENT, UNIT_PROPERTIES, sh
 from kubeboot.host.runner import Ask, Tell
@@ -48,7 +48,7 @@ def listdir(path: str) -> Ask[tuple[str, ...]]:
 
 def sha256(path: str) -> Ask[str | None]:
     """A file's sum."""
-    script = sh("sha256", shell.SHA256, path)
+    script = sh("sha256", shell.SHA256, sums.PATH, path)
     return Ask(script, lambda out: out.split()[0].decode(), nothing=(None,), statuses=_ABSENT, deadline=300.0)
 
 
@@ -132,9 +132,9 @@ def free_bytes(path: str) -> Ask[int]:
     return Ask(sh("free", shell.FREE, path), answer)
 
 
-def replace(path: str, sum: str, mode: int, owner: str) -> Tell:
-    """Stdin becomes the file, if it has this sum."""
-    return Tell(sh("write", shell.REPLACE, path, sum, _octal(mode), owner), deadline=3600.0)
+def replace(path: str, sum: str, mode: int, owner: str, notes: str = "") -> Tell:
+    """Stdin becomes the file, if it has this sum, which is noted."""
+    return Tell(sh("write", shell.REPLACE, path, sum, _octal(mode), owner, notes), deadline=3600.0)
 
 
 def part_size(part: str) -> Ask[int]:
@@ -143,8 +143,9 @@ def part_size(part: str) -> Ask[int]:
 
 
 def put(path: str, sum: str, mode: int, part: str, offset: int) -> Tell:
-    """Stdin is a file from this offset on; what lies before it is in the part."""
-    return Tell(sh("put", shell.PUT, path, sum, _octal(mode), part, str(offset)), deadline=3600.0)
+    """Stdin is a file from this offset on; what lies before it is in the part. Its sum is noted."""
+    words = (path, sum, _octal(mode), part, str(offset), sums.PATH)
+    return Tell(sh("put", shell.PUT, *words), deadline=3600.0)
 
 
 def append(path: str, data: bytes, mode: int) -> Tell:

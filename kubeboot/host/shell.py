@@ -28,10 +28,28 @@ done
 wc -c -- "$@" && echo "BYTES" && cat -- "$@"
 """
 
-SUMS = """\
-sha256sum -- "$@" 2>/dev/null
+_SUM = """\
+notes=$1
+shift
+[ -r "$notes" ] || notes=/dev/null
+sums() { # sha256sum, but for files that are as they were when their sums were noted
+    stat -c "%d:%i %s %.9Y %.9Z %n" -- "$@" 2>/dev/null | while IFS= read -r now; do
+        sum=
+        while IFS= read -r line; do
+            [ "${line#* }" != "$now" ] || sum=${line%% *}
+        done <"$notes"
+        path=${now#* * * * }
+        [ "$sum" ] || { sum=$(sha256sum 2>/dev/null <"$path") && sum=${sum%% *}; } || continue
+        printf '%s  %s\\n' "$sum" "$path"
+    done
+}
+"""
+
+SUMS = f"""\
+{_SUM}sums "$@"
 exit 0
 """
+"""NOTES PATH...: the sums of those that are files."""
 
 BATCH = """\
 exec 4>&1
@@ -90,10 +108,12 @@ for name in * .[!.]* ..?*; do
 done
 """
 
-SHA256 = """\
-[ -e "$1" ] && [ ! -d "$1" ] || exit 44
-exec sha256sum <"$1"
+SHA256 = f"""\
+{_SUM}[ -e "$1" ] && [ ! -d "$1" ] || exit 44
+found=$(sums "$1") && [ "$found" ] || exec sha256sum <"$1"
+echo "$found"
 """
+"""NOTES PATH: a file's sum."""
 
 REAL_PATH = """\
 exec readlink -f -- "$1"
@@ -155,9 +175,14 @@ trap 'exit 1' HUP INT TERM
 cat >"$temporary" && sum=$(sha256sum <"$temporary") || exit
 [ "${sum%% *}" = "$2" ] || { echo "$1: the bytes that came do not have the sha256 $2" >&2; exit 1; }
 [ -z "$4" ] || chown -- "$4" "$temporary" || exit
-chmod -- "$3" "$temporary" && sync -- "$temporary" && mv -fT -- "$temporary" "$1" && sync -- "$folder"
+chmod -- "$3" "$temporary" && sync -- "$temporary" && mv -fT -- "$temporary" "$1" && sync -- "$folder" || exit
+[ -d "${5%/*}" ] || exit 0
+printf '%s %s\\n' "$2" "$(stat -c "%d:%i %s %.9Y %.9Z %n" -- "$1")" >>"$5"
 """
-"""PATH SHA256 MODE OWNER: a connection that breaks off leaves nothing, because the sum is wrong then."""
+"""PATH SHA256 MODE OWNER NOTES: a connection that breaks off leaves nothing, because the sum is wrong then.
+
+The sum is noted, where there are notes.
+"""
 
 PART = """\
 if [ -f "$1" ] && flock -n "$1" true; then exec stat -c %s -- "$1"; fi
@@ -176,10 +201,13 @@ done
 exec 9>>"$4" && flock -n 9 || exit
 sum=$( { head -c "$5" -- "$4" && { tee -a -- "$4" || echo "failed"; }; } | sha256sum) || exit
 [ "${sum%% *}" = "$2" ] || { echo "$1: the bytes that came do not have the sha256 $2" >&2; exit 65; }
-chmod -- "$3" "$4" && sync -- "$4" && mv -fT -- "$4" "$1" && sync -- "$folder"
+chmod -- "$3" "$4" && sync -- "$4" && mv -fT -- "$4" "$1" && sync -- "$folder" || exit
+[ -d "${6%/*}" ] || exit 0
+printf '%s %s\\n' "$2" "$(stat -c "%d:%i %s %.9Y %.9Z %n" -- "$1")" >>"$6"
 """
-"""PATH SHA256 MODE PART OFFSET: the rest of a file, whose first OFFSET bytes are in PART. What does not have
-the sum stays there: a connection that breaks off looks like an end. Words of a failed `tee` spoil the sum."""
+"""PATH SHA256 MODE PART OFFSET NOTES: the rest of a file, whose first OFFSET bytes are in PART. What does not
+have the sum stays there: a connection that breaks off looks like an end. Words of a failed `tee` spoil it.
+The sum is noted, where there are notes."""
 
 APPEND = """\
 umask 022

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from kubeboot.host import files, parse, proc, scripts
+from kubeboot.host import files, parse, proc, scripts, sums
 from kubeboot.host.api import CommandFailed, Listener, Lost, Mount, OnMachine, Process, Stat, Unit, part
 from kubeboot.host.common import CommandTarget, CommandView
 from kubeboot.host.connection import Connection
@@ -143,7 +143,7 @@ class SshHost(SshView, CommandTarget):
     def put(self, path: str, chunks: Iterable[bytes], sha256: str, mode: int = 0o755) -> None:
         """Stream a file, and let it appear only if its sum is right. Goes on where an earlier one was cut."""
         if isinstance(chunks, OnMachine):
-            return self._tell(scripts.replace(path, sha256, mode, ""), chunks)
+            return self._tell(scripts.replace(path, sha256, mode, "", sums.PATH), chunks)
         folder, _, name = path.rpartition("/")
         there = f"{folder}/{part(name, sha256)}"
         offset = self._ask(scripts.part_size(there))

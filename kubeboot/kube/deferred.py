@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 from kubeboot import errors
@@ -13,11 +14,13 @@ class Deferred:
 
     def __init__(self, find: Callable[[], Api | None]) -> None:
         self._find = find
+        self._lock = threading.Lock()
         self._found: Api | None = None
 
     def _api(self) -> Api:
-        self._found = self._found or self._find()
-        return self._found or NoApi()
+        with self._lock:
+            self._found = self._found or self._find()
+            return self._found or NoApi()
 
     def ready(self) -> str | None:
         try:

@@ -1,71 +1,105 @@
-"""An API and an etcd that are asked each question once: for looking again and again at the same moment."""
+"""An API and an etcd that are asked each question once, in the background: for many looks at one moment."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Any, TypeVar
 
-from kubeboot import errors
+from kubeboot.host.api import Unread
 from kubeboot.kube.api import ApiView, Object
 from kubeboot.kube.etcd import EtcdView, Member
 
 T = TypeVar("T")
 
+ROOM = 8
+"""Questions at a time; a client has as many connections."""
 
-class Once:
-    """Answers by question; an error is an answer too."""
+
+class Answers:
+    """Answers by question, for the looks of any number of threads; an error is an answer too."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Any] = {}
+        self._pool = ThreadPoolExecutor(ROOM, thread_name_prefix="api")
+        self._lock = threading.Lock()
+        self._asked: dict[tuple[int, Hashable], tuple[object, Future[Any]]] = {}
 
-    def ask(self, question: object, answer: Callable[[], T]) -> T:
-        """The answer of the first time."""
-        key = json.dumps(question, sort_keys=True, default=str)
-        if key not in self._known:
-            try:
-                self._known[key] = answer()
-            except errors.KubebootError as error:
-                self._known[key] = error
-        found = self._known[key]
-        if isinstance(found, errors.KubebootError):
-            raise found
-        return cast(T, found)
+    def __enter__(self) -> Answers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def of(self, server: object, question: Hashable, answer: Callable[[], T]) -> Future[T]:
+        """The answer that there is or will be."""
+        key = (id(server), question)  # the server is kept, and so its id
+        with self._lock:
+            if key not in self._asked:
+                self._asked[key] = (server, self._pool.submit(answer))
+            return self._asked[key][1]
+
+
+class Asking:
+    """One look's questions to one server. What is not answered yet ends a check with Unread."""
+
+    def __init__(self, server: object, answers: Answers) -> None:
+        self._server = server
+        self._answers = answers
+        self._open: list[Future[Any]] = []
+
+    def ask(self, question: Hashable, answer: Callable[[], T]) -> T:
+        """The answer, or its error."""
+        found = self._answers.of(self._server, question, answer)
+        if not found.done():
+            self._open.append(found)
+            raise Unread
+        return found.result()
+
+    def settle(self) -> None:
+        """Wait for what was asked since."""
+        waited, self._open = self._open, []
+        wait(waited)
 
 
 class RememberedApi:
     """Reads of an API."""
 
-    def __init__(self, api: ApiView) -> None:
+    def __init__(self, api: ApiView, answers: Answers) -> None:
         self._api = api
-        self._once = Once()
+        self.asking = Asking(api, answers)
 
     def ready(self) -> str | None:
-        return self._once.ask("ready", self._api.ready)
+        return self.asking.ask("ready", self._api.ready)
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         asked = (api_version, kind, name, namespace)
-        return self._once.ask(("get", *asked), lambda: self._api.get(*asked))
+        return self.asking.ask(("get", *asked), lambda: self._api.get(*asked))
 
     def list(
         self, api_version: str, kind: str, namespace: str | None = None, labels: str | None = None
     ) -> Sequence[Object]:
         asked = (api_version, kind, namespace, labels)
-        return self._once.ask(("list", *asked), lambda: self._api.list(*asked))
+        return self.asking.ask(("list", *asked), lambda: self._api.list(*asked))
 
     def dry_run(self, obj: Object) -> Object:
-        return self._once.ask(("dry-run", obj), lambda: self._api.dry_run(obj))
+        question = ("dry-run", json.dumps(obj, sort_keys=True, default=str))
+        return self.asking.ask(question, lambda: self._api.dry_run(obj))
 
 
 class RememberedEtcd:
     """Reads of etcd."""
 
-    def __init__(self, etcd: EtcdView) -> None:
+    def __init__(self, etcd: EtcdView, answers: Answers) -> None:
         self._etcd = etcd
-        self._once = Once()
+        self.asking = Asking(etcd, answers)
 
     def members(self) -> tuple[Member, ...]:
-        return self._once.ask("members", self._etcd.members)
+        return self.asking.ask("members", self._etcd.members)
 
     def healthy(self, member: Member) -> str | None:
-        return self._once.ask(("healthy", member.id), lambda: self._etcd.healthy(member))
+        return self.asking.ask(("healthy", member.id), lambda: self._etcd.healthy(member))

@@ -42,7 +42,6 @@ class EnsureBinary(Step):
 
     def apply(self, do: Target, vals: Values) -> None:
         do.host.put(self.binary.path, self.source.binary(self.binary), self.binary.sha256, 0o755)
-        do.host.chmod(self.binary.path, 0o755)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from kubeboot.host.batch import Batch
 from kubeboot.host.connection import Connection
 from kubeboot.host.local import LocalView
 from kubeboot.host.login import Login
-from kubeboot.kube.remembered import Once
+from kubeboot.kube.remembered import Answers, Asking
 from tests.fakes import sshd as servers
 
 Look = Callable[[HostView], object]
@@ -101,8 +101,11 @@ def test_what_was_asked_once_is_not_asked_again() -> None:
         asked.append(1)
         raise errors.TimedOut("late")
 
-    once = Once()
-    for _ in range(2):
-        with pytest.raises(errors.TimedOut):
-            once.ask(("get", "x"), fail)
-    assert asked == [1] and once.ask(("get", "y"), lambda: 2) == 2
+    with Answers() as answers:
+        for looker in (Asking("api", answers), Asking("api", answers)):
+            with pytest.raises((errors.TimedOut, Unread)):
+                looker.ask(("get", "x"), fail)
+            looker.settle()
+            with pytest.raises(errors.TimedOut):
+                looker.ask(("get", "x"), fail)
+        assert asked == [1]

@@ -1,0 +1,69 @@
+"""How many connections are open at a time: an idle one makes room for one that is wanted.
+
+The latest of the idle ones does: who goes round all machines again comes to the oldest first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol
+
+ROOM = 256
+
+
+class Member(Protocol):
+    """What a pool closes; it opens again when it is used."""
+
+    def close(self) -> None: ...
+
+
+class Pool:
+    """Room for so many open connections. Safe to use from several threads."""
+
+    def __init__(self, room: int = ROOM) -> None:
+        self._room = room
+        self._changed = threading.Condition()
+        self._busy: Counter[Member] = Counter()
+        self._idle: dict[Member, None] = {}
+        self._closing = 0
+
+    @contextlib.contextmanager
+    def using(self, member: Member) -> Iterator[None]:
+        """Within the block it is open or opens, and stays so; before that it may have to wait for room."""
+        self.keep(member)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy[member] -= 1
+                if not self._busy[member]:
+                    del self._busy[member]
+                    self._idle[member] = None
+                    self._changed.notify()
+
+    def keep(self, member: Member) -> None:
+        """It stays open from now on: something else goes through it that nobody counts."""
+        while (victim := self._take(member)) is not None:
+            victim.close()
+            with self._changed:
+                self._closing -= 1
+                self._changed.notify()
+
+    def _take(self, member: Member) -> Member | None:
+        """Room for a member; or else who is to be closed first."""
+        with self._changed:
+            while not (member in self._busy or member in self._idle or self._open() < self._room):
+                if self._idle:
+                    victim, _ = self._idle.popitem()
+                    self._closing += 1
+                    return victim
+                self._changed.wait()
+            self._idle.pop(member, None)
+            self._busy[member] += 1
+            return None
+
+    def _open(self) -> int:
+        return len(self._busy) + len(self._idle) + self._closing

@@ -1,0 +1,90 @@
+"""A bounded number of open connections: who is idle makes room, who is busy is left alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kubeboot.host.connection import Connection
+from kubeboot.host.login import Login
+from kubeboot.host.pool import Pool
+from tests.fakes import sshd as servers
+
+
+@dataclasses.dataclass(eq=False)
+class Door:
+    """Counts how many are open at once."""
+
+    open: set[Door]
+    most: list[int]
+
+    def use(self) -> None:
+        self.open.add(self)
+        self.most.append(len(self.open))
+
+    def close(self) -> None:
+        self.open.discard(self)
+
+
+def test_never_more_are_open_than_there_is_room_for_and_everybody_has_a_turn() -> None:
+    pool, most, there = Pool(4), list[int](), set[Door]()
+    doors = [Door(there, most) for _ in range(20)]
+
+    def visit(door: Door) -> None:
+        with pool.using(door):
+            door.use()
+
+    with ThreadPoolExecutor(10) as people:
+        list(people.map(visit, doors * 10))
+    assert len(most) == 200 and max(most) <= 4
+
+
+def test_the_latest_idle_is_closed_and_the_busy_and_the_kept_are_not() -> None:
+    pool, there = Pool(4), set[Door]()
+    kept, busy, oldest, old, new = (Door(there, []) for _ in range(5))
+    pool.keep(kept)
+    kept.use()
+    with pool.using(busy):
+        busy.use()
+        for door in (oldest, old, new):
+            with pool.using(door):
+                door.use()
+        assert there == {kept, busy, oldest, new}
+
+
+def test_without_room_one_waits_until_somebody_is_done() -> None:
+    pool, there = Pool(1), set[Door]()
+    first, second = Door(there, []), Door(there, [])
+    inside = threading.Event()
+
+    def wait() -> None:
+        with pool.using(second):
+            inside.set()
+
+    with ThreadPoolExecutor(1) as person:
+        with pool.using(first):
+            waiting = person.submit(wait)
+            assert not inside.wait(0.05)
+        waiting.result(5.0)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[servers.Sshd]:
+    with servers.running(tmp_path / "sshd") as made:
+        yield made
+
+
+def test_a_connection_that_had_to_go_opens_again(server: servers.Sshd) -> None:
+    pool = Pool(1)
+    first, second = (Connection(Login(server.name, server.ssh_config)) for _ in range(2))
+    for connection in (first, second):
+        connection.join(pool)
+    for connection in (first, second, first):
+        assert connection.run(("echo", "here"), (), 5.0).out == b"here\n"
+    assert first.transport().is_active() and not second._fabric.is_connected
+    first.close()
