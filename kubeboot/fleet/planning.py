@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from kubeboot.config.node import Role
 from kubeboot.engine.events import HostFinished, StepFinished
 from kubeboot.fleet import changing, hooks, reach, survey, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.orders import FleetOptions, FleetResult
-from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.reach import Approach, Reached
 from kubeboot.fleet.run import Emit
 from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.survey import Cluster
@@ -21,6 +21,9 @@ from kubeboot.fleet.work import Looked, Shift
 from kubeboot.fleet.works import Works
 from kubeboot.inventory.model import Machine
 
+HEADS: tuple[Role, ...] = ("control_plane", "etcd")
+"""Machines that tell what there is; the others follow from that."""
+
 
 def plan(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) -> FleetResult:
     """Look at every machine that can be reached. What differs has the state `drift`."""
@@ -29,7 +32,9 @@ def plan(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) 
     machines = chosen(wanted)
     books = hooks.find(wanted.spec, wanted.inventory, emit)
     emit(started("plan", wanted, machines))
-    with reach.crew(machines, emit, opener) as crew:
+    heads = [machine for machine in machines if machine.role in HEADS]
+    with reach.approach(machines, emit, opener) as way:
+        crew = way.crew(heads)
         shop = Shop(
             wanted.spec, Supply(wanted.spec, emit, peek=True, kept=wanted.catalogs), books, skip=wanted.skip
         )
@@ -37,7 +42,8 @@ def plan(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) 
         found = survey.look(wanted.inventory, crew, wanted.spec)
         etcd = separate_etcd(wanted, crew, found, works.ledger)
         gone = changing.left_out(wanted, found.cluster) if found.cluster else ()
-        for one in _looked(works, _tasks(works, found, etcd, gone)).values():
+        tasks = _tasks(works, found, etcd, gone)
+        for one in _looked(works, machines, tasks, _follower(works, way, found, etcd)).values():
             _tell(one, works)
         ends = tuple(HostFinished(m.name, "drift", message="would be removed from the cluster") for m in gone)
         for end in ends:
@@ -79,8 +85,31 @@ def _member(shop: Shop, who: Reached, etcd: EtcdMachines) -> Task:
     return shop.etcd(who, etcd) if etcd.invited or who.name == etcd.first.name else shop.prepare(who)
 
 
-def _looked(works: Works, tasks: Mapping[str, Task]) -> dict[str, Looked]:
-    looked, failed = work.looks(tasks, works.shift.emit)
+def _follower(
+    works: Works, way: Approach, found: survey.Found, etcd: EtcdMachines | None
+) -> Callable[[Machine], Task]:
+    """Makes the task of a machine that has no say in what the cluster is: it is reached only now."""
+
+    def prepare(who: Reached) -> Task:
+        if who.facts.joined:
+            raise survey.orphaned((who.name,))
+        return works.shop.prepare(who)
+
+    make = works.joiner(found.cluster, etcd) if found.cluster else prepare
+    return lambda machine: make(way.reach(machine))
+
+
+def _looked(
+    works: Works, machines: Iterable[Machine], tasks: Mapping[str, Task], follow: Callable[[Machine], Task]
+) -> dict[str, Looked]:
+    """In the machines' order. A dead one holds up nobody but itself."""
+    meant = {machine.name for machine in works.wanted.inventory.limited(works.wanted.limit)}
+    todo = {m.name: m for m in machines if m.name in tasks or (m.name in meant and m.role not in HEADS)}
+
+    def task(machine: Machine) -> Task:
+        return tasks[machine.name] if machine.name in tasks else follow(machine)
+
+    looked, failed = work.looks(todo, task, works.shift.emit)
     works.ledger.fail(failed)
     return looked
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -98,28 +98,52 @@ def open_host(machine: Machine) -> HostTarget:
     return SshHost(Connection(Login(machine.name, ssh_config(machine), password=machine.access.password)))
 
 
+class Approach:
+    """The way in to machines, which are connected to when they are wanted."""
+
+    def __init__(self, machines: Sequence[Machine], emit: Emit, opener: Open) -> None:
+        self._emit = emit
+        self._hosts = {machine.name: opener(machine) for machine in machines}
+        ways = {_gate(machine) for machine in machines}
+        self._gates = {way: threading.Semaphore(AT_A_GATE if way else ROOM) for way in ways}
+        pool = Pool()
+        for host in self._hosts.values():
+            if isinstance(host, SshHost):
+                host.connection.join(pool)
+
+    def reach(self, machine: Machine) -> Reached:
+        """The machine with its facts; errors.Unreachable and its like say why not."""
+        self._emit(HostStage(machine.name, "connecting"))
+        host = self._hosts[machine.name]
+        with self._gates[_gate(machine)]:
+            return Reached(machine, host, host.facts())
+
+    def crew(self, machines: Iterable[Machine]) -> Crew:
+        """Everybody of them who can be reached. One that cannot costs the others nothing."""
+        found, lost = each({machine.name: machine for machine in machines}, self.reach, ROOM)
+        return Crew(tuple(found.values()), lost)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for host in self._hosts.values():
+            close(host)
+
+
+@contextlib.contextmanager
+def approach(machines: Sequence[Machine], emit: Emit, opener: Open = open_host) -> Iterator[Approach]:
+    """Machines that are closed in the end."""
+    way = Approach(machines, emit, opener)
+    try:
+        yield way
+    finally:
+        way.close()
+
+
 @contextlib.contextmanager
 def crew(machines: Sequence[Machine], emit: Emit, opener: Open = open_host) -> Iterator[Crew]:
-    """Everybody who can be reached. One that cannot costs the others nothing. Closes all in the end."""
-    hosts, pool = {machine.name: opener(machine) for machine in machines}, Pool()
-    for host in hosts.values():
-        if isinstance(host, SshHost):
-            host.connection.join(pool)
-    gates: dict[str, threading.Semaphore] = {}
-    for machine in machines:
-        gates.setdefault(_gate(machine), threading.Semaphore(AT_A_GATE if _gate(machine) else ROOM))
-
-    def reach(machine: Machine) -> Reached:
-        emit(HostStage(machine.name, "connecting"))
-        with gates[_gate(machine)]:
-            return Reached(machine, hosts[machine.name], hosts[machine.name].facts())
-
-    try:
-        found, lost = each({machine.name: machine for machine in machines}, reach, ROOM)
-        yield Crew(tuple(found.values()), lost)
-    finally:
-        for host in hosts.values():
-            close(host)
+    """Everybody who can be reached, and closed in the end."""
+    with approach(machines, emit, opener) as way:
+        yield way.crew(machines)
 
 
 def each(

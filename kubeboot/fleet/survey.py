@@ -104,14 +104,19 @@ def _new(inventory: Inventory, crew: Crew, seen: Iterable[_Seen]) -> Reached:
     traces += [reached.name for reached in crew.reached if reached.facts.joined]
     first = inventory.of("control_plane")[0].name
     if traces:
-        raise errors.Unreachable(
-            f"{', '.join(dict.fromkeys(traces))} belong to a cluster, and no API server of it answers",
-            hint="bring a control plane back first; `kubeboot doctor` on it says what is wrong",
-            reason="KB_NO_CONTROL_PLANE",
-        )
+        raise orphaned(dict.fromkeys(traces))
     if first in crew.lost:
         raise crew.lost[first]
     return next(reached for reached in crew.reached if reached.name == first)
+
+
+def orphaned(names: Iterable[str]) -> errors.Unreachable:
+    """The error for machines beside which no second cluster may be made."""
+    return errors.Unreachable(
+        f"{', '.join(names)} belong to a cluster, and no API server of it answers",
+        hint="bring a control plane back first; `kubeboot doctor` on it says what is wrong",
+        reason="KB_NO_CONTROL_PLANE",
+    )
 
 
 def _answering(serving: list[_Seen], port: int) -> Cluster | None:

@@ -7,7 +7,8 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from kubeboot import errors
 from kubeboot.engine import failpoints, journal
@@ -31,6 +32,8 @@ from kubeboot.host.api import Lost
 from kubeboot.host.looks import Fetches
 from kubeboot.host.pool import ROOM
 from kubeboot.kube.remembered import Answers, RememberedApi, RememberedEtcd
+
+K = TypeVar("K")
 
 TRIES = 3
 PATIENCE = 120.0
@@ -68,15 +71,18 @@ def look(task: Task, answers: Answers) -> Looked:
     return Looked(task, tuple(event for event in events if isinstance(event, StepFinished)))
 
 
-def looks(tasks: Mapping[str, Task], emit: Emit) -> tuple[dict[str, Looked], dict[str, errors.KubebootError]]:
+def looks(
+    items: Mapping[str, K], make: Callable[[K], Task], emit: Emit
+) -> tuple[dict[str, Looked], dict[str, errors.KubebootError]]:
     """Look at all of them at once, each question to an API asked once; and the errors of the others."""
 
-    def one(task: Task) -> Looked:
+    def one(item: K) -> Looked:
+        task = make(item)
         emit(HostStage(task.name, "looking"))
         return look(task, answers)
 
     with Answers() as answers:
-        return each(tasks, one, ROOM)
+        return each(items, one, ROOM)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,7 +69,7 @@ class Works:
 
     def dirty(self, members: Mapping[str, Task]) -> dict[str, Task]:
         """The members on which something is to be changed; the others have been looked at, and are done."""
-        looked, failed = work.looks(members, self.shift.emit)
+        looked, failed = work.looks(members, lambda task: task, self.shift.emit)
         self.ledger.fail(failed)
         for name, one in looked.items():
             if one.clean:
