@@ -11,6 +11,10 @@ from kubeboot.steps import artifacts, basic
 CONFIG = "/etc/containerd/config.toml"
 UNIT = basic.CONTAINERD
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+SHUTDOWN = "/etc/systemd/system/cri-containerd-.scope.d/10-kubeboot.conf"
+SHUTDOWN_TEXT = "[Scope]\nTimeoutStopSec=30s\n"
+"""When a machine goes down, systemd ends all containers at once, and an API server without etcd waits for it
+as long as it may: 90 s by default. 30 s is what pods get elsewhere (terminationGracePeriodSeconds)."""
 BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr", "runc")
 PLUGINS = ("bridge", "loopback", "portmap", "host-local", "flannel")
 SERVICE = "runtime/service"
@@ -44,7 +48,7 @@ def inputs(node: NodeSettings, catalog: Catalog) -> str:
 def steps(node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, ...]:
     """Binaries, files, service. The service starts without the CNI plugins: pods need them."""
     binaries = tuple(f"runtime/binary-{name}" for name in BINARIES)
-    files = ("runtime/config", "runtime/unit", "runtime/inputs")
+    files = ("runtime/config", "runtime/unit", "runtime/inputs", "runtime/shutdown")
     return (
         *(artifacts.binary(f"runtime/binary-{n}", node, catalog, source, n) for n in BINARIES),
         *(artifacts.binary(f"runtime/cni-{n}", node, catalog, source, f"cni-{n}") for n in PLUGINS),
@@ -79,6 +83,14 @@ def _files(node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
             after=after_unit,
             path=CONFIG,
             data=config(node, catalog).encode(),
+        ),
+        basic.EnsureFile(
+            id="runtime/shutdown",
+            title="Let no container hold up a shutdown",
+            on=node.name,
+            after=after_unit,
+            path=SHUTDOWN,
+            data=SHUTDOWN_TEXT.encode(),
         ),
         artifacts.inputs("runtime/inputs", node, UNIT, inputs(node, catalog), after_unit),
     )

@@ -220,10 +220,18 @@ def in_its_place(vm: Machine) -> bool:
 
 
 def test_a_reboot_brings_all_of_it_back(cluster: Machine) -> None:
+    begun = float(cluster.run("date", "+%s").out)
     reboot(cluster)
+    assert last_word(cluster) - begun < 75, "an API server that waits for etcd must not hold up a shutdown"
     eventually("DNS", PATIENCE, lambda: dns(cluster) == "10.96.0.1")
     cluster.run(*ADMIN, "wait", "node/cp-1", "--for=condition=Ready", f"--timeout={PATIENCE:.0f}s")
     assert in_its_place(cluster)
+
+
+def last_word(vm: Machine) -> float:
+    """When the boot before this one ended, by the machine's clock."""
+    line = vm.run("journalctl", "-b", "-1", "-n", "1", "-o", "json", "--no-pager").out
+    return int(json.loads(line)["__REALTIME_TIMESTAMP"]) / 1e6
 
 
 def test_a_second_run_changes_nothing(cluster: Machine) -> None:
