@@ -171,5 +171,10 @@ def is_ready(obj: Mapping[str, Any]) -> bool:
 
 def servers_down(machine: Machine) -> list[str]:
     """What a machine's haproxy does not reach."""
-    rows = [line.split(",") for line in machine.run("sh", "-c", STATS).splitlines()]
-    return [row[1] for row in rows if row[0] == "apiservers" and row[1] != "BACKEND" and row[17] != "UP"]
+    return [server for server, state in servers(machine.run("sh", "-c", STATS)).items() if state != "UP"]
+
+
+def servers(told: str) -> dict[str, str]:
+    """By what STATS prints: each API server's address, and whether haproxy sends to it."""
+    rows = [line.split(",") for line in told.splitlines()]
+    return {row[1]: row[17] for row in rows if row[0] == "apiservers" and row[1] != "BACKEND"}

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.bench import failover_cold, failover_leaders, failover_probe, failover_trial
+from tests.bench import failover_cluster, failover_cold, failover_leaders, failover_probe, failover_trial
 from tests.bench.failover_cluster import Cluster
 from tests.bench.failover_events import EVENTS, power_off
 from tests.bench.failover_probe import Place
@@ -57,8 +57,9 @@ def eventually(what: str, seconds: float, look: object) -> float:
 
 
 def servers(machine: Machine) -> set[str]:
-    text = machine.run("cat", "/etc/kubernetes/haproxy/haproxy.cfg").out
-    return {line.split()[2] for line in text.splitlines() if line.startswith("    server ")}
+    """Whom haproxy sends to now, as it says itself."""
+    told = machine.run("sh", "-c", failover_cluster.STATS, check=False).out
+    return {server for server, state in failover_cluster.servers(told).items() if state == "UP"}
 
 
 def test_two_control_planes_and_a_worker_join_at_the_same_time(lab: Lab, first: list[str]) -> None:
@@ -175,6 +176,10 @@ def test_a_fresh_machine_takes_its_place(lab: Lab, first: list[str]) -> None:
     lab["cp-4"].run(*command)
     print(f"a control plane joined in {time.monotonic() - began:.1f} s")
     assert members(lab["cp-4"]) == {"cp-2": True, "cp-3": True, "cp-4": True}
+    every = {f"{lab[name].address}:6443" for name in ("cp-2", "cp-3", "cp-4")}
+    machines = [machine for machine in lab.machines if machine.name != "cp-1"]
+    took = eventually("all in use", 60, lambda: all(servers(machine) == every for machine in machines))
+    print(f"every haproxy sends to it {took:.0f} s later")
 
 
 def test_a_worker_that_lives_is_drained_as_its_budgets_allow(lab: Lab, first: list[str]) -> None:
