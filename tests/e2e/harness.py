@@ -91,6 +91,14 @@ class Lab:
             subprocess.run((str(LAB), "down", "--name", name), check=True)
 
 
+def ill(machine: Machine) -> list[str]:
+    """What doctor would mend; how full the disk is, is this computer's affair."""
+    found = machine.run("kubeboot", "doctor", check=False).out.splitlines()
+    return [
+        line for line in found if "[ERROR" in line or "[WARNING DropIn" in line if "[ERROR Disk" not in line
+    ]
+
+
 def members(machine: Machine) -> dict[str, bool]:
     """Name and whether it votes, as etcd itself says."""
     pki = "/etc/kubernetes/pki/etcd"

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.harness import Lab, Machine, difference, snapshot
+from tests.e2e.harness import Lab, Machine, difference, ill, snapshot
 from tests.e2e.test_ha import eventually, kubectl, servers
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -53,14 +53,6 @@ def ready(machine: Machine) -> dict[str, str]:
         n["metadata"]["name"]: next(c["status"] for c in n["status"]["conditions"] if c["type"] == "Ready")
         for n in found
     }
-
-
-def ill(machine: Machine) -> list[str]:
-    """What doctor would mend; how full the disk is, is this computer's affair."""
-    found = machine.run("kubeboot", "doctor", check=False).out.splitlines()
-    return [
-        line for line in found if "[ERROR" in line or "[WARNING DropIn" in line if "[ERROR Disk" not in line
-    ]
 
 
 def without_haproxy(machine: Machine) -> bool:

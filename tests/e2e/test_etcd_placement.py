@@ -13,7 +13,7 @@ import pytest
 from kubeboot import render
 from kubeboot.pki import table
 from tests.e2e import bare
-from tests.e2e.harness import Lab, Machine, difference, members, snapshot
+from tests.e2e.harness import Lab, Machine, difference, ill, members, snapshot
 from tests.e2e.test_etcd import scaled, status
 from tests.e2e.test_ha import eventually
 
@@ -255,6 +255,7 @@ def test_an_etcd_that_is_not_kubeboots(lab: Lab) -> None:
     _put(cp, {"c.key": client.key})
     cp.run(*argv, stdin=document)
     assert kubectl(cp, "get", "--raw", "/readyz") == "ok"
+    assert ill(cp) == []
     cp.run("kubeboot", "reset", "--yes")
     assert cp.run("stat", "-c", "%a", f"{FOREIGN}/c.key").out.strip() == "600"
 
