@@ -19,7 +19,7 @@ from kubeboot.kube import client
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import endpoint
 from kubeboot.pki.table import SERVER_NAME
-from kubeboot.steps import basic, paths
+from kubeboot.steps import basic, paths, pod_logs
 from kubeboot.steps.backends import steps as backends_steps
 from kubeboot.steps.etcd import loopback
 from kubeboot.steps.static_pod import PKI, EnsureStaticPod, Probe, StaticPod, Volume
@@ -109,10 +109,14 @@ class EnsureServers(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Serves:
-    """An API server is ready, through haproxy at an address that this machine reaches."""
+    """An API server is ready, through haproxy at an address that this machine reaches.
+
+    `pods`: those of this machine that it takes.
+    """
 
     address: str
     port: int
+    pods: tuple[str, ...] = ("haproxy",)
     deadline: float = 120.0
     sentence: str = "an API server to answer through haproxy"
 
@@ -123,7 +127,7 @@ class Serves:
             return api.ready()
 
     def explain(self, see: View) -> str:
-        return see.host.journal_tail("kubelet.service", 15)
+        return pod_logs.explain(see.host, see.host.name, self.pods)
 
 
 def health_port(spec: ClusterSpec) -> int:

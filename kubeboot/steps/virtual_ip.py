@@ -53,7 +53,9 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step
             title="Wait for an API server's answer at the virtual address",
             on=node.name,
             after=frozenset({MANIFEST, "kubelet/service"}),
-            condition=load_balancer.Serves(balancing.virtual_address(spec), spec.load_balancer.port),
+            condition=load_balancer.Serves(
+                balancing.virtual_address(spec), spec.load_balancer.port, ("keepalived", "haproxy")
+            ),
             cost=5.0,
         ),
     )

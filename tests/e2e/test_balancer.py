@@ -47,8 +47,8 @@ def server_of(machine: Machine, config: str) -> str:
     return machine.run("grep", "server:", f"/etc/kubernetes/{config}").out.split()[-1]
 
 
-def ready(machine: Machine) -> dict[str, str]:
-    found = json.loads(kubectl(machine, "get", "nodes", "-o", "json"))["items"]
+def ready(machine: Machine, *argv: str) -> dict[str, str]:
+    found = json.loads(kubectl(machine, *argv, "get", "nodes", "-o", "json"))["items"]
     return {
         n["metadata"]["name"]: next(c["status"] for c in n["status"]["conditions"] if c["type"] == "Ready")
         for n in found
@@ -197,7 +197,8 @@ class TestTheUsers:
             machine.run("sh", "-c", f"echo {theirs.address} {NAME} >> /etc/hosts")
         join, *_ = init(cp, "--load-balancer", "external", "--control-plane-endpoint", NAME)
         assert join[2] == f"{NAME}:6443"
-        assert ready(cp) == {"cp-1": "True"}, "init needs no balancer"
+        itself = f"--server=https://{cp.address}:6443"
+        assert ready(cp, itself) == {"cp-1": "True"}, "init needs no balancer"
         straight = [word.replace(join[2], f"{cp.address}:6443") for word in join]
         early = worker.run(*straight, check=False)
         assert early.code == 3 and "EndpointUnreachable" in early.err

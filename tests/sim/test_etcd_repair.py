@@ -184,7 +184,7 @@ def test_killed_at_every_change_a_rerun_converges(verb: str) -> None:
         assert scene.essence() == clean.essence(), place
 
 
-def test_on_a_machine_of_etcds_own_no_api_is_waited_for(verb: str) -> None:
+def test_on_etcds_own_machine_no_api_is_waited_for(verb: str) -> None:
     alone = ("etcd",)
     scene = Scene(plan(verb, alone), quorum=verb == "restore", pods=alone)
     scene.api.unavailable = "there is no API server to talk to yet"

@@ -13,14 +13,17 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, LoadBalancer, VirtualIp
 from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
+from kubeboot.engine.step import View
 from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube import configmaps
+from kubeboot.kube.api import NoApi
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import kubeconfig, sealed
 from kubeboot.plan import init, join, join_balancer, join_control_plane
 from kubeboot.plan import node as nodes
 from kubeboot.steps import certificates, load_balancer, network, proxy, standalone, virtual_ip
 from tests.fakes import tls
+from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource
 
 CP = NodeSettings("cp-1", "192.0.2.11", "control_plane", interface="eth1")
@@ -188,6 +191,21 @@ def test_keepalived_takes_the_address_from_nobody_and_asks_haproxy() -> None:
     assert "http://127.0.0.1:8444/serving" in made
     assert "path /serving" in load_balancer.config(VIRTUAL, CP)
     assert "path /serving" not in load_balancer.config(VIRTUAL, WORKER) + load_balancer.config(MACHINES, LB)
+
+
+def test_what_asks_haproxy_wants_no_option_that_a_busybox_may_lack() -> None:
+    """Debian's crashes on -T; keepalived itself ends a check that takes too long."""
+    script = next(line for line in virtual_ip.config(VIRTUAL, CP).splitlines() if " script " in line)
+    assert {word for word in script.split() if word.startswith("-")} == {"-q", "-O"}
+
+
+def test_a_virtual_address_that_nobody_takes_is_explained_by_keepalived() -> None:
+    host = FakeHost("cp-1")
+    log = "/var/log/pods/kube-system_keepalived-cp-1_1/keepalived/0.log"
+    host.write(log, b"2026-11-21T08:40:52Z stderr F VRRP_Script(serving) failed (due to signal 11)\n")
+    wait = next(step for step in every_plan(VIRTUAL)["init"].steps if step.id == "virtual-ip/serves")
+    assert wait.settle is not None
+    assert "keepalived:\nVRRP_Script(serving) failed" in wait.settle.explain(View(host, NoApi()))
 
 
 def test_keepalived_is_not_privileged() -> None:
