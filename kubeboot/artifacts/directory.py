@@ -47,6 +47,14 @@ class Directory:
         images = {n: {release.arch: self._peeled(n, release, found)} for n in release.names()}
         return found.over(Known(files, images))
 
+    def urls(self, url: str) -> tuple[str, ...]:
+        """Nobody else has it."""
+        return ()
+
+    def blob_urls(self, name: str, blob: oci.Descriptor) -> tuple[str, ...]:
+        """Nobody else has it."""
+        return ()
+
     def _opened(self, url: str, release: Release, entry: Entry) -> Entry:
         if all(name in entry.members for name in release.members(url)):
             return entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Iterator
@@ -37,6 +38,14 @@ class Depot(Protocol):
         """A part of an image, its manifest included, on this machine."""
         ...
 
+    def urls(self, url: str) -> tuple[str, ...]:
+        """Where another machine may fetch a file; nowhere, where it is on this one only."""
+        ...
+
+    def blob_urls(self, name: str, blob: oci.Descriptor) -> tuple[str, ...]:
+        """The same for a part of an image: addresses at which nobody is asked who they are."""
+        ...
+
     def verify(self, release: Release, known: Known) -> None:
         """Have everything, and check it."""
         ...
@@ -44,6 +53,15 @@ class Depot(Protocol):
     def close(self) -> None:
         """Whatever is open."""
         ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A file in the world. `member`: of a gzipped tar only this is meant."""
+
+    urls: tuple[str, ...]
+    sha256: str
+    member: str = ""
 
 
 class Stock:
@@ -121,6 +139,32 @@ class Stock:
             return cache.chunks(self.depot.blob(image.name, blob), digest.removeprefix("sha256:"))
 
         return oci.layout(entry, [(each.digest, each.size) for each in blobs.values()], read)
+
+    def places(self, wanted: api.Binary | api.Image) -> tuple[bytes | Place, ...]:
+        """What `binary` or `image` gives, in parts that another machine can fetch; empty where it cannot."""
+        found = self._binary_places(wanted) if isinstance(wanted, api.Binary) else self._image_places(wanted)
+        return found if all(isinstance(part, bytes) or part.urls for part in found) else ()
+
+    def _binary_places(self, wanted: api.Binary) -> tuple[bytes | Place, ...]:
+        executable = next(each for each in self.release.executables if each.name == wanted.name)
+        if executable.image:
+            return ()
+        entry = self.known.files[executable.url]
+        return (Place(self.depot.urls(executable.url), entry.sha256, executable.member),)
+
+    def _image_places(self, wanted: api.Image) -> tuple[bytes | Place, ...]:
+        made = self.manifest(wanted.name)
+        entry = made.descriptor(notes(Picture(wanted.component, wanted.name)))
+        blobs = {each.digest: each for each in made.blobs}
+
+        def place(digest: str) -> Iterator[bytes | Place]:
+            if digest == entry.digest:
+                yield made.data
+            else:
+                yield Place(self.depot.blob_urls(wanted.name, blobs[digest]), digest.removeprefix("sha256:"))
+
+        sized = [(each.digest, each.size) for each in (entry, *blobs.values())]
+        return tuple(oci.layout(entry, sized, place))
 
     def identity(self) -> str:
         """Changes with the place and with what is known of its bytes."""

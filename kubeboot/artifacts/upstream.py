@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,6 +157,15 @@ class Upstream:
             return self._ways.cache.put(self._registries.manifest(name, blob.digest).data)
         wanted = self._registries.blob(name, blob)
         return self._downloads.fetch(wanted, self._registries.open)
+
+    def urls(self, url: str) -> tuple[str, ...]:
+        """Upstream's own, or the mirrors'."""
+        return self._ways.mirrors.urls(url)
+
+    def blob_urls(self, name: str, blob: oci.Descriptor) -> tuple[str, ...]:
+        """Where registries lead to when they have been shown who asks: good for some minutes."""
+        found = (self._registries.open_to_all(url) for url in self._registries.blob(name, blob).urls)
+        return tuple(itertools.islice((url for url in found if url), 1))
 
     def verify(self, release: Release, known: Known) -> None:
         """Everything is in the cache, and is what it must be: what is damaged there is fetched again."""

@@ -41,6 +41,15 @@ def _mirrors(spec: ClusterSpec) -> Iterator[Problem]:
                 yield Problem((*path, n), f"`{shown(text)}` {wrong}", _LIKE)
 
 
+def _delivery(spec: ClusterSpec) -> Iterator[Problem]:
+    """What is in a bundle or a directory is on the workstation, and a bundle that is sent must be there."""
+    path, artifacts = ("artifacts", "delivery"), spec.artifacts
+    if artifacts.delivery == "fetch" and (artifacts.bundle or artifacts.directory):
+        yield Problem(path, "is `fetch`, and there is a bundle or directory", "keep one of them")
+    if artifacts.delivery == "bundle" and not artifacts.bundle:
+        yield Problem(path, "is `bundle`, and there is none", "name it: artifacts.bundle, or --bundle")
+
+
 def _registries(spec: ClusterSpec) -> Iterator[Problem]:
     for n, registry in enumerate(spec.registries):
         path: Path = ("registries", n)
@@ -85,4 +94,9 @@ def shown(text: str) -> str:
     return f"{head.partition('://')[0]}://***@{rest}" if at and "://" in head else text
 
 
-ARTIFACT_RULES: tuple[Callable[[ClusterSpec], Iterable[Problem]], ...] = (_files, _mirrors, _registries)
+ARTIFACT_RULES: tuple[Callable[[ClusterSpec], Iterable[Problem]], ...] = (
+    _files,
+    _mirrors,
+    _delivery,
+    _registries,
+)

@@ -192,7 +192,8 @@ class Artifacts(Model):
     """Where binaries and images come from: a bundle or a directory on the machine, else upstream.
 
     `mirrors` are asked instead of the URLs that begin with their key, in order. `locked`: nothing is believed
-    that is in no lock.
+    that is in no lock. `delivery`: `up` sends each machine what it lacks, or the bundle once, or the machines
+    fetch it.
     """
 
     bundle: str | None = None
@@ -204,6 +205,7 @@ class Artifacts(Model):
     lock_file: str | None = None
     cache_dir: str | None = None
     locked: bool = False
+    delivery: Literal["push", "bundle", "fetch"] = "push"
 
 
 class Registry(Model):

@@ -85,6 +85,7 @@ FIELDS: Mapping[str, str] = {
     "Artifacts.lockFile": "your own lock: versions, addresses, sums",
     "Artifacts.cacheDir": "where downloads are kept",
     "Artifacts.locked": "refuse what no lock has a sum of",
+    "Artifacts.delivery": "how `up` brings files: one by one, the bundle once, or machines fetch them",
     "Registry.host": "the registry as images name it, or `_default` for every other one",
     "Registry.server": "what is asked in its place when no mirror has it",
     "Registry.mirrors": "what is asked first, in order",

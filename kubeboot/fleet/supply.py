@@ -9,11 +9,13 @@ from types import MappingProxyType
 
 from kubeboot.artifacts.api import Binary, Catalog, Image, Source
 from kubeboot.artifacts.bundle import Bundle
+from kubeboot.artifacts.stock import Stock
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import here
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit
-from kubeboot.host.api import OnMachine, Slice
+from kubeboot.host.api import Download, OnMachine, Slice
+from kubeboot.steps import sent
 
 NO_CATALOGS: Mapping[str, Catalog] = MappingProxyType({})
 
@@ -69,6 +71,33 @@ class Remembered:
         """Each file is checked against its sum on its way."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Far:
+    """What the machine fetches itself; what it cannot, because a token must be shown, is sent."""
+
+    stock: Stock
+
+    def catalog(self) -> Catalog:
+        return self.stock.catalog()
+
+    def binary(self, binary: Binary) -> Iterable[bytes]:
+        return self._there(binary, lambda: self.stock.binary(binary))
+
+    def image(self, image: Image) -> Iterable[bytes]:
+        return self._there(image, lambda: self.stock.image(image))
+
+    def _there(self, wanted: Binary | Image, stream: Callable[[], Iterable[bytes]]) -> Iterable[bytes]:
+        places = self.stock.places(wanted)
+        parts = tuple(p if isinstance(p, bytes) else Download(p.urls, p.sha256, p.member) for p in places)
+        return OnMachine(parts, stream) if parts else stream()
+
+    def identity(self) -> str:
+        return self.stock.identity()
+
+    def verify(self) -> None:
+        """Each file is checked against its sum on the machine."""
+
+
 class Supply:
     """Sources of one description, for several threads. `peek`: nothing is asked of any server.
 
@@ -98,9 +127,19 @@ class Supply:
         with self._lock:
             return {arch: source.catalog() for arch, source in self._known.items()}
 
+    def sent(self, arch: str) -> Bundle | None:
+        """The bundle that each machine is sent as a whole."""
+        whole = self._spec.artifacts.delivery == "bundle"
+        source = self.source(arch) if whole else None
+        return source if isinstance(source, Bundle) else None
+
     def near(self, who: Reached) -> Source:
-        """The same, and from the bundle on the machine itself where it has it."""
+        """The same, and from the bundle on the machine itself where it has it, or by its own downloads."""
         source, path = self.source(who.facts.arch), who.machine.bundle or self._spec.artifacts.bundle
+        if self._spec.artifacts.delivery == "fetch" and isinstance(source, Stock):
+            return Far(source)
+        if self._spec.artifacts.delivery == "bundle" and isinstance(source, Bundle):
+            return Near(source, sent.path(source))
         if self._peek or path is None or not isinstance(source, Bundle):
             return source
         found = who.host.stat(path)
@@ -115,6 +154,7 @@ class Supply:
 
     def _opened(self, arch: str) -> Source:
         found = here.source(self._spec, arch, self._emit, dry=self._peek)
-        if not self._peek and not isinstance(found, Bundle):
+        fetched = self._spec.artifacts.delivery == "fetch"
+        if not (self._peek or fetched or isinstance(found, Bundle)):
             found.verify()
         return found

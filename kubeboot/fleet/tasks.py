@@ -22,7 +22,7 @@ from kubeboot.kube.api import Api, NoApi
 from kubeboot.pki import endpoint
 from kubeboot.plan import fleet as planning
 from kubeboot.plan import node as nodes
-from kubeboot.steps import balancer_access, preflight
+from kubeboot.steps import balancer_access, preflight, sent
 
 NONE_GIVEN: Mapping[str, bytes] = MappingProxyType({})
 NOTHING: Mapping[str, str] = {}
@@ -118,7 +118,9 @@ class Shop:
         before: tuple[str, ...] = BEFORE,
         after: tuple[str, ...] = AFTER,
     ) -> Plan:
-        """With the user's playbooks, and without what is to be skipped."""
+        """With the bundle and the user's playbooks, and without what is to be skipped."""
+        bundle = self.supply.sent(who.facts.arch)
+        plan = plan if bundle is None else sent.first(plan, node.name, bundle)
         return self.hooks.around(plan, who.machine, node.name, before, after).without(self.skip)
 
     def placed(

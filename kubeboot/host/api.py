@@ -73,10 +73,25 @@ class Slice:
 
 
 @dataclasses.dataclass(frozen=True)
+class Download:
+    """A file that the machine fetches from the first of these URLs that has it, and keeps under its sum.
+
+    `member`: of a gzipped tar only this is meant.
+    """
+
+    urls: tuple[str, ...]
+    sha256: str
+    member: str = ""
+
+
+Part = bytes | Slice | Download
+
+
+@dataclasses.dataclass(frozen=True)
 class OnMachine:
     """Bytes that the machine can put together itself; whoever cannot use that iterates over them."""
 
-    parts: tuple[bytes | Slice, ...]
+    parts: tuple[Part, ...]
     stream: Callable[[], Iterable[bytes]]
 
     def __iter__(self) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from kubeboot.host import files, parse, proc, shell, sums
-from kubeboot.host.api import Listener, Process, Slice, Stat, Unit
+from kubeboot.host.api import Download, Listener, Part, Process, Slice, Stat, Unit
 from kubeboot.host.commands import ABSENT, UNIT_PROPERTIES, sh
 from kubeboot.host.runner import Ask, Tell
 
@@ -195,17 +195,9 @@ def kill(pid: int, signal: int) -> Tell:
     return Tell(sh("kill", shell.KILL, str(pid), str(signal)))
 
 
-def put_together(parts: Iterable[bytes | Slice], argv: tuple[str, ...]) -> tuple[str, ...]:
+def put_together(parts: Iterable[Part], argv: tuple[str, ...]) -> tuple[str, ...]:
     """The command, with an input that is made of these parts."""
-    words = [
-        word
-        for part in parts
-        for word in (
-            (part.path, f"{part.offset}:{part.size}")
-            if isinstance(part, Slice)
-            else ("data", base64.b64encode(part).decode())
-        )
-    ]
+    words = [word for part in parts for word in _words(part)]
     return sh(
         argv[3] if argv[:2] == ("sh", "-c") else argv[0],
         shell.PUT_TOGETHER,
@@ -213,6 +205,14 @@ def put_together(parts: Iterable[bytes | Slice], argv: tuple[str, ...]) -> tuple
         *words,
         *argv,
     )
+
+
+def _words(part: Part) -> tuple[str, str]:
+    if isinstance(part, Slice):
+        return part.path, f"{part.offset}:{part.size}"
+    if isinstance(part, Download):
+        return "fetch", " ".join((part.sha256, part.member or "-", *part.urls))
+    return "data", base64.b64encode(part).decode()
 
 
 def relay(address: str, port: int) -> tuple[str, ...]:

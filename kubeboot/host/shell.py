@@ -68,13 +68,48 @@ done
 """
 """COUNT WORD... COUNT WORD...: runs commands, and prints for each its output in base64 and its status."""
 
-PUT_TOGETHER = """\
+FETCHED = "/var/lib/kubeboot/fetched"
+"""Where a machine keeps what it has fetched itself, until it is reset."""
+
+_FETCH = f"""\
+fetched() {{
+    printf '%s  %s\\n' "$1" "$2" | sha256sum -c --status 2>/dev/null
+}}
+get() {{
+    if command -v curl >/dev/null; then
+        curl -fsSL --connect-timeout 20 --speed-limit 1 --speed-time 60 -o "$2" -- "$1"
+    elif command -v wget >/dev/null; then
+        wget -q -T 60 -t 2 -O "$2" -- "$1"
+    else
+        echo "neither curl nor wget is there to fetch $1" >&2
+        return 127
+    fi
+}}
+fetch() {{
+    sum=$1 member=$2 file={FETCHED}/$1
+    shift 2
+    mkdir -p -m 700 {FETCHED} && exec 9>>"$file.lock" && flock 9 || return
+    for url in "$@"; do
+        fetched "$sum" "$file" && break
+        get "$url" "$file"
+    done
+    fetched "$sum" "$file" || {{ rm -f "$file"; echo "not with the sum $sum from $*" >&2; return 1; }}
+    flock -u 9
+    if [ "$member" = - ]; then cat "$file"; else tar -xOzf "$file" -- "$member"; fi
+}}
+"""
+
+PUT_TOGETHER = (
+    _FETCH
+    + """\
 count=$1
 shift
 (
     while [ "$count" -gt 0 ]; do
         if [ "$1" = data ]; then
             printf '%s' "$2" | base64 -d
+        elif [ "$1" = fetch ]; then
+            fetch $2
         else
             dd if="$1" iflag=skip_bytes,count_bytes skip="${2%:*}" count="${2#*:}" bs=1M status=none
         fi || exit
@@ -86,7 +121,11 @@ shift
     exec "$@"
 )
 """
-"""COUNT (data BASE64 | PATH OFFSET:SIZE)... COMMAND...: the command's input is put together there."""
+)
+"""COUNT (data BASE64 | fetch "SUM MEMBER|- URL..." | PATH OFFSET:SIZE)... COMMAND...
+
+The command's input is put together there.
+"""
 
 RELAY = """\
 command -v bash >/dev/null || exit 44

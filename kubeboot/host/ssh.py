@@ -23,6 +23,9 @@ T = TypeVar("T")
 ATTEMPTS = 3
 """At a command whose connection is lost, each on a new one."""
 
+ON_MACHINE = 3600.0
+"""Seconds for what a machine puts together itself: it may have to fetch it first."""
+
 
 class SshView(CommandView):
     """A remote machine, read-only. A read that lost its connection is repeated on a new one."""
@@ -114,7 +117,8 @@ class SshHost(SshView, CommandTarget):
 
     def _tell(self, tell: Tell, chunks: Iterable[bytes] = ()) -> None:
         if isinstance(chunks, OnMachine):
-            tell = dataclasses.replace(tell, argv=scripts.put_together(chunks.parts, tell.argv))
+            argv, long = scripts.put_together(chunks.parts, tell.argv), max(tell.deadline, ON_MACHINE)
+            tell = dataclasses.replace(tell, argv=argv, deadline=long)
             chunks = ()
         twice = tell.repeatable and isinstance(chunks, tuple)
 
