@@ -6,9 +6,11 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from kubeboot import errors
 from kubeboot.artifacts.api import Catalog
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import here, reach, record
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.host.api import HostTarget
@@ -41,9 +43,9 @@ def fetch(where: str, opener: reach.Open = reach.open_host) -> Kept:
             )
         spec, kept = facts.cluster_spec(api), record.kept(api)
         machines = kept.machines or _nodes(api, machine)
-    said = configmaps.document(spec, spec.control_plane_endpoint or "")
-    cluster = {name: value for name, value in said.items() if name not in ("apiVersion", "kind")}
-    return Kept(Inventory(where, machines, _groups(machines), {**cluster, "node": kept.node}), kept.catalogs)
+    inventory = Inventory(where, machines, _groups(machines))
+    said = {**_description(spec, own_etcd=bool(inventory.of("etcd"))), "node": kept.node}
+    return Kept(dataclasses.replace(inventory, cluster=said), kept.catalogs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,14 @@ class _Open:
 
     def close(self) -> None:
         reach.close(self.host)
+
+
+def _description(spec: ClusterSpec, own_etcd: bool) -> dict[str, Any]:
+    """As an inventory says it. Where etcd's machines are in the inventory, its URLs follow from them."""
+    if own_etcd:
+        spec = spec.model_copy(update={"etcd": spec.etcd.model_copy(update={"external": None})})
+    said = configmaps.document(spec, spec.control_plane_endpoint or "")
+    return {name: value for name, value in said.items() if name not in ("apiVersion", "kind")}
 
 
 def _machine(where: str) -> Machine:
