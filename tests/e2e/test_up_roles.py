@@ -122,9 +122,7 @@ def variables(lab: Lab) -> dict[str, dict[str, str]]:
     return dict(listed["_meta"]["hostvars"])
 
 
-def test_a_member_leaves(
-    lab: Lab, clean: dict[str, dict[str, str]], config: str, tmp_path: Path
-) -> None:
+def test_a_member_leaves(lab: Lab, clean: dict[str, dict[str, str]], config: str, tmp_path: Path) -> None:
     smaller = without(lab, tmp_path, "etcd-3")
     assert "etcd-3" in kubeboot(lab, "plan", "--config", config, inventory=smaller, code=10).out
     kubeboot(lab, "up", "--yes", "--config", config, inventory=smaller)
