@@ -12,7 +12,7 @@ from typing import Any
 
 from kubeboot import errors
 from kubeboot.kube import configmaps, rbac
-from kubeboot.kube.api import Api, ApiError, ApiView, Object
+from kubeboot.kube.api import Api, ApiAway, ApiError, ApiView, Object
 from kubeboot.pki import jws, kubeconfig, pins, tokens
 from kubeboot.pki.tokens import BootstrapToken
 
@@ -116,6 +116,10 @@ def create(api: Api, token: Token) -> None:
     """Put a new token into the cluster; an id that is taken is an error."""
     try:
         api.create(encode(token))
+    except ApiAway:  # it may have been done: look before that is believed
+        made = find(api, token.token.id)
+        if made is None or made.token != token.token:
+            raise
     except ApiError as error:
         if error.status != 409:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from kubeboot import errors
 from kubeboot.engine.step import Drift, Ok, Step
 from kubeboot.engine.values import Secret, Values
 from kubeboot.kube import bootstrap, configmaps
-from kubeboot.kube.api import Object
+from kubeboot.kube.api import ApiAway, Object
 from kubeboot.pki import tokens
 from kubeboot.steps import tokens as token_steps
 from tests.fakes import tls
@@ -129,6 +130,20 @@ def test_create_and_delete() -> None:
     assert bootstrap.find(api, "abcdef") == bootstrap.Token(GIVEN)
     assert bootstrap.delete(api, "abcdef")
     assert not bootstrap.delete(api, "abcdef")
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_token_whose_answer_was_lost_is_looked_for(done: bool) -> None:
+    class Cut(FakeApi):
+        def create(self, obj: Object) -> Object:
+            if done:
+                super().create(obj)
+            raise ApiAway("connection closed", seen=True)
+
+    api = Cut()
+    with contextlib.nullcontext() if done else pytest.raises(ApiAway):
+        bootstrap.create(api, bootstrap.Token(GIVEN))
+    assert (bootstrap.find(api, "abcdef") is not None) is done
 
 
 def test_create_returns_when_machines_can_join() -> None:
