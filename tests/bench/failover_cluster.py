@@ -19,8 +19,18 @@ from tests.bench.machines import Machine
 
 PKI = "/etc/kubernetes/pki/etcd"
 REST = 240.0
-SHARED_DISK = ("--ignore-preflight-errors", "EtcdDisk")
-"""Five machines write to one disk: it is too slow for etcd while they are made, and everybody knows."""
+SHARED_DISK = (
+    "--ignore-preflight-errors",
+    "EtcdDisk,DiskPressure-var-lib-kubelet,DiskPressure-var-lib-containerd",
+)
+"""Machines on one disk: too slow for etcd while they are made, and as full as others make it."""
+FULL_DISK = b"""apiVersion: kubeboot.io/v1alpha1
+kind: Cluster
+kubelet:
+  imageGCHighThresholdPercent: 100
+  evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
+"""
+"""The kubelets are not to evict for what others put on that disk."""
 STATS = """
 for s in /var/lib/kubelet/pods/*/volumes/kubernetes.io~empty-dir/run/admin.sock; do
   echo 'show stat' | socat - "UNIX:$s" && exit
@@ -74,7 +84,8 @@ def make(lab: str, members: tuple[str, ...]) -> tuple[Cluster, list[Command]]:
     """init on the first control plane, then everything else joins at once."""
     made = Cluster.of(lab, members)
     found = made.known
-    first = ran(found["cp-1"], ["kubeboot", "init", "--upload-certs"])
+    found["cp-1"].write("/root/cluster.yaml", FULL_DISK)
+    first = ran(found["cp-1"], ["kubeboot", "init", "--upload-certs", "--config", "/root/cluster.yaml"])
     result = first[1]
     commands = {
         name: result["controlPlaneJoinCommand" if name.startswith("cp-") else "joinCommand"].split()
