@@ -92,5 +92,5 @@ def reset(who: Reached, hooks: Hooks) -> Task:
     host = who.host
     touched = any(host.stat(path) for path in (journal.HOME, journal.LOCK))
     plan = resetting.plan(host.name, journal.undo_list(host), touched)
-    whole = hooks.around(plan, who.machine, host.name, before=("before_reset",))
+    whole = hooks.around(plan, who, host.name, before=("before_reset",))
     return Task(who, host.name, whole, NoApi())

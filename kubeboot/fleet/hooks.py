@@ -14,9 +14,10 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Ref, Step
 from kubeboot.fleet import playbooks
 from kubeboot.fleet.playbooks import Part
+from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit
 from kubeboot.inventory import ansible
-from kubeboot.inventory.model import Inventory, Machine
+from kubeboot.inventory.model import Inventory
 from kubeboot.steps.hooks import ClusterHook, MachineHook, mark
 
 
@@ -30,29 +31,27 @@ class Hooks:
     timeout_scale: float = 1.0
 
     def around(
-        self, plan: Plan, machine: Machine, on: str, before: tuple[str, ...] = (), after: tuple[str, ...] = ()
+        self, plan: Plan, who: Reached, on: str, before: tuple[str, ...] = (), after: tuple[str, ...] = ()
     ) -> Plan:
         """The plan with what comes before everything in it, and after all of it."""
-        first = tuple(self._chain(before, machine, on, frozenset()))
+        first = tuple(self._chain(before, who, on, frozenset()))
         refs = frozenset(_ref(step) for step in first)
         steps = tuple(dataclasses.replace(step, after=step.after | refs) for step in plan.steps)
-        last = tuple(self._chain(after, machine, on, frozenset(_ref(step) for step in steps)))
+        last = tuple(self._chain(after, who, on, frozenset(_ref(step) for step in steps)))
         roles = {on: "", **plan.roles}
         return dataclasses.replace(plan, steps=(*first, *steps, *last), roles=roles) if plan.steps else plan
 
-    def _chain(
-        self, places: Iterable[str], machine: Machine, on: str, after: frozenset[Ref]
-    ) -> Iterator[Step]:
+    def _chain(self, places: Iterable[str], who: Reached, on: str, after: frozenset[Ref]) -> Iterator[Step]:
         """One after the other."""
         for place in (place for place in places if place in self.books):
-            step = self._step(place, machine, on, after)
+            step = self._step(place, who, on, after)
             yield step
             after = frozenset({_ref(step)})
 
-    def _step(self, place: str, machine: Machine, on: str, after: frozenset[Ref]) -> Step:
+    def _step(self, place: str, who: Reached, on: str, after: frozenset[Ref]) -> Step:
         book, name = self.books[place], f"hook/{place}"
         digest = hashlib.sha256(book.read_bytes()).hexdigest()
-        part = Part(self.inventory, machine, book, on, name, self.timeout_scale)
+        part = Part(self.inventory, who, book, on, name, self.timeout_scale)
         run = functools.partial(playbooks.play, part, self.emit)
         title = f"Run {book.name} ({place})"
         if place == "after_init":

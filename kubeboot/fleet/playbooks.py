@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import sys
 import tempfile
 import threading
@@ -14,10 +15,13 @@ from typing import Any
 from kubeboot import errors
 from kubeboot.engine.events import Event, State, StepFinished, StepStarted
 from kubeboot.fleet import reach
+from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit
+from kubeboot.host.ssh import SshHost
 from kubeboot.inventory import for_ansible
-from kubeboot.inventory.model import Inventory, Machine
+from kubeboot.inventory.model import Inventory
 
+SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 LIMIT = 3600
 """Seconds for one playbook on one machine, before scaling."""
 AT_ONCE = threading.BoundedSemaphore(8)
@@ -41,27 +45,55 @@ class Part:
     """One playbook on one machine; `on` and `step` are how events name them."""
 
     inventory: Inventory
-    machine: Machine
+    who: Reached
     playbook: Path
     on: str
     step: str
     timeout_scale: float = 1.0
 
 
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """What Ansible is told of how kubeboot gets in: `known` are host keys, the answers go by its terminal."""
+
+    known: tuple[str, ...] = ()
+    root: bool = True
+    sudo_password: str | None = dataclasses.field(default=None, repr=False)
+    passphrase: str | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def arguments(self) -> str:
+        """ansible-playbook's."""
+        become = () if self.root else ("--become",)
+        return " ".join((*become, *(("--ask-become-pass",) if self.sudo_password else ())))
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """By what is asked for; none of them is ever in a file, an argument or the environment."""
+        asked = (
+            (r"BECOME password.*:\s*$", self.sudo_password),
+            (r"Enter passphrase for .*:\s*$", self.passphrase),
+        )
+        return {question: answer for question, answer in asked if answer}
+
+
 def play(part: Part, emit: Emit) -> None:
     """Run it; HookFailed with the failed task's words."""
     import ansible_runner
 
-    teller = Teller(part, emit)
+    teller, way = Teller(part, emit), way_of(part.who)
     with AT_ONCE, tempfile.TemporaryDirectory(prefix="kubeboot-hook-") as folder:
+        known = f"GlobalKnownHostsFile={SYSTEM_KNOWN_HOSTS} {folder}/known_hosts"
+        Path(folder, "known_hosts").write_text("".join(f"{line}\n" for line in way.known))
         ran = ansible_runner.run(
             private_data_dir=folder,
             project_dir=str(part.playbook.parent),
             playbook=str(part.playbook),
-            inventory=inventory(part, Path(folder)),
-            limit=part.machine.name,
-            cmdline="" if is_root(part.machine) else "--become",
-            envvars={"PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))},
+            inventory=inventory(part, Path(folder), known),
+            limit=part.who.name,
+            cmdline=way.arguments,
+            passwords=way.answers,
+            envvars={"PATH": _path(), "ANSIBLE_SSH_EXTRA_ARGS": shlex.join(("-o", known))},
             timeout=int(LIMIT * part.timeout_scale),
             event_handler=teller.take,
             suppress_env_files=True,
@@ -71,22 +103,28 @@ def play(part: Part, emit: Emit) -> None:
         raise teller.failure(ran.status)
 
 
-def inventory(part: Part, folder: Path) -> str:
+def way_of(who: Reached) -> Way:
+    """As the machine's connection has it, which is open: whose key is refused was not believed before."""
+    if not isinstance(who.host, SshHost):
+        return Way(root=os.geteuid() == 0)
+    at = who.host.connection
+    user, how = at.address.partition("@")[0], at.how
+    return Way(at.shown_keys(), user == "root", how.sudo_password, how.passphrase)
+
+
+def inventory(part: Part, folder: Path, known: str) -> str:
     """The user's own, if it is Ansible's and has the machine; else one that is made for this run."""
-    found = part.inventory
-    if found.ansible and part.machine in found.machines:
+    found, machine = part.inventory, part.who.machine
+    if found.ansible and machine in found.machines:
         return found.ansible
-    more = () if part.machine in found.machines else (part.machine,)
-    return str(for_ansible.write(found, folder, reach.ssh_config, more))
+    more = () if machine in found.machines else (machine,)
+    first = known.replace("=", " ", 1)
+    return str(for_ansible.write(found, folder, lambda each: f"{first}\n{reach.ssh_config(each)}", more))
 
 
-def is_root(machine: Machine) -> bool:
-    """Whether no sudo is needed there."""
-    from kubeboot.host.login import Login
-
-    if machine.access.local:
-        return os.geteuid() == 0
-    return str(Login(machine.name, reach.ssh_config(machine)).connection().user) == "root"
+def _path() -> str:
+    """ansible-playbook is beside the Python that runs this."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
 
 
 class Teller:
@@ -132,7 +170,7 @@ class Teller:
         return HookFailed(
             f"{self._part.playbook.name}: {why}",
             hint="mend the playbook or the machine, then run the same command again",
-            host=self._part.machine.name,
+            host=self._part.who.name,
             output="\n".join(self._said),
         )
 

@@ -121,7 +121,7 @@ class Shop:
         """With the bundle and the user's playbooks, and without what is to be skipped."""
         bundle = self.supply.sent(who.facts.arch)
         plan = plan if bundle is None else sent.first(plan, node.name, bundle)
-        return self.hooks.around(plan, who.machine, node.name, before, after).without(self.skip)
+        return self.hooks.around(plan, who, node.name, before, after).without(self.skip)
 
     def placed(
         self, etcd: EtcdMachines, there: ClusterSpec, joining: Iterable[str] = (), gone: Iterable[str] = ()

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import channel, login, opening, refusals, scripts, sudo
+from kubeboot.host import channel, hostkeys, login, opening, refusals, scripts, sudo
 from kubeboot.host.api import Lost
 from kubeboot.host.commands import ABSENT
 from kubeboot.host.pool import Pool
@@ -72,6 +72,19 @@ class Connection:
     def address(self) -> str:
         """Where it is, as user@host:port."""
         return refusals.address_of(self._fabric)
+
+    @property
+    def how(self) -> login.Login:
+        """How one gets in."""
+        return self._how
+
+    def shown_keys(self) -> tuple[str, ...]:
+        """The keys that the machine and its gateways were believed with, as a known-hosts file says it."""
+        self.transport()
+        return tuple(
+            hostkeys.line_of(hostkeys.known_as(hop.host, hop.port), hop.transport.get_remote_server_key())
+            for hop in login.hops(self._fabric)
+        )
 
     def __enter__(self) -> Connection:
         self.transport()

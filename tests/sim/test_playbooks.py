@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from kubeboot.engine.events import Event, StepFinished
-from kubeboot.fleet import playbooks
+from kubeboot.fleet import playbooks, reach
 from kubeboot.fleet.playbooks import HookFailed, Part
+from kubeboot.fleet.reach import Reached
+from kubeboot.host.connection import Connection
+from kubeboot.host.login import Login
+from kubeboot.host.ssh import SshHost
 from kubeboot.inventory.model import Access, Inventory, Machine
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
@@ -42,13 +46,20 @@ BAD = """\
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """Its key is in no known-hosts file of ssh's: kubeboot alone has been told of it."""
     with servers.running(tmp_path / "sshd", "w-1") as server:
-        (server.folder / "config").write_text(server.ssh_config)
+        text = server.ssh_config.replace(f"{server.folder}/known_hosts", "/dev/null")
+        (server.folder / "config").write_text(text)
         yield server
 
 
-def machine(server: Sshd) -> Machine:
-    return Machine("w-1", frozenset({"worker"}), Access(config=str(server.folder / "config")))
+@pytest.fixture
+def who(sshd: Sshd) -> Iterator[Reached]:
+    machine = Machine("w-1", frozenset({"worker"}), Access(config=str(sshd.folder / "config")))
+    known = sshd.folder / "known_hosts"
+    host = SshHost(Connection(Login("w-1", reach.ssh_config(machine), known_hosts=known)))
+    yield Reached(machine, host, host.facts())
+    host.close()
 
 
 def ran(part: Part) -> dict[str, str]:
@@ -66,32 +77,34 @@ def book(server: Sshd, text: str) -> Path:
     return path
 
 
-def part(server: Sshd, text: str, inventory: Inventory) -> Part:
-    return Part(inventory, machine(server), book(server, text), "w-1", "hook/before_host")
+def part(server: Sshd, text: str, inventory: Inventory, who: Reached) -> Part:
+    return Part(inventory, who, book(server, text), "w-1", "hook/before_host")
 
 
 def test_ansible_is_here() -> None:
     assert importlib.util.find_spec("ansible"), "the development environment has the extra `ansible`"
 
 
-def test_a_machine_of_the_cluster_file_is_reached_as_kubeboot_reaches_it(sshd: Sshd) -> None:
+def test_a_machine_of_the_cluster_file_is_reached_as_kubeboot_reaches_it(sshd: Sshd, who: Reached) -> None:
     dead = Machine("w-2", frozenset({"worker"}), Access(host="192.0.2.1"))
-    given = Inventory("cluster.yaml", (machine(sshd), dead))
+    given = Inventory("cluster.yaml", (who.machine, dead))
     text = GOOD.format(folder=sshd.folder)
-    assert ran(part(sshd, text, given)) == {"Write a file": "changed", "Not today": "skipped",
+    assert ran(part(sshd, text, given, who)) == {"Write a file": "changed", "Not today": "skipped",
                                             "Fail a little": "ok"}  # fmt: skip
     assert (sshd.folder / "written").read_text() == "w-1"
 
 
-def test_ansibles_own_inventory_is_taken_as_it_is_and_a_failure_has_the_tasks_words(sshd: Sshd) -> None:
-    options = f"-o UserKnownHostsFile={sshd.folder}/known_hosts -o IdentitiesOnly=yes"
+def test_ansibles_own_inventory_is_taken_as_it_is_and_a_failure_has_the_tasks_words(
+    sshd: Sshd, who: Reached
+) -> None:
+    options = "-o UserKnownHostsFile=/dev/null -o IdentitiesOnly=yes"
     hosts = sshd.folder / "hosts.ini"
     hosts.write_text(
         f"[kube_node]\nw-1 ansible_host=127.0.0.1 ansible_port={sshd.port} ansible_user={getpass.getuser()} "
         f"ansible_ssh_private_key_file={sshd.folder}/client_key ansible_ssh_common_args='{options}'\n"
     )
-    given = Inventory(str(hosts), (machine(sshd),), ansible=str(hosts))
+    given = Inventory(str(hosts), (who.machine,), ansible=str(hosts))
     with pytest.raises(HookFailed) as raised:
-        ran(part(sshd, BAD, given))
+        ran(part(sshd, BAD, given, who))
     assert "task `Look for what is not there`" in raised.value.message
     assert raised.value.reason == "KB_HOOK" and raised.value.host == "w-1"

@@ -17,7 +17,9 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Drift, Ok, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.fleet import hooks
-from kubeboot.fleet.playbooks import Part, Teller
+from kubeboot.fleet.playbooks import Part, Teller, Way
+from kubeboot.fleet.reach import Reached
+from kubeboot.host.facts import Facts
 from kubeboot.inventory import for_ansible
 from kubeboot.inventory.model import Access, Inventory, Machine
 from kubeboot.kube.api import NoApi
@@ -29,6 +31,7 @@ from tests.sim.contract import converges
 
 MACHINE = Machine("cp-1", frozenset({"control_plane"}), address="10.0.0.1")
 ALL = Inventory("hosts.ini", (MACHINE, Machine("w-1", frozenset({"worker"}))))
+WHO = Reached(MACHINE, FakeHost("cp-1"), Facts("cp-1"))  # type: ignore[arg-type]
 PLACES = ("before_host", "before_init", "after_init", "after_host")
 
 
@@ -47,7 +50,7 @@ def plan() -> Plan:
 
 
 def test_hooks_are_before_and_after_everything_else_one_by_one(tmp_path: Path) -> None:
-    made = found(tmp_path, *PLACES).around(plan(), MACHINE, "cp-1", PLACES[:2], PLACES[2:])
+    made = found(tmp_path, *PLACES).around(plan(), WHO, "cp-1", PLACES[:2], PLACES[2:])
     order = [step for _, step in plans.ordered(plans.edges(made))]
     assert order[:2] == ["hook/before_host", "hook/before_init"]
     assert order[-2:] == ["hook/after_init", "hook/after_host"]
@@ -55,13 +58,13 @@ def test_hooks_are_before_and_after_everything_else_one_by_one(tmp_path: Path) -
 
 
 def test_what_is_skipped_takes_no_order_with_it(tmp_path: Path) -> None:
-    made = found(tmp_path, "before_host").around(plan(), MACHINE, "cp-1", ("before_host",))
+    made = found(tmp_path, "before_host").around(plan(), WHO, "cp-1", ("before_host",))
     assert len(plans.ordered(plans.edges(made.without({"hook"})))) == 2
 
 
 def test_nothing_to_do_means_no_hook(tmp_path: Path) -> None:
     empty = Plan("reset", "x", (), {"cp-1": "worker"})
-    assert found(tmp_path, "before_host").around(empty, MACHINE, "cp-1", ("before_host",)) == empty
+    assert found(tmp_path, "before_host").around(empty, WHO, "cp-1", ("before_host",)) == empty
 
 
 def step(digest: str, ran: list[str]) -> MachineHook:
@@ -124,7 +127,7 @@ def test_a_playbook_that_is_not_there_is_refused() -> None:
 
 def told(*events: dict[str, Any]) -> tuple[list[Event], Teller]:
     seen: list[Event] = []
-    teller = Teller(Part(ALL, MACHINE, Path("/x/harden.yml"), "cp-1", "hook/before_host"), seen.append)
+    teller = Teller(Part(ALL, WHO, Path("/x/harden.yml"), "cp-1", "hook/before_host"), seen.append)
     for event in events:
         teller.take(event)
     return seen, teller
@@ -186,3 +189,10 @@ def test_machines_of_a_cluster_file_as_ansible_sees_them(tmp_path: Path) -> None
     groups = {name: list(group["hosts"]) for name, group in data["children"].items()}
     assert groups == {"worker": ["w-1", "here"], "kube_control_plane": ["cp-1"], "kube_node": ["w-1", "here"],
                       "lb": ["old"]}  # fmt: skip
+
+
+def test_passwords_are_answers_and_nothing_else() -> None:
+    way = Way(root=False, sudo_password="hunter2", passphrase="hunter3")
+    assert way.arguments == "--become --ask-become-pass" and "hunter" not in repr(way)
+    assert sorted(way.answers.values()) == ["hunter2", "hunter3"]
+    assert (Way().arguments, Way().answers) == ("", {})
