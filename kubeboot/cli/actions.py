@@ -12,6 +12,7 @@ from kubeboot.fleet import orders
 
 if TYPE_CHECKING:
     from kubeboot.fleet.doctor import Diagnosis
+    from kubeboot.fleet.doors import Door
     from kubeboot.fleet.etcd_status import EtcdStatus
     from kubeboot.fleet.kept import Kept
     from kubeboot.fleet.status import Status
@@ -36,44 +37,47 @@ def join(options: orders.JoinOptions, emit: Emit) -> orders.JoinResult:
 
 def up(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
     """Make a fleet what its description says."""
+    from kubeboot.fleet import reach
     from kubeboot.fleet import up as running
 
-    return running.up(options, emit)
+    return running.up(options, emit, options.door or reach.open_host)
 
 
 def plan(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
     """Look at what `up` would do."""
-    from kubeboot.fleet import planning
+    from kubeboot.fleet import planning, reach
 
-    return planning.plan(options, emit)
+    return planning.plan(options, emit, options.door or reach.open_host)
 
 
 def down(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
     """Take a cluster off its machines."""
     from kubeboot.fleet import down as running
+    from kubeboot.fleet import reach
 
-    return running.down(options, emit)
+    return running.down(options, emit, options.door or reach.open_host)
 
 
-def kept(where: str) -> Kept:
+def kept(where: str, door: Door) -> Kept:
     """What a cluster keeps of itself, from one of its control planes."""
     from kubeboot.fleet import kept as keeping
 
-    return keeping.fetch(where)
+    return keeping.fetch(where, door)
 
 
 def execute(options: orders.ExecOptions, say: Callable[[str, str, bool], None]) -> tuple[HostFinished, ...]:
     """Run a person's own command on machines of a fleet."""
-    from kubeboot.fleet import remote
+    from kubeboot.fleet import reach, remote
 
-    return remote.execute(options, say)
+    return remote.execute(options, say, options.door or reach.open_host)
 
 
 def merge(options: orders.MergeOptions) -> str:
     """Add the administrator's access to a kubeconfig; the context's name."""
     from kubeboot.fleet import merge as running
+    from kubeboot.fleet import reach
 
-    return running.merge(options)
+    return running.merge(options, options.door or reach.open_host)
 
 
 def reset(options: orders.ResetOptions, emit: Emit) -> orders.ResetResult:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kubeboot import errors
-from kubeboot.cli import flags, params, runtime
+from kubeboot.cli import doors, flags, params, runtime
 
 if TYPE_CHECKING:
     from kubeboot.artifacts.api import Catalog
     from kubeboot.config.layers import Setting
     from kubeboot.config.spec import ClusterSpec
+    from kubeboot.fleet.doors import Door
     from kubeboot.fleet.orders import FleetOptions
     from kubeboot.inventory.model import Inventory
 
@@ -44,6 +45,7 @@ from_option = click.option(
 
 def fleet_options(command: F) -> F:
     """Which machines, and what they are to become."""
+    command = doors.access_options(command)
     which = (inventory_option, from_option, params.config_option, limit_option)
     for option in reversed((*which, params.bundle_option, params.skip_option)):
         command = option(command)
@@ -77,13 +79,15 @@ def options(ctx: click.Context, given: Mapping[str, Any]) -> FleetOptions:
     """Everything is read and checked before the first connection is made."""
     from kubeboot.fleet.orders import FleetOptions
 
-    inventory, spec, catalogs = _fleet(ctx, given)
+    door = doors.door(ctx, given)
+    inventory, spec, catalogs = _fleet(ctx, given, door)
     return FleetOptions(
         spec=spec,
         inventory=inventory,
         catalogs=catalogs,
         limit=given["limit"],
         ask=_asker(runtime.current(ctx), yes=given.get("yes", False)),
+        door=doors.meant(ctx, door, inventory, spec.cluster_name),
         skip=flags.phases(given["skip_phases"]),
         ignore_preflight=frozenset(given.get("ignore_preflight_errors", ())),
         timeout_scale=given.get("timeout_scale", 1.0),
@@ -91,7 +95,7 @@ def options(ctx: click.Context, given: Mapping[str, Any]) -> FleetOptions:
 
 
 def _fleet(
-    ctx: click.Context, given: Mapping[str, Any]
+    ctx: click.Context, given: Mapping[str, Any], door: Door
 ) -> tuple[Inventory, ClusterSpec, Mapping[str, Catalog]]:
     if given["origin"] is None:
         return *find(ctx, given), {}
@@ -101,7 +105,7 @@ def _fleet(
         )
     from kubeboot.cli import actions
 
-    kept = actions.kept(given["origin"])
+    kept = actions.kept(given["origin"], door)
     return *described(ctx, given, kept.inventory), kept.catalogs
 
 
@@ -130,12 +134,6 @@ def _asker(now: runtime.Runtime, *, yes: bool) -> Callable[[tuple[str, ...]], bo
         if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
             return False
         what = f"remove {', '.join(names)}: drain, leave etcd, reset? type `yes`: "
-        return agreed(now, what)
+        return doors.agreed(now, what)
 
     return ask
-
-
-def agreed(now: runtime.Runtime, question: str) -> bool:
-    """Ask a person."""
-    now.console.err.write(question)
-    return sys.stdin.readline().strip().lower() in ("yes", "y")

@@ -43,13 +43,22 @@ class Feed:
             _log.debug("%s", event)
             self._reporter.show(event)
 
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Show nothing meanwhile: events wait until the question is answered."""
+        with self._lock:
+            self._reporter.close()
+            yield
+
 
 @contextlib.contextmanager
 def feed(runtime: Runtime, *, plan: bool = False) -> Iterator[Feed]:
     """The feed of one run; its display is gone when it ends, however it ends."""
     reporter = choose(runtime, plan=plan)
+    made = Feed(reporter)
+    runtime.asking = made.asking
     try:
-        yield Feed(reporter)
+        yield made
     finally:
         reporter.close()
 

@@ -106,7 +106,7 @@ class Live:
         self._board: Board | FleetBoard = Board(terminal, self._lines, clock)
         self._terminal, self._clock = terminal, clock
         self._verbose = verbose
-        self._fleet = False
+        self._fleet = self._begun = False
         self._screen = screen or RichConsole(stderr=True, no_color=not terminal.color, highlight=False)
         self._live = RichLive(
             self._board,
@@ -127,7 +127,8 @@ class Live:
         for line in self._lines.of(event):
             if self._shows(event):
                 self._screen.print(Text.from_ansi(line), soft_wrap=True)
-        if isinstance(event, RunStarted):
+        self._begun = isinstance(event, RunStarted) or (self._begun and not isinstance(event, RunFinished))
+        if self._begun and not self._live.is_started:
             self._live.start(refresh=True)
             self._screen.show_cursor(True)  # so that a hard exit does not leave a terminal without one
 

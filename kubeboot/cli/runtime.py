@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -34,7 +36,10 @@ class Settings:
 
 
 class Runtime:
-    """One invocation. The log is opened by the commands that do something, or by a crash."""
+    """One invocation. The log is opened by the commands that do something, or by a crash.
+
+    While a question is asked (`asking`) nothing else is shown; a live display comes back with the next event.
+    """
 
     def __init__(self) -> None:
         self.environ: MutableMapping[str, str] = os.environ
@@ -42,6 +47,7 @@ class Runtime:
         self.console = Console(self.environ)
         self.command = "kubeboot"
         self.log: Log | None = None
+        self.asking: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
         self._redactor: Redactor | None = None
 
     @property

@@ -249,6 +249,7 @@ class SshOptions(Model):
     user: str | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     key_file: str | None = None
+    host_key: str | None = None
     jump: str | None = None
     options: dict[str, str] = {}
     local: bool = False

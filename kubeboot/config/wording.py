@@ -49,6 +49,7 @@ FIELDS: Mapping[str, str] = {
     "SshOptions.user": "whom to log in as; others than root need sudo",
     "SshOptions.port": "port of its sshd",
     "SshOptions.keyFile": "private key",
+    "SshOptions.hostKey": "its public host key, or the fingerprint (`SHA256:…`): no other is believed",
     "SshOptions.jump": "the machines on the way, [user@]host[:port], with commas",
     "SshOptions.options": "options of ssh_config",
     "SshOptions.local": "it is the machine that kubeboot runs on",

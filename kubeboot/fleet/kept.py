@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from kubeboot.artifacts.api import Catalog
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import here, reach, record
 from kubeboot.fleet.orders import ADMIN_CONF
-from kubeboot.host.api import HostTarget
 from kubeboot.inventory import for_ansible
 from kubeboot.inventory.model import Access, Inventory, Machine
 from kubeboot.kube import configmaps, facts, surroundings
@@ -33,9 +31,12 @@ class Kept:
 def fetch(where: str, opener: reach.Open = reach.open_host) -> Kept:
     """From the control plane at [USER@]HOST[:PORT], as root there. errors.Unreachable when it is none."""
     machine = _machine(where)
-    with contextlib.closing(_Open(opener(machine))) as opened:
-        api = here.api(opened.host, (ADMIN_CONF,), dialler=opened.host.dial)
-        if opened.host.stat(ADMIN_CONF) is None:
+    with reach.crew((machine,), lambda event: None, opener) as crew:
+        if crew.lost:
+            raise crew.lost[machine.name]
+        host = crew.reached[0].host
+        api = here.api(host, (ADMIN_CONF,), dialler=host.dial)
+        if host.stat(ADMIN_CONF) is None:
             raise errors.Unreachable(
                 f"{where} is no control plane: it has no {ADMIN_CONF}",
                 hint="name one of the cluster's control planes",
@@ -46,14 +47,6 @@ def fetch(where: str, opener: reach.Open = reach.open_host) -> Kept:
     inventory = Inventory(where, machines, _groups(machines))
     said = {**_description(spec, own_etcd=bool(inventory.of("etcd"))), "node": kept.node}
     return Kept(dataclasses.replace(inventory, cluster=said), kept.catalogs)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Open:
-    host: HostTarget
-
-    def close(self) -> None:
-        reach.close(self.host)
 
 
 def _description(spec: ClusterSpec, own_etcd: bool) -> dict[str, Any]:

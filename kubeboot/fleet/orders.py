@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kubeboot.config.node import Role
     from kubeboot.config.spec import ClusterSpec
     from kubeboot.engine.events import HostFinished
+    from kubeboot.fleet.doors import Door
     from kubeboot.inventory.model import Inventory
     from kubeboot.steps.preflight.model import Finding
 
@@ -331,13 +332,15 @@ class FleetOptions:
     """`limit`: machines, groups or roles; none means all. `ask` is told which machines would be removed.
 
     Removed are machines that an earlier run had and that the inventory does not have any more. `catalogs`:
-    what the machines were made of, by architecture, where the cluster itself was asked.
+    what the machines were made of, by architecture, where the cluster itself was asked. `door` opens
+    machines; None: nobody is asked anything.
     """
 
     spec: ClusterSpec
     inventory: Inventory
     limit: tuple[str, ...] = ()
     ask: Callable[[tuple[str, ...]], bool] = lambda names: False
+    door: Door | None = None
     skip: frozenset[str] = frozenset()
     ignore_preflight: frozenset[str] = frozenset()
     timeout_scale: float = 1.0
@@ -371,6 +374,7 @@ class ExecOptions:
     limit: tuple[str, ...] = ()
     root: bool = False
     deadline: float = 3600.0
+    door: Door | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -382,3 +386,4 @@ class MergeOptions:
     path: str = ADMIN_CONF
     server: str | None = None
     context: str | None = None
+    door: Door | None = None

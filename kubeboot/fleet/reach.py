@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from kubeboot import errors
 from kubeboot.engine.events import HostStage
@@ -69,6 +69,29 @@ class Crew:
 Open = Callable[[Machine], HostTarget]
 
 
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What holds for all machines of a run: where host keys are kept, and what a person has said."""
+
+    known_hosts: tuple[Path, ...] = ()
+    passphrase: str | None = dataclasses.field(default=None, repr=False)
+    sudo_password: str | None = dataclasses.field(default=None, repr=False)
+
+
+NO_ANSWERS = Answers()
+QUESTIONS = 8
+"""At most, about one machine: each may lead one jump host further."""
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """An opener that can do something about a failure: ask a person."""
+
+    def settle(self, error: errors.KubebootError) -> bool:
+        """Whether another attempt is worth while."""
+        ...
+
+
 def ssh_config(machine: Machine) -> str:
     """The inventory's words before those of the user's own configuration: in ssh the first one counts.
 
@@ -91,29 +114,51 @@ def ssh_config(machine: Machine) -> str:
     )
 
 
-def open_host(machine: Machine) -> HostTarget:
+def open_host(machine: Machine, answers: Answers = NO_ANSWERS) -> HostTarget:
     """The machine, not connected yet."""
     if machine.access.local:
         return LocalHost(machine.name)
-    return SshHost(Connection(Login(machine.name, ssh_config(machine), password=machine.access.password)))
+    login = Login(
+        machine.name,
+        ssh_config(machine),
+        password=machine.access.password,
+        passphrase=answers.passphrase,
+        sudo_password=machine.access.sudo_password or answers.sudo_password,
+        known_hosts=answers.known_hosts,
+        pins=machine.access.host_keys,
+    )
+    return SshHost(Connection(login))
 
 
 class Approach:
     """The way in to machines, which are connected to when they are wanted."""
 
     def __init__(self, machines: Sequence[Machine], emit: Emit, opener: Open) -> None:
-        self._emit = emit
-        self._hosts = {machine.name: opener(machine) for machine in machines}
+        self._emit, self._opener, self._pool = emit, opener, Pool()
         ways = {_gate(machine) for machine in machines}
         self._gates = {way: threading.Semaphore(AT_A_GATE if way else ROOM) for way in ways}
-        pool = Pool()
-        for host in self._hosts.values():
-            if isinstance(host, SshHost):
-                host.connection.join(pool)
+        self._hosts = {machine.name: self._open(machine) for machine in machines}
+
+    def _open(self, machine: Machine) -> HostTarget:
+        host = self._opener(machine)
+        if isinstance(host, SshHost):
+            host.connection.join(self._pool)
+        return host
 
     def reach(self, machine: Machine) -> Reached:
         """The machine with its facts; errors.Unreachable and its like say why not."""
         self._emit(HostStage(machine.name, "connecting"))
+        for _ in range(QUESTIONS):
+            try:
+                return self._reach(machine)
+            except errors.KubebootError as error:
+                if not (isinstance(self._opener, Settling) and self._opener.settle(error)):
+                    raise
+                close(self._hosts[machine.name])
+                self._hosts[machine.name] = self._open(machine)
+        return self._reach(machine)
+
+    def _reach(self, machine: Machine) -> Reached:
         host = self._hosts[machine.name]
         with self._gates[_gate(machine)]:
             return Reached(machine, host, host.facts())

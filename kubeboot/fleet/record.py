@@ -108,11 +108,12 @@ def _data(machine: Machine) -> dict[str, Any]:
 def _machine(data: Mapping[str, Any]) -> Machine:
     access = data["access"]
     options = tuple((name, value) for name, value in access["options"])
+    keys = tuple(access.get("host_keys", ()))
     taints = None if data["taints"] is None else tuple((k, v, e) for k, v, e in data["taints"])
     return Machine(
         name=data["name"],
         roles=frozenset(data["roles"]),
-        access=Access(**{**access, "options": options}),
+        access=Access(**{**access, "options": options, "host_keys": keys}),
         address=data["address"],
         labels=tuple((name, value) for name, value in data["labels"]),
         taints=taints,

@@ -24,6 +24,7 @@ from kubeboot.host.runner import NOT_FOUND, Result
 CHANNELS = 6
 """OpenSSH allows ten sessions a connection (MaxSessions); the user's own need some."""
 
+ROOT = "root"
 _PAUSE = 0.1
 _LOST = (EOFError, OSError, paramiko.SSHException)
 _NO_SESSION = "raise MaxSessions in the machine's sshd_config"
@@ -42,7 +43,7 @@ class Connection:
     def __init__(self, how: login.Login, sudo: bool = True) -> None:
         self._how = how
         self._fabric = how.connection()
-        self._sudo = sudo and self._fabric.user != "root"
+        self._sudo = sudo and self._fabric.user != ROOT
         self._refused: errors.Unreachable | None = None
         self._forwards = True
         self._closed = False

@@ -6,12 +6,13 @@ import base64
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
+from kubeboot import errors
 from kubeboot.host import known_hosts
 
 _FINGERPRINT = "SHA256:"
@@ -63,14 +64,6 @@ def public_key(text: str) -> paramiko.PKey:
     return entry.key
 
 
-def check_pin(text: str) -> str:
-    """The pin as it is; ValueError when it cannot be one."""
-    digest = text.split()[-1].removeprefix(_FINGERPRINT) if _FINGERPRINT in text else ""
-    if len(digest) != 43:
-        public_key(text)
-    return text
-
-
 def fingerprint(key: paramiko.PKey) -> str:
     """As `ssh-keygen -lf` prints it."""
     digest = hashlib.sha256(key.asbytes()).digest()
@@ -82,13 +75,20 @@ def line_of(name: str, key: paramiko.PKey) -> str:
     return f"{name} {key.get_name()} {key.get_base64()}"
 
 
-def remember(file: Path, lines: Iterable[str]) -> None:
-    """Add keys to a known-hosts file, durably."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with file.open("a") as stream:
-        stream.writelines(f"{line}\n" for line in lines)
-        stream.flush()
-        os.fsync(stream.fileno())
+def remember(file: Path, line: str) -> None:
+    """Add a key to a known-hosts file, durably."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with file.open("a") as stream:
+            stream.write(f"{line}\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise errors.ConfigInvalid(
+            f"{file}: {(error.strerror or '').lower()}",
+            hint="give XDG_STATE_HOME a directory that you may write to",
+            reason="KB_HOST_KEY",
+        ) from None
 
 
 class Unknown(paramiko.SSHException):

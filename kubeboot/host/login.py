@@ -44,7 +44,7 @@ class Deadlines:
 class Login:
     """How to reach one machine. What is None comes from the ssh-config `config`, or ssh's defaults.
 
-    `known_hosts` is the cluster's own file, which wins over ssh's. `pins` are this machine's host keys.
+    `known_hosts` are kubeboot's own files, which win over ssh's. `pins` are this machine's host keys.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Login:
     password: str | None = dataclasses.field(default=None, repr=False)
     passphrase: str | None = dataclasses.field(default=None, repr=False)
     sudo_password: str | None = dataclasses.field(default=None, repr=False)
-    known_hosts: Path | None = None
+    known_hosts: tuple[Path, ...] = ()
     pins: tuple[str, ...] = ()
     host_keys: HostKeys | None = None
     deadlines: Deadlines = Deadlines()
@@ -104,7 +104,7 @@ class Login:
     def _believed(self, ssh_config: dict[str, Any], last: bool) -> HostKeys:
         """ssh's files and the cluster's; the pins are those of the machine itself, not of its gateways."""
         found = self.host_keys or _configured(ssh_config)
-        files = (*found.files, *([self.known_hosts] if self.known_hosts else ()))
+        files = (*found.files, *self.known_hosts)
         return dataclasses.replace(found, files=files, pins=self.pins if last else ())
 
 

@@ -15,10 +15,11 @@ class UnknownHostKey(errors.Unreachable):
 
 
 class LockedKey(errors.Unreachable):
-    """The private key `file` is encrypted, and no passphrase that opens it was given."""
+    """The private key `file` is encrypted. `refused`: the passphrase that was given does not open it."""
 
     reason = "KB_AUTH"
     file = ""
+    refused = False
 
 
 class SudoPassword(errors.Unreachable):
@@ -41,15 +42,15 @@ def unknown_host_key(name: str, known_as: str, fingerprint: str, line: str) -> U
     return error
 
 
-def locked_key(name: str, file: str, *, tried: bool) -> LockedKey:
-    """`tried`: there was a passphrase, and it is another key's."""
-    why = "is not opened by the passphrase that was given" if tried else "is encrypted"
+def locked_key(name: str, file: str, *, refused: bool) -> LockedKey:
+    """`refused`: there was a passphrase, and it is another key's."""
+    why = "is not opened by the passphrase that was given" if refused else "is encrypted"
     error = LockedKey(
         f"{name}: the private key {file} {why}",
         hint="run the same command with --ask-key-passphrase, or load the key into ssh-agent",
         host=name,
     )
-    error.file = file
+    error.file, error.refused = file, refused
     return error
 
 

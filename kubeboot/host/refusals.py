@@ -24,7 +24,7 @@ def explain(err: BaseException, name: str, connection: fabric.Connection) -> err
     if isinstance(err, (hostkeys.Differs, paramiko.BadHostKeyException)):
         return _changed_key(err, name, connection)
     if issubclass(kind, paramiko.AuthenticationException) and (locked := _locked(connection)):
-        return questions.locked_key(name, locked[0], tried=locked[1])
+        return questions.locked_key(name, locked[0], refused=locked[1])
     for each, (reason, message, hint) in _FAILURES.items():
         if issubclass(kind, each):
             text = message.format(at=address, err=str(err) or type(err).__name__)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kubeboot.config.spec import ClusterSpec, HostEntry
-from kubeboot.inventory.model import Access, Inventory, Machine, Role, checked
+from kubeboot.inventory.model import Access, Inventory, Machine, Role, checked, pin, refused
 
 _ROLES: dict[str, Role] = {"control-plane": "control_plane", "worker": "worker", "etcd": "etcd", "lb": "lb"}
 
 
 def read(spec: ClusterSpec, source: str) -> Inventory:
     """`hosts` as an inventory, with the groups that Ansible's have."""
-    machines = tuple(_machine(entry) for entry in spec.hosts)
+    try:
+        machines = tuple(_machine(entry) for entry in spec.hosts)
+    except ValueError as error:
+        raise refused(source, "cannot be used", "mend it", str(error)) from None
     groups = {role: tuple(m.name for m in machines if role in m.roles) for role in _ROLES.values()}
     return checked(Inventory(source, machines, {name: found for name, found in groups.items() if found}))
 
@@ -28,6 +31,7 @@ def _machine(entry: HostEntry) -> Machine:
             port=entry.ssh.port,
             key_file=entry.ssh.key_file,
             options=tuple(_options(entry)),
+            host_keys=(pin(entry.ssh.host_key),) if entry.ssh.host_key else (),
             local=entry.ssh.local,
         ),
         address=entry.address,

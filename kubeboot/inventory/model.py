@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from kubeboot import errors
 
 Role = Literal["control_plane", "etcd", "worker", "lb"]
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 ROLES: tuple[Role, ...] = ("control_plane", "etcd", "worker", "lb")
 
 
@@ -17,6 +20,7 @@ class Access:
     """How to get in; what is None comes from the user's ssh configuration. `local`: it is this machine.
 
     `options` are ssh's own, by their names in ssh_config. `config` is a file to use instead of the user's.
+    `host_keys` are pins: public keys or their fingerprints, besides which no key is believed.
     """
 
     host: str | None = None
@@ -27,6 +31,7 @@ class Access:
     config: str | None = None
     password: str | None = dataclasses.field(default=None, repr=False)
     sudo_password: str | None = dataclasses.field(default=None, repr=False)
+    host_keys: tuple[str, ...] = ()
     local: bool = False
 
 
@@ -82,6 +87,20 @@ class Inventory:
             known = ", ".join((*self.groups, *(m.name for m in self.machines))) or "none"
             raise refused(self.source, f"has no group or machine `{name}`", f"there are: {known}")
         return meant
+
+
+def pin(text: str) -> str:
+    """A public key's line, or its fingerprint; ValueError for what is neither."""
+    words = text.split()
+    if words and _FINGERPRINT.fullmatch(words[-1]):
+        return text
+    try:
+        data = base64.b64decode(words[1], validate=True)
+        if data[4:].startswith(words[0].encode()) and len(data) > 4 + len(words[0]):
+            return " ".join(words[:2])
+    except (IndexError, ValueError):
+        pass
+    raise ValueError(f"the host key `{text}` is neither a public key nor a fingerprint (SHA256:…)")
 
 
 def checked(found: Inventory) -> Inventory:

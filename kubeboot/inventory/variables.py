@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kubeboot.inventory.model import Access, Machine, Role
+from kubeboot.inventory.model import Access, Machine, Role, pin
 
 Variables = Mapping[str, Any]
 
@@ -20,6 +20,7 @@ _KEY = ("ansible_ssh_private_key_file", "ansible_private_key_file")
 _PASSWORD = ("ansible_password", "ansible_ssh_password", "ansible_ssh_pass")
 _SUDO = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
 _ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+_HOST_KEY = "kubeboot_host_key"
 _CHECKING = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
 _ADDRESS = ("ip", "access_ip")
 _TAINT = re.compile(r"^([^=:]+)(?:=([^:]*))?:(NoSchedule|PreferNoSchedule|NoExecute)$")
@@ -64,8 +65,15 @@ def _access(said: Variables, home: Path) -> Access:
         config=_file(config, home) if config else None,
         password=_text(said, _PASSWORD),
         sudo_password=_text(said, _SUDO),
+        host_keys=_pins(said.get(_HOST_KEY)),
         local=kind == "local",
     )
+
+
+def _pins(given: object) -> tuple[str, ...]:
+    """One, or a list of them."""
+    found = given if isinstance(given, list) else [given] if given else []
+    return tuple(pin(str(text)) for text in found)
 
 
 def _options(text: str) -> Iterator[tuple[str, str]]:
@@ -86,7 +94,10 @@ def _options(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _text(said: Variables, names: Iterable[str]) -> str | None:
-    return next((str(said[name]) for name in names if said.get(name) not in (None, "")), None)
+    name = next((name for name in names if said.get(name) not in (None, "")), None)
+    if name is not None and isinstance(said[name], Mapping):
+        raise ValueError(f"{name} is vaulted: name the vault's password with ANSIBLE_VAULT_PASSWORD_FILE")
+    return None if name is None else str(said[name])
 
 
 def _word(value: object) -> str:
@@ -111,7 +122,7 @@ def _written_out(name: str, value: Any, known: Variables) -> Any:  # noqa: ANN40
     return value
 
 
-_USED = frozenset({*_HOST, *_USER, *_PORT, *_KEY, *_PASSWORD, *_SUDO, *_ARGUMENTS, *_ADDRESS})
+_USED = frozenset({*_HOST, *_USER, *_PORT, *_KEY, *_PASSWORD, *_SUDO, *_ARGUMENTS, *_ADDRESS, _HOST_KEY})
 
 
 def _taints(said: Variables, roles: frozenset[Role]) -> tuple[tuple[str, str, str], ...] | None:

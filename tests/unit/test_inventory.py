@@ -149,6 +149,36 @@ def test_passwords_are_not_shown() -> None:
     assert "hunter" not in repr(found)
 
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+PRINT = f"SHA256:{'+/' * 21}x"
+
+
+@pytest.mark.parametrize(
+    ("given", "pins"),
+    [
+        (None, ()),
+        (f"{KEY} root@m", (KEY,)),
+        (PRINT, (PRINT,)),
+        ([KEY, f"ED25519 {PRINT}"], (KEY, f"ED25519 {PRINT}")),
+    ],
+)
+def test_host_keys_are_pinned(given: object, pins: tuple[str, ...]) -> None:
+    assert machine(kubeboot_host_key=given).access.host_keys == pins
+
+
+@pytest.mark.parametrize(
+    "text", ["ssh-ed25519", "SHA256:short", "ssh-ed25519 AAAA", "yes", KEY.replace("ed", "rs")]
+)
+def test_what_cannot_be_a_pin_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a public key nor a fingerprint"):
+        machine(kubeboot_host_key=text)
+
+
+def test_a_password_that_is_still_vaulted_is_said() -> None:
+    with pytest.raises(ValueError, match="ANSIBLE_VAULT_PASSWORD_FILE"):
+        machine(ansible_become_password={"__ansible_vault": "$ANSIBLE_VAULT;1.1;AES256"})
+
+
 def test_machines_are_chosen_by_name_group_or_role() -> None:
     found = ansible.parse(
         of("a", "b", kube_control_plane={"hosts": ["a"]}, kube_node={"hosts": ["b"]}, rack={"hosts": ["b"]}),

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kubeboot import errors
-from kubeboot.cli import inventories, params, work
+from kubeboot.cli import doors, inventories, params, work
 from kubeboot.cli.command import Command
 
 
@@ -23,6 +23,7 @@ from kubeboot.cli.command import Command
 @inventories.inventory_option
 @params.config_option
 @inventories.limit_option
+@doors.access_options
 @click.option("--sudo", is_flag=True, help="as root")
 @click.argument("argv", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
@@ -33,16 +34,19 @@ def exec_(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's
 
     if not given["argv"]:
         raise errors.UsageProblem("which command? write it after `--`")
-    inventory, _ = inventories.find(ctx, given)
+    inventory, spec = inventories.find(ctx, given)
     now = work.logged(ctx)
     width = max(len(machine.name) for machine in inventory.machines)
 
     def say(name: str, line: str, wrong: bool) -> None:
         (now.console.say if wrong else now.console.data)(f"{name:<{width}}  {line}")
 
-    wanted = ExecOptions(inventory, tuple(given["argv"]), given["limit"], given["sudo"])
+    door = doors.meant(ctx, doors.door(ctx, given), inventory, spec.cluster_name)
+    wanted = ExecOptions(inventory, tuple(given["argv"]), given["limit"], given["sudo"], door=door)
     ends = actions.execute(wanted, say)
     for end in ends:
         if end.message:
             now.console.say(f"{end.host:<{width}}  {end.message}")
+        if end.hint:
+            now.console.say(f"  hint: {end.hint}")
     return 1 if any(end.state != "ok" for end in ends) else 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kubeboot.cli import inventories, params, work
+from kubeboot.cli import doors, inventories, params, work
 from kubeboot.cli.command import Command
 
 
@@ -24,6 +24,7 @@ from kubeboot.cli.command import Command
 @click.option("--context", metavar="NAME", help="with --merge: its name there; default: the cluster's")
 @inventories.inventory_option
 @params.config_option
+@doors.access_options
 @click.pass_context
 def kubeconfig(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """To stdout or into one file, and nowhere else: it is a key to the cluster."""
@@ -35,8 +36,12 @@ def kubeconfig(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - cl
     if given["merge"]:
         to = (now.environ.get("KUBECONFIG") or "~/.kube/config").partition(":")[0]
         remote = given["inventory"] is not None or given["config"]
-        machines = inventories.find(ctx, given)[0] if remote else None
-        name = actions.merge(orders.MergeOptions(to, machines, server=server, context=given["context"]))
+        machines, door = None, None
+        if remote:
+            machines, spec = inventories.find(ctx, given)
+            door = doors.meant(ctx, doors.door(ctx, given), machines, spec.cluster_name)
+        wanted = orders.MergeOptions(to, machines, server=server, context=given["context"], door=door)
+        name = actions.merge(wanted)
         now.say(f"{to}: the current context is {name}")
         return 0
     now.console.data(actions.kubeconfig(orders.KubeconfigOptions(server=server)).reveal())

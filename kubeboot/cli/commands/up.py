@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeboot import errors
-from kubeboot.cli import inventories, params, runtime, work
+from kubeboot.cli import doors, inventories, params, runtime, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _agreed(now: runtime.Runtime, names: str) -> bool:
             f"`down` removes the cluster from {names}, and there is nobody to ask here",
             hint="say --yes to do it",
         )
-    return inventories.agreed(now, f"lose the cluster and its data on {names}? type `yes`: ")
+    return doors.agreed(now, f"lose the cluster and its data on {names}? type `yes`: ")
 
 
 def _ended(now: runtime.Runtime, kind: str, result: FleetResult) -> int:
