@@ -20,7 +20,7 @@ from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.runner import Ask, Tell
 
 T = TypeVar("T")
-ATTEMPTS = 3
+ATTEMPTS = 5
 """At a command whose connection is lost, each on a new one."""
 
 ON_MACHINE = 3600.0
@@ -138,11 +138,15 @@ class SshHost(SshView, CommandTarget):
 
     def append(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Add to a file's end, durably, all or nothing, and only once: after a loss it looks first."""
-        try:
-            self._tell(scripts.append(path, data, mode), (data,))
-        except Lost:
-            if not (self.read(path) or b"").endswith(data):
-                self._tell(scripts.append(path, data, mode), (data,))
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return self._tell(scripts.append(path, data, mode), (data,))
+            except Lost:
+                if (self.read(path) or b"").endswith(data):
+                    return None
+                if not left:
+                    raise
+        return None
 
     def put(self, path: str, chunks: Iterable[bytes], sha256: str, mode: int = 0o755) -> None:
         """Stream a file, and let it appear only if its sum is right. Goes on where an earlier one was cut."""
