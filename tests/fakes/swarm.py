@@ -1,25 +1,28 @@
-"""Many machines behind SSH servers of their own process: one port, and an address of 127.0.0.0/8 for each.
+"""Many machines behind SSH servers in processes of their own: few ports, an address of 127.0.0.0/8 for each.
 
-What a machine answers was seen on this computer: each command that only looks is run here once, and all
-tell its answer. Their names, machine ids and addresses are their own; their keys come from a small pool.
+What a machine answers was seen on this computer: each command that only looks is run here once, and all tell
+its answer. Their names, machine ids and addresses are their own; their keys come from a small pool.
 """
 
 from __future__ import annotations
 
-import argparse
+import base64
 import contextlib
 import dataclasses
 import functools
 import io
+import multiprocessing
 import random
 import shlex
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from ctypes import c_int
+from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
@@ -28,11 +31,15 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from kubeboot.host import shell
 
 KEYS = 8
-USER = "root"
 _ENV = 3
 """`env`, the locale and the search path come before every command."""
-_BASE = 1 << 16
-"""Machine 1 is 127.1.0.1."""
+_FIRST = (127 << 24) + (1 << 16)
+NO_UNIT = (
+    b"MainPID=0\nNRestarts=0\nResult=success\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
+    b"NeedDaemonReload=no\nENVIRON\n"
+)
+"""As systemd tells of a unit that is not installed; this computer need not have systemd."""
+_SPAWN = multiprocessing.get_context("spawn")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,21 +51,13 @@ class Answer:
 
 
 def address(number: int) -> str:
-    """Where machine `number` is."""
-    return str(socket.inet_ntoa((0x7F000000 + _BASE + number).to_bytes(4, "big")))
+    """Where machine `number` is; the first is 127.1.0.1."""
+    return socket.inet_ntoa((_FIRST + number).to_bytes(4, "big"))
 
 
-def number_of(address: str) -> int:
+def number_of(where: str) -> int:
     """The machine that an address belongs to."""
-    return int.from_bytes(socket.inet_aton(address), "big") - 0x7F000000 - _BASE
-
-
-NO_UNIT = Answer(
-    0,
-    b"MainPID=0\nNRestarts=0\nResult=success\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
-    b"NeedDaemonReload=no\nENVIRON\n",
-)
-"""As systemd tells of a unit that is not installed."""
+    return int.from_bytes(socket.inet_aton(where), "big") - _FIRST
 
 
 @functools.cache
@@ -71,9 +70,9 @@ _LOOKING = threading.Lock()
 
 
 def looked(argv: tuple[str, ...], stdin: bytes = b"") -> Answer:
-    """What this computer says, asked once; it need not have systemd."""
+    """What this computer says, asked once."""
     if argv[2:3] == (shell.UNIT,):
-        return NO_UNIT
+        return Answer(0, NO_UNIT)
     with _LOOKING:
         return _ran(argv, stdin)
 
@@ -84,7 +83,7 @@ def answered(command: str) -> Answer:
     argv = tuple(shlex.split(command))[_ENV:]
     if argv[:3] != ("sh", "-c", shell.BATCH):
         return looked(argv)
-    return Answer(0, b"".join(_line(one) for one in _commands(argv[4:])))
+    return Answer(0, b"".join(map(_line, _commands(argv[4:]))))
 
 
 def _commands(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -95,13 +94,11 @@ def _commands(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _line(argv: tuple[str, ...]) -> bytes:
-    import base64
-
     found = looked(argv)
     return base64.b64encode(found.out) + f" {found.status}\n".encode()
 
 
-def facts(number: int, stdin: bytes) -> Answer:
+def facts(number: int, probe: bytes) -> Answer:
     """This computer's, under the machine's own name and address."""
     own = {
         b"hostname": f"m-{number}",
@@ -109,7 +106,7 @@ def facts(number: int, stdin: bytes) -> Answer:
         b"nic": f"2: eth0 inet {address(number)}/8 brd 127.255.255.255 scope global eth0",
         b"default": "default via 127.0.0.1 dev eth0",
     }
-    lines = looked(("sh", "-s"), stdin).out.splitlines()
+    lines = looked(("sh", "-s"), probe).out.splitlines()
     kept = [line for line in lines if line.partition(b"=")[0] not in own]
     return Answer(0, b"\n".join((*(key + f"={value}".encode() for key, value in own.items()), *kept)) + b"\n")
 
@@ -151,55 +148,133 @@ class Session(paramiko.ServerInterface):
             channel.close()
 
 
-def serve(port: int, keys: Sequence[paramiko.PKey], latest: float) -> None:
-    """Answer on all addresses; a machine is as late as its number says, up to `latest` seconds."""
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """How many connections are open now, and were at most, over all processes."""
+
+    now: Any = dataclasses.field(default_factory=lambda: _SPAWN.Value(c_int, 0))
+    most: Any = dataclasses.field(default_factory=lambda: _SPAWN.Value(c_int, 0, lock=False))
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        with self.now.get_lock():
+            self.now.value += 1
+            self.most.value = max(self.most.value, self.now.value)
+        try:
+            yield
+        finally:
+            with self.now.get_lock():
+                self.now.value -= 1
+
+
+def _serve(port: int, folder: Path, latest: float, count: Count, ready: Event) -> None:
+    """One process: all addresses on a port. A machine is as late as its number says, `latest` at most."""
+    keys = _read_keys(folder)
     with socket.create_server(("0.0.0.0", port), backlog=1024) as server:  # noqa: S104 - 127.0.0.0/8
-        print("ready", flush=True)
+        ready.set()
         while True:
             sock, _ = server.accept()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=_welcome, args=(sock, keys, latest), daemon=True).start()
+            threading.Thread(target=_welcome, args=(sock, keys, latest, count), daemon=True).start()
 
 
-def _welcome(sock: socket.socket, keys: Sequence[paramiko.PKey], latest: float) -> None:
+def _welcome(sock: socket.socket, keys: Sequence[paramiko.PKey], latest: float, count: Count) -> None:
     number = number_of(sock.getsockname()[0])
     late = random.Random(number).uniform(0, latest)  # noqa: S311 - no secret
-    time.sleep(late)
-    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+    with count.one(), contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        time.sleep(late)
         transport = paramiko.Transport(sock)
         transport.add_server_key(keys[number % len(keys)])
         transport.start_server(threading.Event(), Session(number, late))
+        transport.join()
 
 
-def make_keys(folder: Path) -> None:
-    """The servers' pool and the client's own."""
+def _make_keys(folder: Path) -> None:
     for name in (*(f"host-{number}" for number in range(KEYS)), "client"):
-        private, format = serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH
-        key = ed25519.Ed25519PrivateKey.generate()
-        path = folder / name
-        path.write_bytes(key.private_bytes(private, format, serialization.NoEncryption()))
-        path.chmod(0o600)
+        private = ed25519.Ed25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
+        (folder / name).write_bytes(private)
+        (folder / name).chmod(0o600)
 
 
-def read_keys(folder: Path) -> list[paramiko.PKey]:
-    """The servers' pool."""
+def _read_keys(folder: Path) -> list[paramiko.PKey]:
     texts = ((folder / f"host-{number}").read_text() for number in range(KEYS))
     return [paramiko.Ed25519Key.from_private_key(io.StringIO(text)) for text in texts]
 
 
-def main(argv: Sequence[str]) -> None:
-    """One of the servers' processes; it ends with its standard input."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("port", type=int)
-    parser.add_argument("latest", type=float)
-    given = parser.parse_args(argv)
-    serving = threading.Thread(
-        target=serve, args=(given.port, read_keys(given.folder), given.latest), daemon=True
-    )
-    serving.start()
-    sys.stdin.read()
+@dataclasses.dataclass(frozen=True)
+class Swarm:
+    """Servers that run; `dead` is a port on which nobody ever answers."""
+
+    folder: Path
+    ports: tuple[int, ...]
+    dead: int
+    count: Count
+
+    def cluster(self, size: int, dead: frozenset[int] = frozenset(), more: str = "") -> Path:
+        """A Cluster file of so many machines, three of them control planes, and their known hosts."""
+        keys = _read_keys(self.folder)
+        known = [
+            f"[{address(n)}]:{self.port(n)} {keys[n % KEYS].get_name()} {keys[n % KEYS].get_base64()}\n"
+            for n in range(1, size + 1)
+        ]
+        (self.folder / "known_hosts").write_text("".join(known))
+        path = self.folder / "cluster.yaml"
+        head = f"apiVersion: kubeboot.io/v1alpha1\nkind: Cluster\ncontrolPlaneEndpoint: k8s.test:8443\n{more}"
+        path.write_text(head + "hosts:\n" + "".join(self._host(n, dead) for n in range(1, size + 1)))
+        return path
+
+    def port(self, number: int) -> int:
+        """Where a machine that lives listens."""
+        return self.ports[number % len(self.ports)]
+
+    def _host(self, number: int, dead: frozenset[int]) -> str:
+        role = "control-plane" if number <= 3 else "worker"
+        port = self.dead if number in dead else self.port(number)
+        ssh = f"user: root, port: {port}, keyFile: {self.folder}/client"
+        options = f"{{UserKnownHostsFile: {self.folder}/known_hosts, IdentitiesOnly: 'yes'}}"
+        where = f"name: m-{number}, role: {role}, address: {address(number)}"
+        return f"  - {{{where}, ssh: {{{ssh}, options: {options}}}}}\n"
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+@contextlib.contextmanager
+def running(folder: Path, latest: float = 0.0, processes: int = 2) -> Iterator[Swarm]:
+    """Servers in so many processes, whose machines answer up to `latest` seconds late."""
+    _make_keys(folder)
+    count, ports = Count(), tuple(_free_port() for _ in range(processes))
+    ready = [_SPAWN.Event() for _ in ports]
+    servers = [
+        _SPAWN.Process(target=_serve, args=(port, folder, latest, count, event), daemon=True)
+        for port, event in zip(ports, ready, strict=True)
+    ]
+    for server in servers:
+        server.start()
+    try:
+        for event in ready:
+            event.wait()
+        with _silent() as dead:
+            yield Swarm(folder, ports, dead, count)
+    finally:
+        for server in servers:
+            server.kill()
+            server.join()
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[int]:
+    """A port whose queue is full, as behind a firewall that drops: a connection does not come about."""
+    with socket.socket() as server, contextlib.ExitStack() as stack:
+        server.bind(("0.0.0.0", 0))  # noqa: S104 - 127.0.0.0/8
+        server.listen(0)
+        port = int(server.getsockname()[1])
+        for _ in range(2):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

@@ -1,0 +1,60 @@
+"""A fleet of simulated machines, planned for over SSH: all are looked at, few at once, the dead are named."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubeboot.config.loader import load
+from kubeboot.engine.events import Event, StepFinished
+from kubeboot.engine.step import CLUSTER
+from kubeboot.fleet import planning, reach
+from kubeboot.fleet.orders import FleetOptions
+from kubeboot.fleet.supply import Supply
+from kubeboot.host.api import HostTarget
+from kubeboot.host.connection import Connection
+from kubeboot.host.login import Deadlines, Login
+from kubeboot.host.pool import Pool
+from kubeboot.host.ssh import SshHost
+from kubeboot.inventory import listed
+from kubeboot.inventory.model import Machine
+from tests.fakes import swarm
+from tests.fakes.source import FakeSource
+
+SIZE, ROOM = 50, 12
+DEAD = frozenset({7, 23, 50})
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[swarm.Swarm]:
+    with swarm.running(tmp_path_factory.mktemp("swarm"), latest=0.1, processes=1) as made:
+        yield made
+
+
+def impatient(machine: Machine) -> HostTarget:
+    """Not ten seconds for a machine that does not answer."""
+    deadlines = Deadlines(connect=1.0, handshake=0.0)
+    return SshHost(Connection(Login(machine.name, reach.ssh_config(machine), deadlines=deadlines)))
+
+
+def wanted(path: Path) -> FleetOptions:
+    spec = load([str(path)]).spec
+    return FleetOptions(spec, listed.read(spec, str(path)))
+
+
+def test_all_that_live_are_planned_for_by_few_connections(
+    machines: swarm.Swarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "Pool", functools.partial(Pool, ROOM))
+    monkeypatch.setattr(Supply, "source", lambda self, arch: FakeSource())
+    events: list[Event] = []
+    result = planning.plan(wanted(machines.cluster(SIZE, DEAD)), events.append, impatient)
+    states = {host.host: host.state for host in result.hosts}
+    assert states == {f"m-{n}": "unreachable" if n in DEAD else "drift" for n in range(1, SIZE + 1)}
+    assert 1 < machines.count.most.value <= ROOM
+    steps = [event for event in events if isinstance(event, StepFinished)]
+    assert not [step for step in steps if step.state == "blocked"]
+    assert {step.host for step in steps} - {CLUSTER} == states.keys() - {f"m-{n}" for n in DEAD}
