@@ -91,7 +91,8 @@ def told(found: dict[str, Any]) -> str:
     """For people."""
     alive, some = found["alive"], found["someDead"]
     return (
-        f"{found['machines']} simulated machines, up to {found['latest']:g} s late: plan in {alive['seconds']} s,"
-        f" {alive['cpu']} s of a CPU, {alive['memory'] >> 20} MiB, {alive['connections']} connections;"
+        f"{found['machines']} simulated machines, up to {found['latest']:g} s late: plan in"
+        f" {alive['seconds']} s, {alive['cpu']} s of a CPU,"
+        f" {alive['memory'] >> 20} MiB, {alive['connections']} connections;"
         f" with {found['dead']} dead ones {some['seconds']} s, {found['delay']} times as long"
     )
