@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
-ROOM = 256
+ROOM = 240
+"""Fewer than 256, as a server may see one that is closed a moment longer."""
 
 
 class Member(Protocol):

@@ -17,43 +17,44 @@ class Deferred:
         self._lock = threading.Lock()
         self._found: Api | None = None
 
-    def _api(self) -> Api:
+    def now(self) -> Api:
+        """What is there at this moment, for many questions."""
         with self._lock:
             self._found = self._found or self._find()
             return self._found or NoApi()
 
     def ready(self) -> str | None:
         try:
-            return self._api().ready()
+            return self.now().ready()
         except errors.KubebootError as error:
             return error.message
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        return self._api().get(api_version, kind, name, namespace)
+        return self.now().get(api_version, kind, name, namespace)
 
     def list(
         self, api_version: str, kind: str, namespace: str | None = None, labels: str | None = None
     ) -> Sequence[Object]:
-        return self._api().list(api_version, kind, namespace, labels)
+        return self.now().list(api_version, kind, namespace, labels)
 
     def dry_run(self, obj: Object) -> Object:
-        return self._api().dry_run(obj)
+        return self.now().dry_run(obj)
 
     def apply(self, obj: Object) -> Object:
-        return self._api().apply(obj)
+        return self.now().apply(obj)
 
     def create(self, obj: Object) -> Object:
-        return self._api().create(obj)
+        return self.now().create(obj)
 
     def patch_merge(
         self, api_version: str, kind: str, name: str, patch: Object, namespace: str | None = None
     ) -> Object:
-        return self._api().patch_merge(api_version, kind, name, patch, namespace)
+        return self.now().patch_merge(api_version, kind, name, patch, namespace)
 
     def delete(
         self, api_version: str, kind: str, name: str, namespace: str | None = None, *, now: bool = False
     ) -> bool:
-        return self._api().delete(api_version, kind, name, namespace, now=now)
+        return self.now().delete(api_version, kind, name, namespace, now=now)
 
     def evict(self, name: str, namespace: str) -> str | None:
-        return self._api().evict(name, namespace)
+        return self.now().evict(name, namespace)

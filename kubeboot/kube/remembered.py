@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from kubeboot.host.api import Unread
 from kubeboot.kube.api import ApiView, Object
+from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.etcd import EtcdView, Member
 
 T = TypeVar("T")
@@ -67,28 +68,32 @@ class Asking:
 
 
 class RememberedApi:
-    """Reads of an API."""
+    """Reads of an API. Credentials that do not exist yet are looked for once."""
 
     def __init__(self, api: ApiView, answers: Answers) -> None:
-        self._api = api
+        self._given = api
         self.asking = Asking(api, answers)
 
+    def _api(self) -> ApiView:
+        given = self._given
+        return self.asking.ask("credentials", given.now) if isinstance(given, Deferred) else given
+
     def ready(self) -> str | None:
-        return self.asking.ask("ready", self._api.ready)
+        return self.asking.ask("ready", self._api().ready)
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        asked = (api_version, kind, name, namespace)
-        return self.asking.ask(("get", *asked), lambda: self._api.get(*asked))
+        api, asked = self._api(), (api_version, kind, name, namespace)
+        return self.asking.ask(("get", *asked), lambda: api.get(*asked))
 
     def list(
         self, api_version: str, kind: str, namespace: str | None = None, labels: str | None = None
     ) -> Sequence[Object]:
-        asked = (api_version, kind, namespace, labels)
-        return self.asking.ask(("list", *asked), lambda: self._api.list(*asked))
+        api, asked = self._api(), (api_version, kind, namespace, labels)
+        return self.asking.ask(("list", *asked), lambda: api.list(*asked))
 
     def dry_run(self, obj: Object) -> Object:
-        question = ("dry-run", json.dumps(obj, sort_keys=True, default=str))
-        return self.asking.ask(question, lambda: self._api.dry_run(obj))
+        api, question = self._api(), ("dry-run", json.dumps(obj, sort_keys=True, default=str))
+        return self.asking.ask(question, lambda: api.dry_run(obj))
 
 
 class RememberedEtcd:

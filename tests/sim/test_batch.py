@@ -14,7 +14,9 @@ from kubeboot.host.batch import Batch
 from kubeboot.host.connection import Connection
 from kubeboot.host.local import LocalView
 from kubeboot.host.login import Login
-from kubeboot.kube.remembered import Answers, Asking
+from kubeboot.kube.api import ApiUnavailable
+from kubeboot.kube.deferred import Deferred
+from kubeboot.kube.remembered import Answers, Asking, RememberedApi
 from tests.fakes import sshd as servers
 
 Look = Callable[[HostView], object]
@@ -109,3 +111,22 @@ def test_what_was_asked_once_is_not_asked_again() -> None:
             with pytest.raises(errors.TimedOut):
                 looker.ask(("get", "x"), fail)
         assert asked == [1]
+
+
+def test_credentials_that_are_not_there_are_looked_for_once_in_a_look() -> None:
+    looks: list[int] = []
+    with Answers() as answers:
+        api = RememberedApi(Deferred(lambda: looks.append(1)), answers)
+
+        def ask(name: str) -> str:
+            try:
+                api.get("v1", "Node", name)
+            except Unread:
+                api.asking.settle()
+                return ask(name)
+            except ApiUnavailable as error:
+                return error.message
+            raise AssertionError("there is no API")
+
+        assert {ask(name) for name in ("a", "b", "c")} == {"there is no API server to talk to yet"}
+    assert looks == [1]
