@@ -11,6 +11,10 @@ from typing import Any
 import jinja2
 import yaml
 
+MAX_BYTES = 4 << 20
+MAX_DEPTH = 64
+MAX_NODES = 100_000
+
 
 @functools.cache
 def _environment() -> jinja2.Environment:
@@ -50,6 +54,44 @@ def quoted(text: str) -> str:
 def load(text: str | bytes) -> Any:  # noqa: ANN401 - YAML is untyped; callers validate
     """One YAML document by the safe C loader; None for an empty one."""
     return yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+class TooMuch(ValueError):
+    """A text that would exhaust the stack or the memory. `line` is where it does, 0 if that is all of it."""
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def measure(text: str | bytes) -> None:
+    """TooMuch for what must not be composed: the composer recurses in C, without a limit."""
+    if len(text) > MAX_BYTES:
+        raise TooMuch(f"larger than {MAX_BYTES >> 20} MiB")
+    depth = line = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
+        line = event.start_mark.line + 1 if event.start_mark is not None else line
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise TooMuch(f"nested more than {MAX_DEPTH} levels deep", line)
+        if count > MAX_NODES:
+            raise TooMuch(f"more than {MAX_NODES} values", line)
+
+
+def load_foreign(text: str | bytes) -> Any:  # noqa: ANN401
+    """One YAML document that others wrote; ValueError when it is none, or too much."""
+    try:
+        measure(text)
+        return load(text)
+    except TooMuch:
+        raise
+    except Exception as error:  # YAML's, and any that its constructors let through
+        raise ValueError(
+            f"not YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from None
 
 
 def load_all(text: str | bytes) -> list[Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import stat
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -129,10 +130,14 @@ class Bundle:
         )
 
     def _open(self) -> IO[bytes]:
+        """A pipe is not opened: that might wait for ever."""
         try:
-            return self.path.open("rb")
-        except OSError as error:
-            raise _refused(self.path, f"cannot be read: {error.strerror}") from None
+            if stat.S_ISREG(self.path.stat().st_mode):
+                return self.path.open("rb")
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise _refused(self.path, f"cannot be read: {why}") from None
+        raise _refused(self.path, "is not a plain file")
 
     @functools.cached_property
     def _members(self) -> Mapping[str, tuple[int, int]]:
@@ -140,7 +145,7 @@ class Bundle:
         try:
             with self._open() as file, tarfile.open(fileobj=file, mode="r:") as tar:
                 return _unique((each.name, (each.offset_data, each.size)) for each in tar if each.isreg())
-        except (tarfile.TarError, ValueError) as error:
+        except (tarfile.TarError, ValueError, OSError) as error:
             raise _refused(self.path, f"is not a bundle: {error}") from None
 
     @functools.cached_property

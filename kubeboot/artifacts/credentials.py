@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from kubeboot import errors
+from kubeboot import errors, inputs
 
 DOCKER_HUB = ("https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io")
 
@@ -34,7 +34,7 @@ def read(path: str) -> Credentials:
     try:
         if file.stat().st_mode & 0o007:
             raise _refused(path, "can be read by everybody", f"chmod 600 {path}")
-        return parse(file.read_bytes())
+        return parse(inputs.read(file, 1 << 20))
     except OSError as error:
         raise _refused(path, f"cannot be read: {(error.strerror or '').lower()}") from None
     except UNREADABLE:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kubeboot import errors, render
+from kubeboot import errors, inputs, render
 from kubeboot.artifacts.trouble import refused
 
 FORMAT = 1
@@ -120,13 +120,13 @@ class UserLock:
     def read(self) -> Known:
         """What is in it: nothing when it is not there. ConfigInvalid when it cannot be understood."""
         try:
-            data = render.load(self.path.read_bytes())
+            data = render.load_foreign(inputs.read(self.path, render.MAX_BYTES + 1))
         except FileNotFoundError:
             return Known()
         except OSError as error:
             raise refused(f"lock {self.path} cannot be read: {error.strerror}") from None
-        except Exception as error:  # the YAML library's errors have no common public base
-            raise self._invalid(str(error).splitlines()[0]) from None
+        except ValueError as error:
+            raise self._invalid(str(error)) from None
         try:
             if data["format"] != FORMAT:
                 raise ValueError(f"format {data['format']} is of another version of kubeboot")

@@ -30,6 +30,7 @@ SPEC_FLAGS: dict[str, tuple[str | int, ...]] = {
     "lock": ("artifacts", "lockFile"),
     "locked": ("artifacts", "locked"),
     "node_name": ("node", "name"),
+    "open_firewall": ("openFirewall",),
     "pod_network_cidr": ("networking", "podSubnet"),
     "service_cidr": ("networking", "serviceSubnet"),
     "service_dns_domain": ("networking", "dnsDomain"),
@@ -96,7 +97,7 @@ def setting(path: tuple[str | int, ...], value: object, said: str) -> Setting:
     from kubeboot.config.layers import Setting
     from kubeboot.config.problems import Origin
 
-    if path in PATHS:
+    if path in PATHS and value:
         value = str(Path(str(value)).absolute())
     return Setting(path, value, Origin(said, field=said, command_line=True))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from kubeboot import errors
+from kubeboot import errors, inputs
 from kubeboot.cli import runtime
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def file(source: str, option: str, most: int = MAX_FILE) -> bytes:
     try:
         if source == "-":
             return sys.stdin.buffer.read(most) if sys.stdin is not None else b""
-        with open(source, "rb") as stream:  # noqa: PTH123 - may be a pipe
-            return stream.read(most)
-    except (OSError, ValueError) as error:
-        why = (getattr(error, "strerror", None) or str(error)).lower()
+        return inputs.read(source, most)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
         raise errors.UsageProblem(f"{option} {source} cannot be read: {why}") from None

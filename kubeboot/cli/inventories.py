@@ -64,6 +64,8 @@ def find(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Inventory, Clust
                 hint="give -i PATH; the project's inventories/ has samples",
             )
         return listed.read(loaded.spec, ", ".join(loaded.sources)), loaded.spec
+    if not given["inventory"]:
+        raise errors.UsageProblem("--inventory is empty", hint="name a file, a directory or a script")
     return described(ctx, given, ansible.read(Path(given["inventory"])))
 
 

@@ -102,6 +102,11 @@ certificate_key_file_option = click.option(
 bundle_option = click.option(
     "--bundle", metavar="FILE", help="install from this bundle instead of downloading"
 )
+open_firewall_option = click.option(
+    "--open-firewall",
+    is_flag=True,
+    help="let the cluster's traffic through this machine's firewalls; reset takes it back",
+)
 kubeconfig_option = click.option(
     "--kubeconfig",
     default="/etc/kubernetes/admin.conf",

@@ -11,11 +11,10 @@ from typing import Any
 
 import yaml
 
+from kubeboot import render
 from kubeboot.config.problems import Origin, Path, Problem
 
-MAX_BYTES = 4 << 20
-MAX_DEPTH = 64
-MAX_NODES = 100_000
+MAX_BYTES, MAX_NODES = render.MAX_BYTES, render.MAX_NODES
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = ("str", "int", "float", "bool", "null")
@@ -46,41 +45,23 @@ class Document:
 def parse(text: bytes, source: str) -> tuple[list[Document], list[Problem]]:
     """Every document in a text that is not empty, and what kept the text itself from being read."""
     try:
-        _measure(text)
+        render.measure(text)
         loader = yaml.CSafeLoader(text)
         documents = []
         while loader.check_node():
             if (node := loader.get_node()) is not None:
                 documents.append(_Reader(loader, source).read(node))
-    except _Refused as refusal:
-        return [], [Problem((), str(refusal), refusal.fix, Origin(source, refusal.line))]
+    except _Aliases as refusal:
+        return [], [Problem((), str(refusal), "use fewer aliases", Origin(source))]
+    except render.TooMuch as refusal:
+        return [], [Problem((), str(refusal), None, Origin(source, refusal.line))]
     except yaml.YAMLError as error:
         return [], [_syntax(error, source)]
     return [d for d in documents if d.data is not None or d.problems], []
 
 
-class _Refused(Exception):
-    def __init__(self, message: str, fix: str | None = None, line: int = 0) -> None:
-        super().__init__(message)
-        self.fix = fix
-        self.line = line
-
-
-def _measure(text: bytes) -> None:
-    """Refuse what would exhaust the stack or the memory: the composer recurses in C, without a limit."""
-    if len(text) > MAX_BYTES:
-        raise _Refused(f"larger than {MAX_BYTES >> 20} MiB")
-    depth = line = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
-        line = event.start_mark.line + 1 if event.start_mark is not None else line
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise _Refused(f"nested more than {MAX_DEPTH} levels deep", line=line)
-        if count > MAX_NODES:
-            raise _Refused(f"more than {MAX_NODES} values", line=line)
+class _Aliases(Exception):
+    """Aliases that multiply."""
 
 
 def _syntax(error: yaml.YAMLError, source: str) -> Problem:
@@ -113,7 +94,7 @@ class _Reader:
     def _value(self, node: yaml.Node, path: Path) -> Any:  # noqa: ANN401 - YAML is untyped
         self._count += 1
         if self._count > MAX_NODES:
-            raise _Refused(f"more than {MAX_NODES} values", "use fewer aliases")
+            raise _Aliases(f"more than {MAX_NODES} values")
         self._origins[path] = self._origin(node)
         if id(node) in self._inside:
             self._problem(node, path, "an alias that contains itself")

@@ -6,15 +6,17 @@ Both hold private keys: the files are written for root alone, and given by path,
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pydantic
-import yaml
 
 from kubeboot import errors, render
+from kubeboot.config import names
 from kubeboot.config.spec import API_VERSION, ClusterSpec
+from kubeboot.pki import inspect
 
 ACCESS, INVITATION = "EtcdAccess", "EtcdInvitation"
 _SHARED = ("kubernetes_version", "etcd", "certificates", "patches")
@@ -81,10 +83,23 @@ def invitation(data: bytes, source: str) -> Invitation:
     )
 
 
+def usable(found: Invitation, source: str, at: datetime.datetime) -> Invitation:
+    """The invitation, if a member can be made with it; else ConfigInvalid (KB_ETCD_FILE)."""
+    wrong = [f"its authority {p}" for p in inspect.authority_problems(found.authority, found.key, at=at)]
+    for url in found.endpoints:
+        try:
+            names.split_endpoint(url.removeprefix("https://"))
+        except ValueError as error:
+            wrong.append(f"its endpoint `{url}` {error}")
+    if wrong:
+        raise _refused(source, f"cannot be used: {'; '.join(wrong)}", {"kind": INVITATION})
+    return found
+
+
 def _fields(data: bytes, source: str, kind: str, texts: Iterable[str]) -> Mapping[str, Any]:
     try:
-        found = render.load(data)
-    except (ValueError, yaml.YAMLError):
+        found = render.load_foreign(data)
+    except ValueError:
         found = None
     if not isinstance(found, dict) or (found.get("apiVersion"), found.get("kind")) != (API_VERSION, kind):
         raise _refused(source, f"is not what `kubeboot etcd export` writes ({kind})", found)
@@ -123,5 +138,10 @@ def spec(data: object, source: str) -> ClusterSpec:
 def joined(here: ClusterSpec, cluster: ClusterSpec) -> ClusterSpec:
     """What etcd's machines have alike, with what is particular to this one."""
     return cluster.model_copy(
-        update={"artifacts": here.artifacts, "node": here.node, "containerd": here.containerd}
+        update={
+            "artifacts": here.artifacts,
+            "node": here.node,
+            "containerd": here.containerd,
+            "open_firewall": here.open_firewall,
+        }
     )

@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from kubeboot import inputs
 from kubeboot.config import document, kubeadm, layers, named_files, rules, versions
 from kubeboot.config.describe import KIND
 from kubeboot.config.document import Document
@@ -130,8 +131,7 @@ def _open(source: str, stdin: BinaryIO | None) -> list[tuple[str, bytes, Problem
             if not found:
                 return [_unreadable(source, f"no {', '.join(_SUFFIXES)} file in this directory")]
             return [text for p in found for text in _open(str(p), None)]
-        with path.open("rb") as stream:
-            return [(source, stream.read(document.MAX_BYTES + 1), None)]
+        return [(source, inputs.read(source, document.MAX_BYTES + 1), None)]
     except OSError as error:
         return [_unreadable(source, f"cannot be read: {(error.strerror or str(error)).lower()}")]
     except ValueError:

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+from kubeboot import inputs
 from kubeboot.config import document
 from kubeboot.config.problems import Path, Problem
 from kubeboot.config.rules_extras import patch_text
@@ -68,8 +69,7 @@ def _mapping(at: Path, path: str, found: _Found) -> dict[str, Any]:
 
 def _text(at: Path, path: pathlib.Path, found: _Found) -> bytes | None:
     try:
-        with path.open("rb") as stream:
-            return stream.read(document.MAX_BYTES + 1)
+        return inputs.read(path, document.MAX_BYTES + 1)
     except OSError as error:
         found.problems.append(Problem(at, f"{path} cannot be read: {(error.strerror or str(error)).lower()}"))
     return None

@@ -296,6 +296,7 @@ class ClusterSpec(Model):
     kubernetes_version: str = DEFAULT_VERSION
     control_plane_endpoint: str | None = None
     single: bool = False
+    open_firewall: bool = False
     networking: Networking = Networking()
     api_server: ApiServer = ApiServer()
     controller_manager: Component = Component()

@@ -9,6 +9,7 @@ FIELDS: Mapping[str, str] = {
     "ClusterSpec.kubernetesVersion": "the version; a minor alone, `1.37`, means its newest patch",
     "ClusterSpec.controlPlaneEndpoint": "a stable `HOST[:PORT]` for all control planes; by default the first "
     "machine's haproxy",
+    "ClusterSpec.openFirewall": "let the cluster's traffic through the machines' firewalls",
     "ClusterSpec.single": "one machine that is control plane and worker: it gets no taint",
     "ClusterSpec.networking": "address ranges and the DNS domain",
     "ClusterSpec.apiServer": "kube-apiserver",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from pathlib import Path
 
-from kubeboot import errors
+from kubeboot import errors, inputs
 from kubeboot.engine.values import Secret
 from kubeboot.kube import bootstrap, client
 from kubeboot.kube.api import Api
 from kubeboot.pki import kubeconfig as configs
 from kubeboot.pki import tokens
+
+MAX_KUBECONFIG = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,24 +26,36 @@ class Made:
 
 def administrator(path: str) -> Api:
     """The API with the identity of a kubeconfig; Unreachable or ConfigInvalid says why not."""
-    return client.from_kubeconfig(_read(path), known=True)
+    return client.from_kubeconfig(_read(path), read=_credential, known=True)
+
+
+def _credential(path: str) -> bytes:
+    """A certificate, key or token that the kubeconfig names."""
+    try:
+        return inputs.read(path, MAX_KUBECONFIG)
+    except OSError as error:
+        raise errors.ConfigInvalid(
+            f"{path}, which the kubeconfig names, cannot be read: {(error.strerror or str(error)).lower()}",
+            hint="run the same command with sudo",
+            reason="KB_CREDENTIALS",
+        ) from None
 
 
 def kubeconfig(path: str, server: str | None) -> Secret[str]:
     """A kubeconfig's text, naming another server if one is given."""
     data = _read(path)
-    if server is None:
-        return Secret(data.decode())
     try:
         found = configs.decode(data)
+        if server is None:
+            return Secret(data.decode())
     except ValueError as error:
-        raise errors.ConfigInvalid(f"{path} is {error}", reason="KB_KUBECONFIG") from None
+        raise errors.ConfigInvalid(f"{path}: {error}", reason="KB_KUBECONFIG") from None
     return Secret(configs.encode(dataclasses.replace(found, server=server)).decode())
 
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return inputs.read(path, MAX_KUBECONFIG)
     except FileNotFoundError:
         raise errors.ConfigInvalid(
             f"there is no {path} on this machine",

@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from kubeboot import errors, render
+from kubeboot import errors, inputs, render
 from kubeboot.fleet import access, reach
 from kubeboot.fleet.orders import MergeOptions
 from kubeboot.pki import kubeconfig as configs
@@ -21,7 +19,7 @@ _TABLES = ("clusters", "users", "contexts")
 
 def merge(wanted: MergeOptions, opener: reach.Open = reach.open_host) -> str:
     """Add it as the current context and keep all others; the context's name. The file is its owner's."""
-    config = configs.decode(_fetched(wanted, opener))
+    config = _decoded(_fetched(wanted, opener), wanted.path)
     name = wanted.context or config.cluster
     config = dataclasses.replace(config, server=wanted.server or config.server)
     path = Path(wanted.to).expanduser()
@@ -37,7 +35,7 @@ def merged(there: Mapping[str, Any], config: configs.Kubeconfig, name: str, path
     _refuse_other(there, ours, name, path)
     tables = {
         table: [
-            *(row for row in there.get(table) or () if row["name"] != ours[table][0]["name"]),
+            *(row for row in _rows(there, table, path) if row["name"] != ours[table][0]["name"]),
             *ours[table],
         ]
         for table in _TABLES
@@ -46,10 +44,12 @@ def merged(there: Mapping[str, Any], config: configs.Kubeconfig, name: str, path
 
 
 def _refuse_other(there: Mapping[str, Any], ours: Mapping[str, Any], name: str, path: str) -> None:
-    rows: Sequence[Mapping[str, Any]] = there.get("clusters") or ()
     field = "certificate-authority-data"
-    for row in rows:
-        if row["name"] == name and row["cluster"].get(field) != ours["clusters"][0]["cluster"][field]:
+    for row in _rows(there, "clusters", path):
+        if (
+            row["name"] == name
+            and (row.get("cluster") or {}).get(field) != ours["clusters"][0]["cluster"][field]
+        ):
             raise errors.ConfigInvalid(
                 f"{path} has another cluster called {name}",
                 hint="give this one another name with --context NAME",
@@ -57,14 +57,31 @@ def _refuse_other(there: Mapping[str, Any], ours: Mapping[str, Any], name: str, 
             )
 
 
+def _rows(there: Mapping[str, Any], table: str, path: str) -> Sequence[Mapping[str, Any]]:
+    """A table of named things; ConfigInvalid where it is another thing, which is left as it is."""
+    rows = there.get(table) or []
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) and "name" in row for row in rows):
+        raise errors.ConfigInvalid(f"{path} is not a kubeconfig: see its {table}", reason="KB_KUBECONFIG")
+    return rows
+
+
 def _there(path: Path) -> Mapping[str, Any]:
     try:
-        found = render.load(path.read_bytes())
+        found = render.load_foreign(inputs.read(path, access.MAX_KUBECONFIG))
     except FileNotFoundError:
         return {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise errors.ConfigInvalid(f"{path} cannot be read: {error}", reason="KB_KUBECONFIG") from None
-    return found if isinstance(found, Mapping) else {}
+    if not isinstance(found, Mapping | None):
+        raise errors.ConfigInvalid(f"{path} is not a kubeconfig", reason="KB_KUBECONFIG")
+    return found or {}
+
+
+def _decoded(data: bytes, path: str) -> configs.Kubeconfig:
+    try:
+        return configs.decode(data)
+    except ValueError as error:
+        raise errors.ConfigInvalid(f"{path} is {error}", reason="KB_KUBECONFIG") from None
 
 
 def _write(path: Path, text: str) -> None:

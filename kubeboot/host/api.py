@@ -151,6 +151,17 @@ class Link:
 
 
 @dataclasses.dataclass(frozen=True)
+class Chain:
+    """A chain of nftables. `hook` (input, forward …) and `policy` are of one that filters; else empty."""
+
+    family: str
+    table: str
+    name: str
+    hook: str = ""
+    policy: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Listener:
     """A listening TCP or UDP socket and the process that holds it (pid 0: not visible)."""
 
@@ -247,7 +258,7 @@ class HostView(Protocol):
         """containerd's effective configuration, TOML; empty where there is no containerd."""
         ...
 
-    def nft_chains(self) -> tuple[tuple[str, str, str], ...]: ...
+    def nft_chains(self) -> tuple[Chain, ...]: ...
     def sync_seconds(self, path: str) -> float | None:
         """The mean time of a small synced write where `path` is or will be, by a file that has no name.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from kubeboot.host import commands, health, scripts
-from kubeboot.host.api import Container, EtcdTool, Image, Link, Space
+from kubeboot.host.api import Chain, Container, EtcdTool, Image, Link, Space
 from kubeboot.host.facts import Facts
 from kubeboot.host.runner import Ask, Runner, Tell
 
@@ -72,8 +72,8 @@ class CommandView:
         """containerd's effective configuration."""
         return self._ask(health.runtime_config())
 
-    def nft_chains(self) -> tuple[tuple[str, str, str], ...]:
-        """nftables' chains as (family, table, name)."""
+    def nft_chains(self) -> tuple[Chain, ...]:
+        """nftables' chains."""
         return self._ask(health.nft_chains())
 
     def sync_seconds(self, path: str) -> float | None:

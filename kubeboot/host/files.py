@@ -14,8 +14,11 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from kubeboot import inputs
 from kubeboot.host.api import CommandFailed, Stat, temporary
 
+MOST = 256 << 20
+"""Bytes that are ever read into memory: a kubeconfig may have been named that has no end."""
 _CHUNK = 1 << 20
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 FULL = "make room there (df -h), then run the same command again"
@@ -32,9 +35,9 @@ def naming(path: str) -> Iterator[None]:
 
 
 def read(path: str) -> bytes | None:
-    """All bytes; None where there is no such file."""
+    """All bytes, up to MOST; None where there is no such file."""
     try:
-        return Path(path).read_bytes()
+        return inputs.read(path, MOST)
     except (*_ABSENT, IsADirectoryError):
         return None
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import time
 from collections.abc import Mapping
 
 from kubeboot.host import files
-from kubeboot.host.api import Space
+from kubeboot.host.api import Chain, Space
 from kubeboot.host.commands import sh
 from kubeboot.host.runner import NOT_FOUND, Ask
 
@@ -88,21 +89,28 @@ def runtime_config() -> Ask[str]:
     return Ask(argv, lambda out: out.decode(errors="replace"), nothing=("",), statuses=(1, NOT_FOUND))
 
 
-def nft_chains() -> Ask[tuple[tuple[str, str, str], ...]]:
-    """nftables' chains as (family, table, name)."""
+def nft_chains() -> Ask[tuple[Chain, ...]]:
+    """nftables' chains."""
     return Ask(("nft", "list", "chains"), _chains, nothing=((),), statuses=(1, NOT_FOUND))
 
 
-def _chains(out: bytes) -> tuple[tuple[str, str, str], ...]:
-    found: list[tuple[str, str, str]] = []
+def _chains(out: bytes) -> tuple[Chain, ...]:
+    found: list[Chain] = []
     family = table = ""
     for line in out.decode(errors="replace").splitlines():
         words = line.split()
         if words[:1] == ["table"] and len(words) >= 3:
             family, table = words[1], words[2]
         elif words[:1] == ["chain"] and len(words) >= 2:
-            found.append((family, table, words[1]))
+            found.append(Chain(family, table, words[1]))
+        elif words[:3] == ["type", "filter", "hook"] and found:
+            found[-1] = dataclasses.replace(found[-1], hook=words[3], policy=_policy(line))
     return tuple(found)
+
+
+def _policy(line: str) -> str:
+    """Of `type filter hook input priority filter; policy drop;`."""
+    return line.rpartition("policy ")[2].strip(" ;") if "policy " in line else "accept"
 
 
 def sync_seconds(path: str) -> Ask[float | None]:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from kubeboot import errors
+from kubeboot.config import names
 from kubeboot.kube import dial, kinds, patience
 from kubeboot.kube.api import FIELD_MANAGER, ApiError, ApiRefused, ApiUnavailable, Object
 from kubeboot.kube.http import Endpoint, Response, Session
@@ -25,6 +26,7 @@ MERGE = "application/merge-patch+json"
 JSON = "application/json"
 LOOK = 2.0
 """Seconds for /readyz, which answers at once or not in time."""
+_FLATTEN = "`kubectl config view --minify --flatten --raw` writes one with all that it needs"
 
 
 class Client:
@@ -208,7 +210,11 @@ def from_kubeconfig(
     try:
         config = kubeconfig.decode(data)
     except ValueError as error:
-        raise errors.ConfigInvalid(f"this is {error}", reason="KB_KUBECONFIG") from None
+        raise errors.ConfigInvalid(f"this is {error}", hint=_FLATTEN, reason="KB_KUBECONFIG") from None
+    if server is None:
+        _require_url(config.server)
+    if config.tls_server_name and (wrong := names.host(config.tls_server_name)):
+        raise errors.ConfigInvalid(f"the kubeconfig's tls-server-name {wrong}", reason="KB_KUBECONFIG")
 
     def file(path: str) -> bytes:
         return (read(path) if read and path else None) or b""
@@ -218,10 +224,33 @@ def from_kubeconfig(
         authority=config.authority,
         certificate=config.certificate or file(config.certificate_file),
         key=config.key or file(config.key_file),
-        token=config.token or file(config.token_file).decode().strip(),
+        token=_plain(config.token or file(config.token_file).decode(errors="replace").strip()),
         tls_server_name=config.tls_server_name,
     )
     return connect(endpoint, dialler, timeout_scale, known=known)
+
+
+def _require_url(server: str) -> None:
+    """ConfigInvalid for what is no address of an API server."""
+    try:
+        scheme, _, rest = server.partition("://")
+        if scheme != "https":
+            raise ValueError("does not begin with https://")
+        if "@" in rest:
+            server = "https://…"
+            raise ValueError("names a user, who belongs elsewhere")
+        names.split_endpoint(rest.split("/")[0])
+    except ValueError as wrong:
+        raise errors.ConfigInvalid(
+            f"the kubeconfig's server `{server}` {wrong}", reason="KB_KUBECONFIG"
+        ) from None
+
+
+def _plain(token: str) -> str:
+    """ConfigInvalid for what cannot stand in a header; it never says what it is."""
+    if not (token.isascii() and (token.isprintable() or not token)):
+        raise errors.ConfigInvalid("the kubeconfig's token is none", reason="KB_CREDENTIALS")
+    return token
 
 
 def _message(body: bytes) -> str:

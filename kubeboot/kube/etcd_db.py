@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ _META = struct.Struct("<IIIIQQQQQ")
 _PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
 _BLOCK = 512
 _CHUNK = 1 << 20
+_DEPTH = 64
+"""More than a tree of pages ever has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +63,15 @@ def read(path: str) -> Contents:
             found = _File(file)
             size = Path(path).stat().st_size
             return Contents(_revision(found), tuple(_members(found)), size - size % _BLOCK)
-    except (struct.error, IndexError, ValueError, KeyError) as error:
+    except (
+        struct.error,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise NotEtcd(f"{path} is not a database of etcd: {error}") from error
 
 
@@ -85,6 +96,7 @@ class _File:
         if not metas:
             raise ValueError("it has no valid first page")
         _, self._page_size, self._root = max(metas)
+        self._pages = os.fstat(file.fileno()).st_size // max(self._page_size, 1) + 1
 
     def _meta(self, at: int) -> tuple[int, int, int] | None:
         """Transaction, page size and root page of the meta page at an offset, if its sum is right."""
@@ -103,6 +115,8 @@ class _File:
     def _page(self, number: int) -> bytes:
         at = number * self._page_size
         *_, overflow = _HEADER.unpack(self._at(at, _HEADER.size))
+        if overflow >= self._pages:
+            raise ValueError("a page is larger than the file")
         return self._at(at, (overflow + 1) * self._page_size)
 
     def bucket(self, name: bytes) -> Iterator[Element]:
@@ -113,7 +127,9 @@ class _File:
         (root,) = struct.unpack_from("<Q", value)
         return self._below(self._page(root) if root else value[16:])
 
-    def _below(self, page: bytes) -> Iterator[Element]:
+    def _below(self, page: bytes, depth: int = 0) -> Iterator[Element]:
+        if depth > _DEPTH:
+            raise ValueError("its pages lead back to each other")
         _, flags, count, _ = _HEADER.unpack_from(page)
         for index in reversed(range(count)):
             start = _HEADER.size + 16 * index
@@ -123,7 +139,7 @@ class _File:
                 yield page[first : first + key], page[first + key : first + key + value]
             elif flags & _BRANCH:
                 *_, child = struct.unpack_from("<IIQ", page, start)
-                yield from self._below(self._page(child))
+                yield from self._below(self._page(child), depth + 1)
             else:
                 raise ValueError("a page is neither branch nor leaf")
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import yaml
 
 from kubeboot import render
 from kubeboot.pki import pem
 
 NOTHING = "nothing"
+_OTHERS = ("exec", "auth-provider", "username")
+"""Ways to be somebody that need another program, or that API servers do not know any more."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,13 +59,17 @@ def encode(config: Kubeconfig) -> bytes:
 def decode(data: bytes | str) -> Kubeconfig:
     """The current context of a kubeconfig, or its only cluster where there is none; else ValueError."""
     try:
-        found = render.load(data)
+        found = render.load_foreign(data)
         context = _context(found)
         cluster = _named(found, "clusters", "cluster", context.get("cluster"))
         user = _named(found, "users", "user", context["user"]) if context.get("user") else {}
-        return _kubeconfig(context, cluster, user)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration, binascii.Error):
+        other = _unfollowed(cluster, user)
+        config = _kubeconfig(context, cluster, user)
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
         raise ValueError("not a kubeconfig with a current context") from None
+    if other:
+        raise ValueError(f"a kubeconfig with `{other}`, which kubeboot does not follow")
+    return config
 
 
 def differences(found: Kubeconfig, wanted: Kubeconfig) -> tuple[str, ...]:
@@ -124,6 +127,13 @@ def _kubeconfig(
         token_file=str(user.get("tokenFile") or ""),
         tls_server_name=str(cluster.get("tls-server-name") or ""),
     )
+
+
+def _unfollowed(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> str:
+    """The first field that says whom to trust, or who one is, in a way that is not followed here."""
+    by_file = cluster.get("certificate-authority") and not cluster.get("certificate-authority-data")
+    names = (*(name for name in _OTHERS if user.get(name)), *(("certificate-authority",) if by_file else ()))
+    return next(iter(names), "")
 
 
 def _context(found: Mapping[str, Any]) -> Mapping[str, Any]:

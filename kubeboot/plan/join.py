@@ -20,7 +20,7 @@ BEFORE_KUBELET = frozenset({"images/"})
 def cluster_spec(here: ClusterSpec, cluster: ClusterFacts) -> ClusterSpec:
     """What the cluster says it is, with what is particular to this machine."""
     own = {"artifacts": here.artifacts, "node": here.node}
-    said = {name: getattr(here, name) for name in ("patches", "containerd")}
+    said = {name: getattr(here, name) for name in ("patches", "containerd", "open_firewall")}
     given = {name: value for name, value in said.items() if value != type(value)()}
     return cluster.spec.model_copy(update={**own, **given})
 

@@ -11,6 +11,7 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import CLUSTER, Ref, Step
 from kubeboot.steps import (
     artifacts,
+    firewall,
     images,
     kernel,
     load_balancer,
@@ -45,6 +46,7 @@ def steps(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> t
         *artifacts.steps(node, catalog, source),
         *kernel.steps(spec, node, cpus),
         *service_route.steps(spec, node),
+        *firewall.steps(spec, node),
         *runtime.steps(node, catalog, source),
         *registries.steps(spec, node),
         *images.steps(spec, node, catalog, source),

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from kubeboot import errors
 from kubeboot.host.api import (
+    Chain,
     CommandFailed,
     Container,
     EtcdTool,
@@ -153,7 +154,7 @@ class FakeHost:
         self.free_inodes = 1_000_000
         self.tool_versions: dict[str, str] = {}
         self.containerd_config = ""
-        self.chains: list[tuple[str, str, str]] = []
+        self.chains: list[Chain] = []
         self.sync: float | None = 0.001
         self.dialers: dict[tuple[str, int], Callable[[], socket.socket]] = {}
         self.locks: dict[str, str] = {}
@@ -342,7 +343,7 @@ class FakeHost:
         self._reach()
         return self.containerd_config
 
-    def nft_chains(self) -> tuple[tuple[str, str, str], ...]:
+    def nft_chains(self) -> tuple[Chain, ...]:
         self._reach()
         return tuple(self.chains)
 

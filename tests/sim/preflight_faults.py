@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from kubeboot.config.node import Role
 from kubeboot.config.spec import ClusterSpec, LoadBalancer, NodeOptions, VirtualIp
-from kubeboot.host.api import Container, Link, Listener, Mount, Process
+from kubeboot.host.api import Chain, Container, Link, Listener, Mount, Process
 from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube.surroundings import Machine
 from kubeboot.plan import node
@@ -415,6 +415,13 @@ FAULTS = (
     Fault("53", "Firewall-firewalld", "warning", _UNITS, run("firewalld.service")),
     Fault("54", "Firewall-ufw", "warning", _UNITS, run("ufw.service")),
     Fault("54", "Firewall-nftables", "warning", _UNITS, run("nftables.service")),
+    Fault(
+        "54",
+        "Firewall-policy",
+        "warning",
+        "nft chains",
+        host(lambda h: h.chains.append(Chain("inet", "filter", "input", "input", "drop"))),
+    ),
     Fault("54", "Firewall-netfilter-persistent", "warning", _UNITS, run("netfilter-persistent.service")),
     Fault(
         "59",
@@ -583,7 +590,7 @@ FAULTS = (
         "IptablesChains",
         "error",
         "nft chains",
-        host(lambda h: h.chains.append(("ip", "nat", "KUBE-SERVICES")) or True),
+        host(lambda h: h.chains.append(Chain("ip", "nat", "KUBE-SERVICES"))),
     ),
     # joining
     Fault("20", "ClockSkew", "error", "Date of the API's answer", cluster(ahead=252.0)),

@@ -493,5 +493,5 @@ def test_the_undamaged_file_is_valid() -> None:
 def test_depth_never_exhausts_the_stack(depth: int) -> None:
     for text in ("[" * depth + "]" * depth, "{a: " * depth + "b" + "}" * depth, "- " * depth + "a"):
         documents, problems = document.parse(text.encode(), "x")
-        assert bool(problems) is (depth > document.MAX_DEPTH)
+        assert bool(problems) is (depth > render.MAX_DEPTH)
         assert bool(documents) is not bool(problems)

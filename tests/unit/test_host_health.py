@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubeboot.host import health
-from kubeboot.host.api import Space
+from kubeboot.host.api import Chain, Space
 from kubeboot.host.runner import Ask, Result
 
 
@@ -50,14 +50,21 @@ def test_chains_belong_to_the_table_above_them() -> None:
 \t\ttype nat hook output priority -100; policy accept;
 \t}
 }
-table inet firewalld {
-\tchain filter_INPUT {
+table inet filter {
+\tchain input {
+\t\ttype filter hook input priority filter; policy drop;
+\t}
+\tchain forward {
+\t\ttype filter hook forward priority 0; policy accept;
 \t}
 }
 """
     assert answer(health.nft_chains(), out) == (
-        ("ip", "nat", "KUBE-SERVICES"), ("ip", "nat", "OUTPUT"), ("inet", "firewalld", "filter_INPUT"),
-    )  # fmt: skip
+        Chain("ip", "nat", "KUBE-SERVICES"),
+        Chain("ip", "nat", "OUTPUT"),
+        Chain("inet", "filter", "input", "input", "drop"),
+        Chain("inet", "filter", "forward", "forward", "accept"),
+    )
 
 
 @pytest.mark.parametrize(

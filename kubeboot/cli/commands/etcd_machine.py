@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ _address_option = click.option(
 @_address_option
 @params.node_name_option
 @params.bundle_option
+@params.open_firewall_option
 @params.run_options
 @click.pass_context
 def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
@@ -61,6 +63,7 @@ def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 @_address_option
 @params.node_name_option
 @params.bundle_option
+@params.open_firewall_option
 @params.run_options
 @click.pass_context
 def join(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
@@ -69,7 +72,8 @@ def join(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 
     hidden.one_reader(None, given["config"], given["file"])
     data = hidden.file(given["file"], "FILE")
-    return _run(ctx, given, etcd_access.invitation(data, given["file"]))
+    invited = etcd_access.invitation(data, given["file"])
+    return _run(ctx, given, etcd_access.usable(invited, given["file"], datetime.datetime.now(datetime.UTC)))
 
 
 def _run(ctx: click.Context, given: dict[str, Any], invited: Invitation | None) -> int:

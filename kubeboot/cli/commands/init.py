@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 @params.node_name_option
 @click.option("--single", is_flag=True, help="one machine that is control plane and worker")
 @params.bundle_option
+@params.open_firewall_option
 @params.token_options
 @click.option(
     "--token-ttl",

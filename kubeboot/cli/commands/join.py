@@ -48,6 +48,7 @@ _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prin
 @params.certificate_key_options
 @params.node_name_option
 @params.bundle_option
+@params.open_firewall_option
 @params.run_options
 @click.pass_context
 def join(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters

@@ -31,6 +31,7 @@ SOMETHING = 10
     ),
 )
 @inventories.fleet_options
+@params.open_firewall_option
 @params.ignore_option
 @click.option("-y", "--yes", is_flag=True, help="remove machines that left the inventory without asking")
 @params.scale_option
@@ -57,6 +58,7 @@ def up(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's pa
     ),
 )
 @inventories.fleet_options
+@params.open_firewall_option
 @click.pass_context
 def plan(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """Exit code 0: nothing to do; 10: something; 1: not every machine could be looked at."""

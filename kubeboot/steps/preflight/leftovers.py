@@ -153,11 +153,11 @@ def packet_rules(scene: Scene) -> Iterable[Finding]:
                 f"the nftables table {family} {table} is left from another cluster",
                 f"nft delete table {family} {table}",
             )
-    chains = [c for c in scene.see.nft_chains() if c[2].startswith(CHAINS) and c[1] not in TABLES]
+    chains = [c for c in scene.see.nft_chains() if c.name.startswith(CHAINS) and c.table not in TABLES]
     if chains:
         yield Finding(
             "IptablesChains",
-            f"{len(chains)} chains of another cluster, such as {chains[0][2]}, would still catch packets",
+            f"{len(chains)} chains of another cluster, such as {chains[0].name}, would still catch packets",
             "iptables-save | grep -vE 'KUBE-|CNI-|FLANNEL|cali-' | iptables-restore, or reboot",
         )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from kubeboot.config import balancing
 from kubeboot.host.api import Listener
+from kubeboot.steps import firewall
 from kubeboot.steps.preflight.model import Finding, Scene
 from kubeboot.steps.preflight.runtime import bypass
 
@@ -20,14 +21,6 @@ PORTS = {
     "etcd": {2379: "etcd", 2380: "etcd", 2381: "etcd", 10248: "kubelet"},
     "load_balancer": {10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
 }  # fmt: skip
-FIREWALLS = {
-    "firewalld.service": "firewall-cmd --zone=trusted --add-interface=cni0 --add-interface=flannel.1",
-    "ufw.service": "ufw default allow routed; ufw allow in on cni0; ufw allow in on flannel.1",
-    "nftables.service": "add accept rules to /etc/nftables.conf",
-    "netfilter-persistent.service": "add accept rules to /etc/iptables/rules.v4",
-    "iptables.service": "add accept rules to /etc/sysconfig/iptables",
-}
-VXLAN = 8472
 MIN_MTU = 1280
 NAT = ("10.0.2.0/24", "192.168.121.0/24", "192.168.122.0/24")
 NM = "NetworkManager.service"
@@ -68,26 +61,39 @@ def _port_finding(holder: Listener, owner: str) -> Finding:
 
 
 def vxlan_port(scene: Scene) -> Iterable[Finding]:
-    held = [x for x in scene.see.listeners() if x.protocol == "udp" and x.port == VXLAN]
+    held = [x for x in scene.see.listeners() if x.protocol == "udp" and x.port == firewall.VXLAN]
     if held and (held[0].pid or not scene.touched):
         yield Finding(
-            f"Port-{VXLAN}",
-            f"UDP {VXLAN} is needed for flannel and held by {held[0].process or 'another VXLAN link'}",
+            f"Port-{firewall.VXLAN}",
+            f"UDP {firewall.VXLAN} is needed for flannel "
+            f"and held by {held[0].process or 'another VXLAN link'}",
             "ip -d link show type vxlan; ip link delete the one that is left from another network",
         )
 
 
 def firewalls(scene: Scene) -> Iterable[Finding]:
-    active = scene.see.active_units()
-    for unit, fix in FIREWALLS.items():
-        if unit in active:
-            wanted = " ".join(str(port) for port in needed(scene))
-            yield Finding(
-                f"Firewall-{unit.split('.')[0]}",
-                f"{unit} is active; the cluster needs TCP {wanted}, UDP {VXLAN} and forwarding for pods",
-                f"{fix}; or systemctl disable --now {unit}",
-                "warning",
-            )
+    """What an administrator's rules let through cannot be told from outside: told of, not refused."""
+    if scene.spec.open_firewall:
+        return
+    opened = scene.see.stat(firewall.STATE) is not None
+    running = scene.see.active_units()
+    active = [unit for unit in firewall.FIREWALLS if unit in running and not opened]
+    for unit in active:
+        yield _firewall(scene, f"Firewall-{unit.split('.')[0]}", f"{unit} is active")
+    drops = [c for c in firewall.closed(scene.see.nft_chains()) if c.policy == "drop"]
+    if drops and not active:
+        named = ", ".join(f"{c.family} {c.table} {c.name}" for c in drops)
+        yield _firewall(scene, "Firewall-policy", f"nftables drops by default what comes to {named}")
+
+
+def _firewall(scene: Scene, name: str, what: str) -> Finding:
+    wanted = ", ".join(map(str, firewall.ports(scene.spec, scene.node)))
+    return Finding(
+        name,
+        f"{what}; the cluster needs TCP {wanted}, UDP {firewall.VXLAN} and forwarding for pods",
+        "run init or join with --open-firewall, or add rules of your own that accept these",
+        "warning",
+    )
 
 
 def iptables(scene: Scene) -> Iterable[Finding]:

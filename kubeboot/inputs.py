@@ -1,0 +1,38 @@
+"""Reading a file that somebody named: never more than so many bytes, and never waiting for nobody."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+
+PATIENCE = 5.0
+"""Seconds for somebody to begin to write into a named pipe."""
+
+
+def read(path: str | os.PathLike[str], most: int) -> bytes:
+    """The first `most` bytes of a file or pipe; OSError for whatever keeps them from being read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except ValueError:
+        raise OSError(errno.EINVAL, "Not a file's name") from None
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
+        first = _first(descriptor, most) if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else b""
+        os.set_blocking(descriptor, True)
+        return first + stream.read(most - len(first))
+
+
+def _first(pipe: int, most: int) -> bytes:
+    """What is in a pipe first: one that nobody has opened to write seems to be at its end."""
+    try:
+        found = os.read(pipe, most)
+    except BlockingIOError:
+        return b""
+    if found:
+        return found
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    if not poll.poll(PATIENCE * 1000):
+        raise TimeoutError(errno.ETIMEDOUT, "Nobody writes into this pipe")
+    return b""
