@@ -6,9 +6,11 @@ import errno
 import os
 import select
 import stat
+from collections.abc import Iterator
 
 PATIENCE = 5.0
 """Seconds for somebody to begin to write into a named pipe."""
+_CHUNK = 1 << 16
 
 
 def read(path: str | os.PathLike[str], most: int) -> bytes:
@@ -17,16 +19,27 @@ def read(path: str | os.PathLike[str], most: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except ValueError:
         raise OSError(errno.EINVAL, "Not a file's name") from None
-    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor
-        first = _first(descriptor, most) if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else b""
-        os.set_blocking(descriptor, True)
-        return first + stream.read(most - len(first))
+    try:
+        return b"".join(_chunks(descriptor, most))
+    finally:
+        os.close(descriptor)
+
+
+def _chunks(descriptor: int, left: int) -> Iterator[bytes]:
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        first = _first(descriptor, left)
+        left -= len(first)
+        yield first
+    os.set_blocking(descriptor, True)
+    while left and (chunk := os.read(descriptor, min(left, _CHUNK))):
+        left -= len(chunk)
+        yield chunk
 
 
 def _first(pipe: int, most: int) -> bytes:
     """What is in a pipe first: one that nobody has opened to write seems to be at its end."""
     try:
-        found = os.read(pipe, most)
+        found = os.read(pipe, min(most, _CHUNK))
     except BlockingIOError:
         return b""
     if found:

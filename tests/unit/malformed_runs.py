@@ -55,8 +55,9 @@ class Changed(AssertionError):
     """A command changed something, started something or talked to somebody."""
 
 
-def given(how: str, path: str) -> Ran:
+def given(how: str, name: bytes) -> Ran:
     """Give a command a file."""
+    path = os.fsdecode(name)
     words = [path if word == "@" else word for word in HOW[how].split()]
     text = zoo.HEAD + (FIELDS[how] % f'"{path}"').encode(errors="surrogateescape") if how in FIELDS else b""
     return untouched(words, text)
@@ -73,7 +74,7 @@ def untouched(words: Sequence[str], stdin: bytes = b"", env: Mapping[str, str] |
         seen = stack.enter_context(watched(ours))
         ran = run(*words, stdin=stdin, env=env)
     if seen:
-        raise Changed(f"{words}: {seen}")
+        raise Changed(ascii((words, seen)))
     return ran
 
 
@@ -89,7 +90,7 @@ def is_traceback(ran: Ran) -> bool:
 
 
 @contextlib.contextmanager
-def files() -> Iterator[Mapping[str, str]]:
+def files() -> Iterator[Mapping[str, bytes]]:
     """The zoo, in a directory of its own."""
     with tempfile.TemporaryDirectory(prefix="zoo-") as directory:
         yield zoo.make(Path(directory))

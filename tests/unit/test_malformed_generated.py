@@ -127,7 +127,7 @@ def files(draw: random.Random) -> Iterator[Callable[[], Ran]]:
         while True:
             how = draw.choice(list(known))
             Path(file.name).write_bytes(mutated(draw, draw.choice(known[how]), 50_000))
-            yield lambda how=how: malformed_runs.given(how, file.name)  # type: ignore[misc]
+            yield lambda how=how: malformed_runs.given(how, os.fsencode(file.name))  # type: ignore[misc]
 
 
 KINDS = {

@@ -32,7 +32,7 @@ LINES, FILES = table("malformed_lines.txt"), table("malformed_files.txt")
 
 
 @pytest.fixture(scope="module")
-def files() -> Iterator[Mapping[str, str]]:
+def files() -> Iterator[Mapping[str, bytes]]:
     with malformed_runs.files() as made:
         yield made
 
@@ -51,16 +51,16 @@ def words(text: str) -> tuple[dict[str, str], list[str]]:
 def test_a_malformed_command_line(code: str, reason: str, text: str) -> None:
     env, line = words(text)
     ran = malformed_runs.untouched(line, env=env)
-    assert (str(ran.code), malformed_runs.reason(ran)) == (code, reason), ran.err
-    assert not malformed_runs.is_traceback(ran), ran.err
+    assert (str(ran.code), malformed_runs.reason(ran)) == (code, reason), ascii(ran.err)
+    assert not malformed_runs.is_traceback(ran), ascii(ran.err)
 
 
 @pytest.mark.parametrize(("code", "reason", "text"), FILES, ids=range(len(FILES)))
-def test_a_malformed_file(code: str, reason: str, text: str, files: Mapping[str, str]) -> None:
+def test_a_malformed_file(code: str, reason: str, text: str, files: Mapping[str, bytes]) -> None:
     how, thing = text.split()
     ran = malformed_runs.given(how, files[thing])
-    assert (str(ran.code), malformed_runs.reason(ran)) == (code, reason), ran.err
-    assert not malformed_runs.is_traceback(ran), ran.err
+    assert (str(ran.code), malformed_runs.reason(ran)) == (code, reason), ascii(ran.err)
+    assert not malformed_runs.is_traceback(ran), ascii(ran.err)
 
 
 def test_there_are_enough_of_them_and_none_twice() -> None:
@@ -80,13 +80,13 @@ def test_a_pipe_that_somebody_writes_into_is_a_file_like_any_other() -> None:
     assert done.returncode == 4 and "apiVersion" in done.stderr
 
 
-def test_real_processes_leave_every_directory_as_it_was(files: Mapping[str, str], tmp_path: Path) -> None:
+def test_real_processes_leave_every_directory_as_it_was(files: Mapping[str, bytes], tmp_path: Path) -> None:
     """A sample of both tables in processes of their own, between two pictures of what a run would change."""
     roots = ("/etc", "/opt", "/usr/local", "/var/lib/kubeboot", "/run/systemd/system", str(tmp_path))
     home = {"HOME": str(tmp_path), "XDG_STATE_HOME": "/nonexistent", "PATH": os.environ["PATH"]}
     sample = [
         *(words(text)[1] for code, _, text in LINES[::45] if code != "5"),
-        *(malformed_runs.HOW[how].replace("@", files[thing]).split() for how, thing in SAMPLE),
+        *(malformed_runs.HOW[how].replace("@", os.fsdecode(files[thing])).split() for how, thing in SAMPLE),
     ]
     before = malformed_runs.picture(*roots)
     for line in sample:

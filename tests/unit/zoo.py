@@ -310,19 +310,18 @@ ODD: Mapping[str, Callable[[Path], object]] = {
     "proc-mem": _device("/proc/self/mem"),
     "proc-directory": _device("/proc/self/fd"),
 }
-NAMES: Mapping[str, str] = {
-    "name-empty": "",
-    "name-nul": "a\0b",
-    "name-long": "/tmp/" + "a" * 5000,
-    "name-surrogate": "/nonexistent/\udcff",
-    "name-under-file": "/etc/hostname/a",
+NAMES: Mapping[str, bytes] = {
+    "name-empty": b"",
+    "name-nul": b"a\0b",
+    "name-long": b"/tmp/" + b"a" * 5000,
+    "name-under-file": b"/etc/hostname/a",
 }
 
 
-def make(directory: Path) -> Mapping[str, str]:
-    """All of them in this directory: the path of each by its name."""
+def make(directory: Path) -> Mapping[str, bytes]:
+    """All of them in this directory: the path of each by its name, in bytes, because some are no text."""
     for name, data in CONTENTS.items():
         (directory / name).write_bytes(data)
     for name, act in ODD.items():
         act(directory / name)
-    return {name: str(directory / name) for name in (*CONTENTS, *ODD)} | dict(NAMES)
+    return {name: os.fsencode(directory / name) for name in (*CONTENTS, *ODD)} | dict(NAMES)
