@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from kubeboot.fleet import etcd_fleet, playbooks, survey, work
+from kubeboot.fleet import etcd_fleet, leaving, playbooks, survey, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.tasks import Task
@@ -16,9 +16,9 @@ def make(works: Works, first: Reached, etcd: EtcdMachines | None) -> None:
     """All others get ready while the first machine is made, and join then."""
     begin = etcd.first if etcd else first
     people = {begin.name: begin, first.name: first, **works.people}
-    if etcd is not None and etcd.invited is not None:
-        works.shop = works.shop.placed(etcd, works.shop.spec)
-    tasks = works.tasks(people, lambda who: _begun(works, who, begin, etcd))
+    if etcd is not None:
+        works.shop = works.shop.placed(etcd, works.shop.spec, () if etcd.invited else _addresses(works))
+    tasks = works.tasks(people, lambda who: _begun(works, who, begin, first, etcd))
     works.examine(tasks, None)
     rest = [name for name in people if name not in (begin.name, first.name)]
     if not (works.ledger.is_good(begin.name) and works.ledger.is_good(first.name)):
@@ -37,13 +37,20 @@ def _stage(task: Task, begin: Reached, etcd: EtcdMachines | None) -> str:
     return "making etcd" if etcd else "making the cluster"
 
 
-def _begun(works: Works, who: Reached, begin: Reached, etcd: EtcdMachines | None) -> Task:
+def _begun(works: Works, who: Reached, begin: Reached, first: Reached, etcd: EtcdMachines | None) -> Task:
     """A machine's first task: an etcd that answers can be joined, and has a way in for control planes."""
     if etcd is None:
         return works.shop.found(who) if who.name == begin.name else works.shop.prepare(who)
     if who.machine.role == "etcd" and (who.name == begin.name or etcd.invited):
         return works.shop.etcd(who, etcd)
-    return dataclasses.replace(works.shop.prepare(who), given=etcd.given)
+    known = etcd.invited is not None and who.name == first.name
+    return dataclasses.replace(works.shop.prepare(who), given=etcd.given, early=not known)
+
+
+def _addresses(works: Works) -> list[str]:
+    """Where etcd will be: whoever is examined must know that it will not be on the control planes."""
+    machines = (who for who in works.crew.reached if who.machine.role == "etcd")
+    return [who.machine.address or next(iter(leaving.of_nics(who.facts)), who.name) for who in machines]
 
 
 def _founded_on_etcd(works: Works, first: Reached) -> bool:

@@ -36,7 +36,7 @@ class Task:
     """`on` is the machine's name in the plan. `api` is for the steps there, `others` for the cluster's.
 
     `node` is None where nothing is made of the machine. `member`: it is part of the cluster by now. `given`:
-    what it gets of what control planes share.
+    what it gets of what control planes share. `early`: how it gets into an etcd elsewhere is seen to later.
     """
 
     who: Reached
@@ -47,6 +47,7 @@ class Task:
     node: NodeSettings | None = None
     member: bool = False
     given: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
+    early: bool = False
 
     @property
     def name(self) -> str:
@@ -91,7 +92,7 @@ class Shop:
         """All that needs no cluster."""
         spec, node = self._settled(who, None)
         plan = planning.prepared(spec, node, self.supply.near(who), who.facts.cpus)
-        return Task(who, node.name, self._whole(who, node, plan, after=()), NoApi(), node=node)
+        return Task(who, node.name, self._whole(who, node, plan, after=()), NoApi(), node=node, early=True)
 
     def join(self, who: Reached, cluster: Cluster) -> Task:
         """A node of a cluster that is there, or that it is one still."""
@@ -139,7 +140,8 @@ class Shop:
         spec, who = planning.spec_of(self.spec, task.who.machine), task.who
         places = shared.places(spec.etcd.external)
         files = {places[name]: data for name, data in task.given.items() if name in places}
-        return here.findings(spec, task.node, who.facts, who.host, self.ignored, around, files, NOTHING)
+        found = here.findings(spec, task.node, who.facts, who.host, self.ignored, around, files, NOTHING)
+        return tuple(one for one in found if not (task.early and one.name.startswith("ExternalEtcd")))
 
     def _settled(
         self, who: Reached, cluster: Cluster | None, towards: str | None = None

@@ -41,6 +41,9 @@ def wanted(spec: ClusterSpec, cluster: ClusterFacts) -> ClusterFacts:
     kept: dict[str, object] = {
         "control_plane_endpoint": spec.control_plane_endpoint or there.control_plane_endpoint
     }
+    if "mode" not in spec.load_balancer.model_fields_set:
+        mode = {"mode": there.load_balancer.mode}
+        kept["load_balancer"] = spec.load_balancer.model_copy(update=mode)
     if spec.etcd.external is None and there.etcd.external is not None:
         kept["etcd"] = there.etcd
     if "kubernetes_version" not in spec.model_fields_set:

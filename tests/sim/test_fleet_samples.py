@@ -159,3 +159,20 @@ def test_an_etcd_that_is_the_users_needs_its_files_only() -> None:
     assert not any(step.id.startswith("etcd/") for step in founding.plan.steps)
     found = shop(spec, inventory).examine(dataclasses.replace(founding), None)
     assert any(finding.name.startswith("ExternalEtcdFile") for finding in found)
+
+
+def test_a_control_plane_needs_no_disk_for_an_etcd_that_is_elsewhere() -> None:
+    spec, inventory = separate_etcd()
+    etcd = EtcdMachines(reached(inventory.of("etcd")[0]), frozenset(), Ways({}))
+    who = reached(inventory.of("control_plane")[0])
+    who.host.sync = 0.5  # type: ignore[attr-defined]
+
+    def found(made: Shop, task: Task) -> set[str]:
+        return {finding.name.partition("-")[0] for finding in made.examine(task, None)}
+
+    beside, placed = shop(spec, inventory), shop(spec, inventory).placed(etcd, spec, ["192.0.2.1"])
+    assert "EtcdDisk" in found(beside, beside.prepare(who))
+    early = found(placed, placed.prepare(who))
+    assert not any(name.startswith(("EtcdDisk", "ExternalEtcd")) for name in early)
+    known = found(placed, dataclasses.replace(placed.prepare(who), early=False))
+    assert any(name.startswith("ExternalEtcd") for name in known)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kubeboot import errors, render
-from kubeboot.config.spec import ClusterSpec, Networking
+from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, LoadBalancer, Networking
 from kubeboot.engine.events import Event, HostFinished
 from kubeboot.fleet import merge, reach, record, ways
 from kubeboot.fleet.ledger import Ledger, failure
@@ -110,6 +110,20 @@ def test_what_the_description_leaves_open_stays_as_it_is() -> None:
     assert found.spec.control_plane_endpoint == "10.0.0.1:8443"
 
 
+def test_where_the_balancer_is_stays_open_too() -> None:
+    there = facts(load_balancer=LoadBalancer(mode="machines"))
+    assert planning.wanted(ClusterSpec(), there).spec.load_balancer.mode == "machines"
+    assert (
+        planning.wanted(ClusterSpec(load_balancer=LoadBalancer(port=9443)), there).spec.load_balancer.port
+        == 9443
+    )
+
+
+def test_an_etcd_elsewhere_stays_where_it_is() -> None:
+    external = Etcd(external=ExternalEtcd(endpoints=("https://192.0.2.9:2379",)))
+    assert planning.wanted(ClusterSpec(), facts(etcd=external)).spec.etcd == external
+
+
 def test_a_kubelet_setting_reaches_every_machine() -> None:
     found = planning.wanted(ClusterSpec(kubelet={"maxPods": 42}), facts())
     assert render.load(found.kubelet_config)["maxPods"] == 42
@@ -121,6 +135,8 @@ def test_a_kubelet_setting_reaches_every_machine() -> None:
         ClusterSpec(kubernetes_version="v1.37.1"),
         ClusterSpec(cluster_name="other"),
         ClusterSpec(networking=Networking(pod_subnet="10.9.0.0/16")),
+        ClusterSpec(load_balancer=LoadBalancer(mode="external")),
+        ClusterSpec(etcd=Etcd(external=ExternalEtcd(endpoints=("https://192.0.2.9:2379",)))),
     ],
 )
 def test_what_cannot_be_changed_is_refused(asked: ClusterSpec) -> None:
