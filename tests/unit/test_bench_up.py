@@ -1,0 +1,37 @@
+"""What tests/bench/up makes of its samples."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.bench import observe, up_main
+from tests.bench.up_main import Made
+
+READY = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+
+
+def test_everything_is_on_one_line_of_json() -> None:
+    found = {"local": [Made(50.0, 60.0, 1.0), Made(40.0, 50.0, 1.0)], "up": [Made(55.0, 66.0, 1.0)]}
+    said = json.loads(json.dumps(up_main.summary(found, 1.2)))
+    assert (said["ratio"], said["bar"], said["controlPlanes"], said["workers"]) == (1.2, 1.3, 3, 2)
+    assert up_main.median(found["local"]) == 55.0 and said["up"][0]["ready"] == 66.0
+
+
+def test_who_is_not_ready_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes: dict[str, tuple[int, Any]] = {"cp-1": (200, READY), "worker-1": (404, {})}
+
+    class Api:
+        def __init__(self, machine: object) -> None:
+            """Nobody is asked."""
+
+        def ask(self, method: str, path: str) -> tuple[int, Any]:
+            return nodes[path.rpartition("/")[2]]
+
+    monkeypatch.setattr(observe, "Api", Api)
+    lab: dict[str, Any] = dict.fromkeys(nodes)
+    assert up_main.lacking(lab) == "worker-1 not Ready"
+    nodes["worker-1"] = (200, READY)
+    assert up_main.lacking(lab) is None
