@@ -15,6 +15,8 @@ from tests.bench import failover_cluster, failover_cold, failover_leaders, failo
 from tests.bench.failover_cluster import Cluster, Command
 from tests.bench.failover_events import EVENTS, Event, Measured
 
+POLES = 4
+"""Steps of a command that are named."""
 MEMBERS = ("cp-1", "cp-2", "cp-3", "worker-1", "worker-2")
 OTHERS: dict[str, tuple[int, Callable[[Cluster, int], list[Measured]]]] = {
     "leaders-killed": (3, lambda cluster, n: failover_leaders.trial(cluster, n, say)),
@@ -102,13 +104,21 @@ def modes(those: Sequence[Measured]) -> str:
 
 
 def made(commands: Sequence[Command]) -> list[str]:
-    """How long the cluster took, and the longest pole."""
+    """How long the cluster took, what took longest of each command, and the longest pole."""
     init, *joins = commands
     last = max(joins, key=lambda join: join.began + join.seconds)
-    pole, row = max(last.steps.items(), key=lambda item: item[1]["seconds"])
-    lines = [f"3+2 from the bundle: {total(commands):.1f} s, of which init {init.seconds:.1f} s"]
-    lines += [f"  join {join.machine}: {join.seconds:.1f} s" for join in joins]
-    return [*lines, f"  longest pole: {last.machine}, {pole} ({row['seconds']:.1f} s)"]
+    pole, seconds = longest(last)[0]
+    lines = [f"3+2 from the bundle: {total(commands):.1f} s"]
+    for name, command in (("init", init), *((f"join {join.machine}", join) for join in joins)):
+        parts = ", ".join(f"{step} {took:.1f}" for step, took in longest(command)[:POLES])
+        lines.append(f"  {name}: {command.seconds:.1f} s, of which {parts}")
+    return [*lines, f"  longest pole: {last.machine}, {pole} ({seconds:.1f} s)"]
+
+
+def longest(command: Command) -> list[tuple[str, float]]:
+    """Its steps and their seconds, the longest first."""
+    took = [(name, float(row["seconds"])) for name, row in command.steps.items()]
+    return sorted(took, key=lambda step: -step[1])
 
 
 def total(commands: Sequence[Command]) -> float:
