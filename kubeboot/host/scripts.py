@@ -142,10 +142,15 @@ def part_size(part: str) -> Ask[int]:
     return Ask(sh("part", shell.PART, part), int)
 
 
-def put(path: str, sum: str, mode: int, part: str, offset: int) -> Tell:
-    """Stdin is a file from this offset on; what lies before it is in the part. Its sum is noted."""
-    words = (path, sum, _octal(mode), part, str(offset), sums.PATH)
-    return Tell(sh("put", shell.PUT, *words), deadline=3600.0)
+def receive(path: str, part: str, offset: int) -> Tell:
+    """Stdin is a file from this offset on; what lies before it is in the part."""
+    return Tell(sh("put", shell.RECEIVE, path, part, str(offset)), deadline=3600.0)
+
+
+def commit(path: str, sum: str, mode: int, part: str, size: int, read: bool) -> Tell:
+    """The part, which has come whole, becomes the file. `read`: when its bytes have this sum."""
+    words = (path, sum, _octal(mode), part, str(size), "read" if read else "", sums.PATH)
+    return Tell(sh("commit", shell.COMMIT, *words), deadline=600.0, repeatable=False)
 
 
 def append(path: str, data: bytes, mode: int) -> Tell:

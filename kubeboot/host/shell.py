@@ -229,24 +229,31 @@ echo 0
 """
 """How many bytes of an upload are there; none of one that somebody still writes."""
 
-PUT = """\
+RECEIVE = """\
 umask 022
 folder=${1%/*}/ name=${1##*/}
 [ -d "$folder" ] || mkdir -p -- "$folder" || exit
 umask 077
 for old in "$folder.$name.kubeboot-part-"*; do
-    { [ "$old" = "$4" ] && [ "$5" -gt 0 ]; } || rm -f -- "$old" || exit
+    { [ "$old" = "$2" ] && [ "$3" -gt 0 ]; } || rm -f -- "$old" || exit
 done
-exec 9>>"$4" && flock -n 9 || exit
-sum=$( { head -c "$5" -- "$4" && { tee -a -- "$4" || echo "failed"; }; } | sha256sum) || exit
-[ "${sum%% *}" = "$2" ] || { echo "$1: the bytes that came do not have the sha256 $2" >&2; exit 65; }
-chmod -- "$3" "$4" && sync -- "$4" && mv -fT -- "$4" "$1" && sync -- "$folder" || exit
-[ -d "${6%/*}" ] || exit 0
-printf '%s %s\\n' "$2" "$(stat -c "%d:%i %s %.9Y %.9Z %n" -- "$1")" >>"$6"
+exec 9>>"$2" && flock -n 9 && exec cat >&9
 """
-"""PATH SHA256 MODE PART OFFSET NOTES: the rest of a file, whose first OFFSET bytes are in PART. What does not
-have the sum stays there: a connection that breaks off looks like an end. Words of a failed `tee` spoil it.
-The sum is noted, where there are notes."""
+"""PATH PART OFFSET: what comes is added to PART, which has so many bytes already. A connection that breaks
+off looks like an end."""
+
+COMMIT = """\
+[ "$(stat -c %s -- "$4")" = "$5" ] || { echo "$1: not all of its $5 bytes have come" >&2; exit 1; }
+if [ "$6" ]; then
+    sum=$(sha256sum <"$4") || exit
+    [ "${sum%% *}" = "$2" ] || { echo "$1: the bytes that came do not have the sha256 $2" >&2; exit 1; }
+fi
+chmod -- "$3" "$4" && sync -- "$4" && mv -fT -- "$4" "$1" && sync -- "${1%/*}/" || exit
+[ -d "${7%/*}" ] || exit 0
+printf '%s %s\\n' "$2" "$(stat -c "%d:%i %s %.9Y %.9Z %n" -- "$1")" >>"$7"
+"""
+"""PATH SHA256 MODE PART SIZE READ NOTES: PART becomes the file. With READ its bytes are read once more: they
+came by several connections. The sum is noted, where there are notes."""
 
 APPEND = """\
 umask 022

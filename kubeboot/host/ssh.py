@@ -18,6 +18,7 @@ from kubeboot.host.held import Held
 from kubeboot.host.hostkeys import HostKeys
 from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.runner import Ask, Tell
+from kubeboot.host.upload import Upload
 
 T = TypeVar("T")
 ATTEMPTS = 5
@@ -149,19 +150,25 @@ class SshHost(SshView, CommandTarget):
         return None
 
     def put(self, path: str, chunks: Iterable[bytes], sha256: str, mode: int = 0o755) -> None:
-        """Stream a file, and let it appear only if its sum is right. Goes on where an earlier one was cut."""
+        """Stream a file, and let it appear only if its sum is right. Goes on where an earlier one was cut.
+
+        The sum is that of the bytes as they are sent: that they arrive is SSH's and the file system's word.
+        """
         if isinstance(chunks, OnMachine):
             return self._tell(scripts.replace(path, sha256, mode, "", sums.PATH), chunks)
         folder, _, name = path.rpartition("/")
         there = f"{folder}/{part(name, sha256)}"
-        offset = self._ask(scripts.part_size(there))
+        sent = Upload(chunks, self._ask(scripts.part_size(there)))
         try:
-            self._tell(scripts.put(path, sha256, mode, there, offset), _from(chunks, offset))
+            self._tell(scripts.receive(path, there, sent.offset), sent)
+            if sent.sum != sha256:
+                raise CommandFailed(f"{path}: what was to be sent does not have the sha256 {sha256}")
+            self._tell(scripts.commit(path, sha256, mode, there, sent.size, read=sent.offset > 0))
         except Lost:
             raise
         except BaseException as err:
             self.remove(there)
-            if not (offset and isinstance(err, CommandFailed)):
+            if not (sent.offset and isinstance(err, CommandFailed)):
                 raise
             raise Lost(f"{err.message}, with what an earlier upload left", host=self.name) from err
 
@@ -226,11 +233,3 @@ def _again(act: Callable[[], T], may: Callable[[Lost], bool]) -> T:
             if not may(lost):
                 raise
     return act()
-
-
-def _from(chunks: Iterable[bytes], offset: int) -> Iterator[bytes]:
-    """What comes after the first `offset` bytes."""
-    for chunk in chunks:
-        if len(chunk) > offset:
-            yield chunk[offset:] if offset else chunk
-        offset = max(0, offset - len(chunk))

@@ -17,7 +17,7 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.host import hostkeys
-from kubeboot.host.api import Lost
+from kubeboot.host.api import Lost, part
 from kubeboot.host.connection import Connection
 from kubeboot.host.hostkeys import HostKeys
 from kubeboot.host.local import LocalHost
@@ -232,6 +232,24 @@ def test_a_truncated_upload_leaves_nothing_and_can_be_repeated(sshd: Sshd, tmp_p
         assert not path.exists()
         host.put(str(path), chunks, sum)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == sum
+
+
+@pytest.mark.parametrize("left", [b"x" * 1000, b"other bytes" * 1000])
+def test_an_upload_goes_on_where_it_was_cut_unless_that_is_something_else(
+    sshd: Sshd, tmp_path: Path, left: bytes
+) -> None:
+    data = b"x" * 200_000
+    sum = hashlib.sha256(data).hexdigest()
+    path, there = tmp_path / "tool", tmp_path / part("tool", sum)
+    there.write_bytes(left)
+    with reached(sshd) as host:
+        if left[0] != data[0]:
+            with pytest.raises(Lost, match="what an earlier upload left"):
+                host.put(str(path), (data,), sum)
+            assert list(tmp_path.glob(".tool*")) == []
+        host.put(str(path), (data,), sum)
+    assert path.read_bytes() == data
+    assert list(tmp_path.glob(".tool*")) == []
 
 
 def test_a_stalled_machine_is_given_up_in_time(sshd: Sshd) -> None:
