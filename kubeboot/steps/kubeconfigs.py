@@ -121,13 +121,16 @@ class EnsureKubeletKubeconfig(Step):
         return Drift(f"kubelet.conf {' and '.join(wrong)}", "change") if wrong else check_mode(see, KUBELET)
 
     def undo(self, see: View) -> Sequence[Undo]:
-        return paths.undo(see, KUBELET)
+        return (*kubelet_identity.undo_end(see), *paths.undo(see, KUBELET))
 
     def apply(self, do: Target, vals: Values) -> None:
         wanted = self._wanted(vals)
         if wanted is None:
             raise KeyError(authorities.CA.name)
-        do.host.write(KUBELET, kubeconfig.encode(wanted), MODE)
+        data = kubeconfig.encode(wanted)
+        if do.host.read(KUBELET) != data:
+            kubelet_identity.end(do)
+        do.host.write(KUBELET, data, MODE)
 
     def _wanted(self, vals: Values) -> Kubeconfig | None:
         signer = vals.get(authorities.CA)

@@ -12,7 +12,7 @@ from kubeboot.config import patching
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, Patch
 from kubeboot.engine.step import Ref, Step
-from kubeboot.steps import artifacts, basic
+from kubeboot.steps import artifacts, basic, kubelet_identity
 from kubeboot.steps.kubelet_config import RUNTIME_ENDPOINT, flags, node_config
 
 HOME = "/var/lib/kubelet"
@@ -21,7 +21,7 @@ CONFIG_DIR = f"{HOME}/config.yaml.d"
 NODE_CONFIG = f"{CONFIG_DIR}/10-kubeboot.conf"
 INSTANCE_CONFIG = f"{HOME}/instance-config.yaml"
 FLAGS = f"{HOME}/kubeadm-flags.env"
-UNIT = "kubelet.service"
+UNIT = kubelet_identity.UNIT
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 KUBEADM_FILE = f"/etc/systemd/system/{UNIT}.d/10-kubeadm.conf"
 SERVICE = "kubelet/service"

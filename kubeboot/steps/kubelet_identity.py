@@ -16,10 +16,12 @@ from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.pki import build, inspect, pem, table
 from kubeboot.steps import authorities, credentials, paths
+from kubeboot.steps.machine import undo_unit
 
 STORE = "/var/lib/kubelet/pki"
 CURRENT = f"{STORE}/kubelet-client-current.pem"
 OURS = f"{STORE}/kubelet-client-kubeboot.pem"
+UNIT = "kubelet.service"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +69,22 @@ def ensure(do: Target, identity: Identity, make: Callable[[], bytes]) -> None:
 
 def store(do: Target, data: bytes) -> None:
     """Write certificate and key, then move the link; both are atomic."""
+    end(do)
     if do.host.read(OURS) != data:
         do.host.write(OURS, data, credentials.KEY_MODE)
     do.host.symlink(CURRENT, OURS)
     protect(do)
+
+
+def end(do: Target) -> None:
+    """A kubelet that runs holds on to who it was: it ends before that changes, and is started later."""
+    if do.host.unit(UNIT).active == "active":
+        do.host.stop(UNIT)
+
+
+def undo_end(see: View) -> Sequence[Undo]:
+    """What takes `end` back."""
+    return undo_unit(see, UNIT) if see.host.unit(UNIT).active == "active" else ()
 
 
 def protect(do: Target) -> None:
@@ -86,7 +100,7 @@ def undo(see: View) -> tuple[Undo, ...]:
     link = see.host.stat(CURRENT)
     target = _target(link.target) if link and link.target else OURS
     modes = () if target == OURS else credentials.mode_before(see, target, credentials.KEY_MODE)
-    return (*paths.undo(see, OURS), *paths.undo(see, CURRENT), *modes)
+    return (*undo_end(see), *paths.undo(see, OURS), *paths.undo(see, CURRENT), *modes)
 
 
 def _target(text: str) -> str:

@@ -102,6 +102,40 @@ def test_another_clusters_certificate_is_replaced(done: FakeHost) -> None:
     assert drift.summary == "kubelet-client-current.pem is not signed by the authority kubernetes"
 
 
+def started(host: FakeHost) -> None:
+    host.write("/etc/systemd/system/kubelet.service", b"[Service]\nExecStart=/usr/local/bin/kubelet\n")
+    host.start("kubelet.service")
+
+
+def test_a_kubelet_that_runs_as_somebody_else_ends_first_and_is_started_later(done: FakeHost) -> None:
+    started(done)
+    assert check(done, signed()) == Ok() and done.unit("kubelet.service").active == "active"
+    before, other = len(done.changes), vals(authority())
+    signed().apply(Target(done, NoApi()), other)
+    order = [(change.op, change.subject) for change in done.changes[before:]]
+    assert order[:2] == [("stop", "kubelet.service"), ("write", OURS)]
+    assert done.unit("kubelet.service").active == "inactive"
+    done.start("kubelet.service")
+    converges(signed(), done, vals(authority()))
+
+
+def test_a_kubelet_whose_kubeconfig_was_edited_ends_and_one_whose_mode_was_changed_does_not(
+    done: FakeHost,
+) -> None:
+    step = next(
+        step for step in kubeconfigs.init_steps(SPEC, CP, "x:8443") if step.id == "kubeconfig/kubelet"
+    )
+    step.apply(Target(done, NoApi()), vals())
+    started(done)
+    done.chmod(kubeconfigs.KUBELET, 0o644)
+    converges(step, done, vals())
+    assert done.unit("kubelet.service").active == "active"
+    edited = (done.read(kubeconfigs.KUBELET) or b"").replace(b"10.0.0.11", b"10.0.0.99")
+    done.write(kubeconfigs.KUBELET, edited, 0o600)
+    converges(step, done, vals())
+    assert done.unit("kubelet.service").active == "inactive"
+
+
 def test_a_link_that_leads_nowhere_is_mended(done: FakeHost) -> None:
     done.symlink(CURRENT, f"{STORE}/gone.pem")
     before = done.read(OURS)
