@@ -123,9 +123,14 @@ def _logs(name: str) -> str:
 
 def snapshot(machine: Machine) -> dict[str, str]:
     """What the machine is: files, mounts, links, units, processes …, by section."""
-    text = machine.run("sh", "-s", stdin=SNAPSHOT.encode()).out
-    sections = (part.partition("\n") for part in text.split("=== ")[1:])
-    return {name: _without_logs(body) for name, _, body in sections}
+    found = sections(machine.run("sh", "-s", stdin=SNAPSHOT.encode()).out)
+    return {name: _without_logs(body) for name, body in found.items()}
+
+
+def sections(text: str) -> dict[str, str]:
+    """What follows each `=== NAME` line, by the name."""
+    parts = (part.partition("\n") for part in text.split("=== ")[1:])
+    return {name.split()[0]: body for name, _, body in parts}
 
 
 def difference(before: dict[str, str], after: dict[str, str]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import multiprocessing
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,9 +15,10 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Drift, Ok, Step, Target
 from kubeboot.engine.values import Secret, Values
-from kubeboot.kube import bootstrap, client, discovery, facts
+from kubeboot.kube import bootstrap, client, discovery, facts, lease
 from kubeboot.kube.api import ApiRefused
 from kubeboot.kube.discovery import Discovery, discover
+from kubeboot.kube.http import Endpoint
 from kubeboot.pki import jws, pins, tokens
 from kubeboot.steps import authorities, cluster, dns, kubelet_config, network, node, objects, proxy
 from kubeboot.steps import tokens as token_steps
@@ -135,3 +138,40 @@ def refused(found: discovery.Discovery, reason: str) -> None:
     with pytest.raises(errors.Unreachable) as caught:
         discover(found)
     assert caught.value.reason == reason
+
+
+INSIDE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "inside", "namespace": "kube-system"}}
+ROUNDS = 200
+
+
+def changes(machine: str, endpoint: Endpoint, rounds: int) -> int:
+    """In a process of its own: hold the lease so often, and make what the API lets only one make."""
+    with contextlib.closing(client.connect(endpoint)) as api:
+        for _ in range(rounds):
+            with lease.held(api, machine, pause=lambda seconds: time.sleep(seconds / 20)):
+                api.create(INSIDE)
+                api.delete("v1", "ConfigMap", "inside", "kube-system")
+    return rounds
+
+
+def test_of_two_machines_at_once_exactly_one_holds_the_lease(server: bare.Bare, api: client.Client) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    who = server.endpoint("root", "system:masters")
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=spawn) as pool:
+        held = [pool.submit(changes, machine, who, ROUNDS) for machine in ("cp-2", "cp-3")]
+        assert [one.result() for one in held] == [ROUNDS, ROUNDS]
+    found = api.get(*lease.LEASE, lease.ETCD, "kube-system")
+    assert found is not None and not found["spec"].get("holderIdentity")
+
+
+def test_a_dead_machine_s_lease_frees_itself(api: client.Client) -> None:
+    found = api.get(*lease.LEASE, lease.ETCD, "kube-system")
+    assert lease._take(api, "cp-3", lease.ETCD, found)
+    with (
+        pytest.raises(errors.Occupied, match=r"cp-3 .* is changing etcd's members"),
+        lease.held(api, "cp-2", patience=0.3),
+    ):
+        pytest.fail("two hold the lease")
+    began = time.monotonic()
+    with lease.held(api, "cp-2", clock=lambda: 20 * time.monotonic()):
+        assert lease.DURATION <= 20 * (time.monotonic() - began) < 2 * lease.DURATION
