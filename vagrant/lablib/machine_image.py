@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -10,7 +11,8 @@ from kubeboot import errors
 from lablib import cache, debian_mirror, machine_host, tools
 from lablib.machine_host import as_root, say
 
-SUITE = "bookworm"
+SUITE = os.environ.get("KUBEBOOT_LAB_SUITE", "bookworm")
+"""Which Debian the machines are: `trixie` is 13."""
 PACKAGES = (
     "systemd",
     "systemd-sysv",
