@@ -7,8 +7,8 @@ it, and so on until nothing is asked any more: a plan of a hundred steps takes f
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from kubeboot import errors
@@ -86,11 +86,21 @@ class Batch(SshView):
 
     def _run(self, commands: list[Key]) -> list[Result]:
         words = [word for argv in commands for word in (str(len(argv)), *argv)]
-        done = self.connection.run(sh("batch", shell.BATCH, *words), (), DEADLINE)
-        lines = [line.split(b" ") for line in done.out.splitlines()]
-        if done.status != 0 or len(lines) != len(commands):
+        mark = secrets.token_hex(16)  # no output has it
+        done = self.connection.run(sh("batch", shell.BATCH, mark, *words), (), DEADLINE)
+        results = list(_marked(done.out, mark.encode()))
+        if done.status != 0 or len(results) != len(commands):
             raise errors.Unreachable(f"{self.name}: a batch of commands broke off", host=self.name)
-        return [Result(int(status), base64.b64decode(out), b"") for out, status in lines]
+        return results
+
+
+def _marked(out: bytes, mark: bytes) -> Iterator[Result]:
+    """Each command's output, which ends at a mark, and the status after that."""
+    said, *rest = out.split(mark)
+    for part in rest:
+        status, _, following = part.partition(b"\n")
+        yield Result(int(status), said, b"")
+        said = following
 
 
 def _split(

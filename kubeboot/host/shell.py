@@ -52,7 +52,8 @@ exit 0
 """NOTES PATH...: the sums of those that are files."""
 
 BATCH = """\
-exec 4>&1
+mark=$1
+shift
 while [ $# -gt 0 ]; do
     count=$1
     shift
@@ -61,12 +62,12 @@ while [ $# -gt 0 ]; do
         command="$command \\"\\${$at}\\""
         at=$((at + 1))
     done
-    status=$( { { eval "$command" </dev/null 2>/dev/null; echo "$?" >&3; } | base64 -w 0 >&4; } 3>&1 )
-    echo " $status"
+    eval "$command" </dev/null 2>/dev/null
+    printf '%s%s\\n' "$mark" "$?"
     shift "$count"
 done
 """
-"""COUNT WORD... COUNT WORD...: runs commands, and prints for each its output in base64 and its status."""
+"""MARK (COUNT WORD...)...: runs commands, and prints after each one's output the mark and its status."""
 
 FETCHED = "/var/lib/kubeboot/fetched"
 """Where a machine keeps what it has fetched itself, until it is reset."""

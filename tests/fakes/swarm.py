@@ -6,7 +6,6 @@ its answer. Their names, machine ids and addresses are their own; their keys com
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import dataclasses
 import functools
@@ -77,13 +76,12 @@ def looked(argv: tuple[str, ...], stdin: bytes = b"") -> Answer:
         return _ran(argv, stdin)
 
 
-@functools.lru_cache(maxsize=256)
 def answered(command: str) -> Answer:
     """The answer to a command line; of a batch, each command is looked up by itself."""
     argv = tuple(shlex.split(command))[_ENV:]
     if argv[:3] != ("sh", "-c", shell.BATCH):
         return looked(argv)
-    return Answer(0, b"".join(map(_line, _commands(argv[4:]))))
+    return Answer(0, b"".join(_marked(argv[4], one) for one in _commands(argv[5:])))
 
 
 def _commands(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -93,9 +91,9 @@ def _commands(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         words = words[count + 1 :]
 
 
-def _line(argv: tuple[str, ...]) -> bytes:
+def _marked(mark: str, argv: tuple[str, ...]) -> bytes:
     found = looked(argv)
-    return base64.b64encode(found.out) + f" {found.status}\n".encode()
+    return found.out + f"{mark}{found.status}\n".encode()
 
 
 def facts(number: int, probe: bytes) -> Answer:
