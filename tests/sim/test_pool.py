@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from kubeboot.host.connection import Connection
@@ -88,3 +89,28 @@ def test_a_connection_that_had_to_go_opens_again(server: servers.Sshd) -> None:
         assert connection.run(("echo", "here"), (), 5.0).out == b"here\n"
     assert first.transport().is_active() and not second._fabric.is_connected
     first.close()
+
+
+def test_a_key_file_is_read_once_for_all_machines_and_again_when_it_changes(
+    server: servers.Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    whole = paramiko.Ed25519Key.from_private_key_file
+
+    def counting(path: str, password: str | None = None) -> paramiko.PKey:
+        read.append(path)
+        return whole(path, password)
+
+    monkeypatch.setattr(paramiko.Ed25519Key, "from_private_key_file", counting)
+
+    def login() -> None:
+        with Connection(Login(server.name, server.ssh_config)):
+            pass
+
+    login()
+    login()
+    assert len(read) == 1
+    server.make_key("client_key")
+    (server.folder / "authorized_keys").write_bytes((server.folder / "client_key.pub").read_bytes())
+    login()
+    assert len(read) == 2
