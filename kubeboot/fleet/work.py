@@ -36,6 +36,8 @@ from kubeboot.kube.remembered import Answers, RememberedApi, RememberedEtcd
 K = TypeVar("K")
 
 TRIES = 3
+MOST = 200
+"""Machines that are changed in one run."""
 PATIENCE = 120.0
 """Seconds for a machine whose connection was lost to come back, before scaling."""
 
@@ -139,19 +141,28 @@ def _told(task: Task, outcome: Outcome, seconds: float) -> HostFinished:
     return HostFinished(task.name, state, outcome.ok, outcome.changed, seconds)
 
 
+def _too_many() -> errors.KubebootError:
+    return errors.KubebootError(
+        f"one run changes {MOST} machines at most, and others came first",
+        hint="run the same command again: it goes on with the rest",
+        reason="KB_FLEET_SIZE",
+    )
+
+
 @contextlib.contextmanager
 def locked(
     lead: Reached, others: Iterable[Reached], command: str
 ) -> Iterator[dict[str, errors.KubebootError]]:
     """Hold the lead's lock, or raise Occupied; and of the others those that can be had: the rest is told why.
 
-    Who has the lead's has the fleet: two runs never meet half-way.
+    Who has the lead's has the fleet: two runs never meet half-way. Each lock holds a connection, so there is
+    an end to them.
     """
-    refused: dict[str, errors.KubebootError] = {}
+    rest = [one for one in others if one.name != lead.name]
+    refused = {one.name: _too_many() for one in rest[MOST:]}
     with contextlib.ExitStack() as stack:
         stack.enter_context(lead.host.lock(journal.LOCK, holder(command)))
-        rest = (one for one in others if one.name != lead.name)
-        for one in sorted(rest, key=lambda one: one.facts.machine_id):
+        for one in sorted(rest[:MOST], key=lambda one: one.facts.machine_id):
             try:
                 stack.enter_context(one.host.lock(journal.LOCK, holder(command)))
             except errors.KubebootError as error:

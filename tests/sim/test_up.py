@@ -349,3 +349,25 @@ def test_a_hook_that_fails_on_the_first_control_plane_stops_only_that(world: Wor
     world.reasons["cp-1"] = "KB_HOOK"
     result = world.up("cp-1", "w-1")
     assert world.states(result) == {"cp-1": "failed", "w-1": "changed"}
+
+
+def test_one_run_holds_the_locks_of_so_many_machines_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MOST", 2)
+    held: list[str] = []
+
+    @dataclasses.dataclass
+    class Locked:
+        name: str
+
+        @contextlib.contextmanager
+        def lock(self, path: str, holder: str) -> Iterator[None]:
+            held.append(self.name)
+            yield
+
+    people = [
+        Reached(Machine(name, frozenset({_role(name)})), Locked(name), Facts(name, machine_id=name))  # type: ignore[arg-type]
+        for name in ("cp-1", "w-2", "w-1", "w-3")
+    ]
+    with work.locked(people[0], people, "up") as refused:
+        assert held == ["cp-1", "w-1", "w-2"]
+    assert {name: error.reason for name, error in refused.items()} == {"w-3": "KB_FLEET_SIZE"}
