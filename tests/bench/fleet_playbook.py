@@ -33,8 +33,12 @@ PLAYBOOK = """\
     - file: {src: "{{ item.target }}", dest: "{{ item.path }}", state: link, force: true, follow: false}
       loop: "{{ kb.links }}"
       loop_control: {label: "{{ item.path }}"}
-    - systemd_service: {name: "{{ item }}", enabled: true, state: started}
+    - systemd_service:
+        name: "{{ item.name }}"
+        enabled: "{{ item.enabled | default(omit) }}"
+        state: "{{ item.state }}"
       loop: "{{ kb.units }}"
+      loop_control: {label: "{{ item.name }}"}
     - command: {argv: "{{ ['sysctl', '--values'] + kb.sysctls.keys() | list }}"}
       register: now
       changed_when: now.stdout_lines | map('split') | list != kb.sysctls.values() | map('split') | list
@@ -95,7 +99,9 @@ def describe(machine: Machine, store: Path) -> dict[str, Any]:
             _file(path, at, store) for path, at in there.items() if at.is_file() and not at.is_symlink()
         ],
         "links": [{"path": p, "target": str(at.readlink())} for p, at in there.items() if at.is_symlink()],
-        "units": sorted({u.unit for u in undos if isinstance(u, undo.RestoreUnit)}),
+        "units": [
+            _unit(machine, n) for n in sorted({u.unit for u in undos if isinstance(u, undo.RestoreUnit)})
+        ],
         "sysctls": {key: machine.run("sysctl", "--values", key).strip() for key in keys},
     }
 
@@ -109,6 +115,14 @@ def paths(machine: Machine) -> list[str]:
 def _undos(machine: Machine) -> Iterator[undo.Undo]:
     for line in (machine.read(journal.PATH) or b"").splitlines():
         yield from map(undo.decode, json.loads(line).get("undo", ()))
+
+
+def _unit(machine: Machine, name: str) -> dict[str, Any]:
+    """As it is; one that cannot be enabled has no say in that."""
+    active = machine.run("systemctl", "is-active", name, check=False).strip() == "active"
+    enabled = machine.run("systemctl", "is-enabled", name, check=False).strip()
+    boot = {"enabled": enabled == "enabled"} if enabled in ("enabled", "disabled") else {}
+    return {"name": name, "state": "started" if active else "stopped", **boot}
 
 
 def _file(path: str, at: Path, store: Path) -> dict[str, str]:

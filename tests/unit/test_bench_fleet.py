@@ -34,7 +34,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     (root / "etc/link").symlink_to("a.conf")
     lines = (json.dumps({"step": "x", "undo": [undo.encode(one)]}) for one in JOURNAL)
     (root / "var/lib/kubeboot/journal.jsonl").write_text("\n".join((*lines, '{"run": "up"}')) + "\n")
-    monkeypatch.setattr(Machine, "run", lambda self, *argv: "1\n")
+    said = {"is-active": "active\n", "is-enabled": "static\n", "--values": "1\n"}
+    monkeypatch.setattr(Machine, "run", lambda self, *argv, check=True: said[argv[1]])
     return Machine("worker-1", "none", "10.0.0.1", root)
 
 
@@ -48,7 +49,8 @@ def test_the_playbook_has_what_the_journal_has_and_the_machine_still_has(
     ]
     assert [Path(one["src"]).read_text() for one in found["files"]] == ["a", "b"]
     assert found["links"] == [{"path": "/etc/link", "target": "a.conf"}]
-    assert found["units"] == ["containerd.service"] and found["sysctls"] == {"net.ipv4.ip_forward": "1"}
+    assert found["units"] == [{"name": "containerd.service", "state": "started"}]
+    assert found["sysctls"] == {"net.ipv4.ip_forward": "1"}
     tasks = yaml.safe_load(fleet_playbook.PLAYBOOK)[0]["tasks"]
     assert [next(iter(task)) for task in tasks] == ["copy", "file", "systemd_service", "command"]
 
