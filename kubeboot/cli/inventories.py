@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -54,6 +55,8 @@ def fleet_options(command: F) -> F:
 
 def find(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Inventory, ClusterSpec]:
     """The machines, and the description of their cluster, to which an inventory may add its part."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from kubeboot.inventory import ansible, listed
 
     if given["inventory"] is None:
@@ -66,7 +69,10 @@ def find(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Inventory, Clust
         return listed.read(loaded.spec, ", ".join(loaded.sources)), loaded.spec
     if not given["inventory"]:
         raise errors.UsageProblem("--inventory is empty", hint="name a file, a directory or a script")
-    return described(ctx, given, ansible.read(Path(given["inventory"])))
+    with ThreadPoolExecutor(1) as aside:  # Ansible takes a second, and half of one the imports that follow
+        aside.submit(importlib.import_module, "kubeboot.fleet.planning")
+        found = ansible.read(Path(given["inventory"]))
+    return described(ctx, given, found)
 
 
 def described(
