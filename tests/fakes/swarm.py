@@ -249,8 +249,8 @@ def running(folder: Path, latest: float = 0.0, processes: int = 2) -> Iterator[S
     for server in servers:
         server.start()
     try:
-        for event in ready:
-            event.wait()
+        if not all(event.wait(60.0) for event in ready):
+            raise RuntimeError("the simulated machines have not begun to answer")
         with _silent() as dead:
             yield Swarm(folder, ports, dead, count)
     finally:
