@@ -329,7 +329,13 @@ def _cases() -> Iterator[object]:
 
 
 @pytest.mark.parametrize(("kind", "number"), tuple(_cases()))
-def test_trouble(kind: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trouble(
+    kind: str,
+    number: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tally: Callable[[int, int], None],
+) -> None:
     chance = random.Random(f"{kind} {number}")  # noqa: S311 - trouble that can be repeated
     scene = Scene(tmp_path, chance, monkeypatch)
     before, began = set(threading.enumerate()), time.monotonic()
@@ -337,6 +343,7 @@ def test_trouble(kind: str, number: int, tmp_path: Path, monkeypatch: pytest.Mon
         KINDS[kind](scene)
     assert time.monotonic() - began < LIMIT
     _until(lambda: not _left(before))
+    tally(1, 1)
 
 
 def _left(before: set[threading.Thread]) -> list[threading.Thread]:
