@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 from kubeboot.config.node import Role
 from kubeboot.engine.events import HostFinished, StepFinished
@@ -20,6 +21,7 @@ from kubeboot.fleet.up import chosen, completed, finished, separate_etcd, starte
 from kubeboot.fleet.work import Looked, Shift
 from kubeboot.fleet.works import Works
 from kubeboot.inventory.model import Machine
+from kubeboot.steps import hooks as hook_steps
 
 HEADS: tuple[Role, ...] = ("control_plane", "etcd")
 """Machines that tell what there is; the others follow from that."""
@@ -131,11 +133,12 @@ def _waits(task: Task) -> bool:
     )
 
 
-def _later(task: Task, books: Collection[str]) -> Iterator[StepFinished]:
+def _later(task: Task, books: Mapping[str, Path]) -> Iterator[StepFinished]:
     role = task.node.role if task.node else "worker"
     yield StepFinished("join", task.name, f"Join as a {_ROLES[role]}", "later", 0.0, 0.0)
     if "after_host" in books:
-        yield StepFinished("hook/after_host", task.name, "Run the playbook of after_host", "later", 0.0, 0.0)
+        said = hook_steps.summary(books["after_host"].name, "after_host")
+        yield StepFinished("hook/after_host", task.name, said, "later", 0.0, 0.0)
 
 
 _ROLES: Mapping[Role, str] = {

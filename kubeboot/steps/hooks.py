@@ -24,6 +24,7 @@ Play = Callable[[], None]
 class MachineHook(Step):
     """A playbook has run on this machine. `reset` forgets the mark with all else in kubeboot's home."""
 
+    playbook: str
     place: str
     digest: str
     play: Play = dataclasses.field(repr=False, compare=False)
@@ -32,7 +33,7 @@ class MachineHook(Step):
         found = see.host.read(self._mark)
         if found == self.digest.encode():
             return Ok()
-        return Drift(f"run the playbook of {self.place}", "create" if found is None else "change")
+        return Drift(summary(self.playbook, self.place), "create" if found is None else "change")
 
     def apply(self, do: Target, vals: Values) -> None:
         self.play()
@@ -48,16 +49,24 @@ class MachineHook(Step):
 class ClusterHook(EnsureObject):
     """A playbook has run for this cluster. The mark is `mark`'s ConfigMap."""
 
+    playbook: str
     place: str
     play: Play = dataclasses.field(repr=False, compare=False)
 
     def check(self, see: View, vals: Values) -> Check:
         found = super().check(see, vals)
-        return Drift(f"run the playbook of {self.place}", found.change) if isinstance(found, Drift) else found
+        if not isinstance(found, Drift):
+            return found
+        return Drift(summary(self.playbook, self.place), found.change)
 
     def apply(self, do: Target, vals: Values) -> None:
         self.play()
         super().apply(do, vals)
+
+
+def summary(playbook: str, place: str) -> str:
+    """What a plan says of it."""
+    return f"run {playbook} ({place})"
 
 
 def mark(place: str, digest: str) -> Object:

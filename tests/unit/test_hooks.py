@@ -71,12 +71,14 @@ def step(digest: str, ran: list[str]) -> MachineHook:
     def play() -> None:
         ran.append(digest)
 
-    return MachineHook(id="hook/x", title="x", on="h", place="before_host", digest=digest, play=play)
+    return MachineHook(
+        id="hook/x", title="x", on="h", playbook="b.yml", place="before_host", digest=digest, play=play
+    )
 
 
 def test_a_hook_runs_once_for_each_version_of_its_playbook() -> None:
     host, ran = FakeHost("h"), []
-    assert converges(step("one", ran), host) == Drift("run the playbook of before_host")
+    assert converges(step("one", ran), host) == Drift("run b.yml (before_host)")
     do = Target(host, NoApi())
     step("one", ran).apply(do, Values())
     assert step("one", ran).check(View(host, NoApi()), Values()) == Ok()
@@ -89,7 +91,9 @@ def test_a_playbook_that_fails_leaves_no_mark() -> None:
         raise errors.KubebootError("it broke")
 
     host = FakeHost("h")
-    broken = MachineHook(id="hook/x", title="x", on="h", place="before_host", digest="1", play=play)
+    broken = MachineHook(
+        id="hook/x", title="x", on="h", playbook="b.yml", place="before_host", digest="1", play=play
+    )
     with pytest.raises(errors.KubebootError, match="it broke"):
         broken.apply(Target(host, NoApi()), Values())
     assert isinstance(broken.check(View(host, NoApi()), Values()), Drift)
@@ -99,8 +103,8 @@ def test_a_clusters_hook_is_marked_in_the_cluster() -> None:
     ran: list[str] = []
     api, host = FakeApi(), FakeHost("h")
     hook = ClusterHook(
-        id="hook/after_init", title="x", on=CLUSTER, place="after_init", obj=mark("after_init", "1"),
-        play=lambda: ran.append("x"),
+        id="hook/after_init", title="x", on=CLUSTER, playbook="b.yml", place="after_init",
+        obj=mark("after_init", "1"), play=lambda: ran.append("x"),
     )  # fmt: skip
     assert isinstance(hook.check(View(host, api), Values()), Drift)
     hook.apply(Target(host, api), Values())
