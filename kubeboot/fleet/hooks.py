@@ -53,11 +53,28 @@ class Hooks:
         digest = hashlib.sha256(book.read_bytes()).hexdigest()
         part = Part(self.inventory, who, book, on, name, self.timeout_scale)
         run = functools.partial(playbooks.play, part, self.emit)
-        said = {"title": f"Run {book.name} ({place})", "playbook": book.name, "place": place}
+        title = f"Run {book.name} ({place})"
         if place == "after_init":
-            obj = mark(place, digest)
-            return ClusterHook(id=name, on=CLUSTER, after=after, obj=obj, play=run, **said)
-        return MachineHook(id=name, on=on, after=after, digest=digest, play=run, **said)
+            return ClusterHook(
+                id=name,
+                title=title,
+                on=CLUSTER,
+                after=after,
+                obj=mark(place, digest),
+                playbook=book.name,
+                place=place,
+                play=run,
+            )
+        return MachineHook(
+            id=name,
+            title=title,
+            on=on,
+            after=after,
+            digest=digest,
+            playbook=book.name,
+            place=place,
+            play=run,
+        )
 
 
 def find(spec: ClusterSpec, inventory: Inventory, emit: Emit, timeout_scale: float = 1.0) -> Hooks:
