@@ -12,6 +12,7 @@ from importlib import resources
 from kubeboot.host import facts, parse
 from kubeboot.host.api import Container, EtcdTool, Image, Link
 from kubeboot.host.runner import NOT_FOUND, Ask, Tell
+from kubeboot.pki.endpoint import is_ip
 
 UNIT_PROPERTIES = "LoadState,ActiveState,UnitFileState,MainPID,Result,NRestarts,NeedDaemonReload"
 _CTR = ("ctr", "-n", "k8s.io")
@@ -30,6 +31,12 @@ done </proc/net/unix
 [ "$listening" ] || exit 44
 """
 """`ctr` itself would wait ten seconds for a socket that nobody listens on."""
+
+_ROUTE = f"""\
+found=$(getent ahosts "$1") || exit {ABSENT}
+exec ip -oneline route get "${{found%% *}}"
+"""
+"""`ip` resolves no names."""
 
 _IMAGES = f"{_RUNNING}exec ctr -n k8s.io images ls\n"
 _CONTAINERS = f"""\
@@ -71,10 +78,11 @@ def links() -> Ask[tuple[Link, ...]]:
     return Ask(("ip", "-details", "-json", "address", "show"), parse.links)
 
 
-def route_source(address: str) -> Ask[str | None]:
-    """The source address that the machine would use towards `address`."""
+def route_source(host: str) -> Ask[str | None]:
+    """The source address that the machine would use towards an address, or a name as the machine knows it."""
+    argv = ("ip", "-oneline", "route", "get", host) if is_ip(host) else sh("route", _ROUTE, host)
     words = (b"unreachable", b"No route")
-    return Ask(("ip", "-oneline", "route", "get", address), parse.route_source, nothing=(None,), words=words)
+    return Ask(argv, parse.route_source, nothing=(None,), words=words, statuses=(ABSENT,))
 
 
 def nft_tables() -> Ask[tuple[tuple[str, str], ...]]:

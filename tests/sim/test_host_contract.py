@@ -348,6 +348,8 @@ def test_a_connection_can_be_made_from_the_machine(real: HostTarget) -> None:
 
 def test_the_route_and_the_room_are_known(real: HostTarget, tmp_path: Path) -> None:
     assert real.route_source("127.0.0.1") == "127.0.0.1"
+    assert real.route_source("localhost") in ("127.0.0.1", "::1")
+    assert real.route_source("no-such-machine.invalid") is None
     room = os.statvfs(tmp_path)
     assert real.free_bytes(f"{tmp_path}/not/there") == pytest.approx(room.f_bavail * room.f_frsize, rel=0.2)
 
