@@ -12,7 +12,6 @@ from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import NoApi
-from kubeboot.kube.etcd_client import Client
 from kubeboot.plan import etcd_repair as planning
 from kubeboot.steps.etcd_local import Local
 
@@ -30,10 +29,11 @@ def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
     unfinished = etcd_here.begun(see, VERB, path)
     others = etcd_here.others(see, mine, etcd_here.members(mine, etcd))
     _require_image(see, mine)
-    if unfinished is None:
-        _refuse(see, mine, etcd, others)
+    led = bool(etcd_here.has_leader(etcd, mine))
+    if unfinished is None and not led:
+        _refuse(see, others)
     note = unfinished or etcd_here.new_note(see, VERB, path, mine)
-    plan = planning.restore(see.name, mine, note, f"kubeboot-{snapshot.sha256[:16]}")
+    plan = planning.restore(see.name, mine, note, f"kubeboot-{snapshot.sha256[:16]}", led=led)
     if wanted.dry_run:
         dry_run(plan, see.name, see, api or NoApi(), emit, others=Others(api, etcd))
         return EtcdRepairResult(0, 0, 0.0, "")
@@ -57,10 +57,8 @@ def _require_image(see: HostView, mine: Local) -> None:
         )
 
 
-def _refuse(see: HostView, mine: Local, etcd: Client, others: dict[str, str]) -> None:
+def _refuse(see: HostView, others: dict[str, str]) -> None:
     """With a quorum the others are taken out of etcd first; without one they cannot be told."""
-    if etcd_here.has_leader(etcd, mine):
-        return
     up = etcd_here.answering(see, others)
     if up:
         names = ", ".join(f"{others[host]} ({host})" for host in up)

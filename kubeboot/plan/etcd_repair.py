@@ -12,12 +12,16 @@ from kubeboot.steps import basic, control_plane, etcd_data, etcd_repair, sweep
 from kubeboot.steps.etcd_local import ETCD, NOTE, PODS, WORK, Local, Note
 
 
-def restore(host: str, mine: Local, note: Note, token: str) -> Plan:
-    """The others let go; etcd and the control plane stopped; new data; all of it started."""
+def restore(host: str, mine: Local, note: Note, token: str, *, led: bool) -> Plan:
+    """The others let go; etcd and the control plane stopped; new data; all of it started.
+
+    `led`: etcd has a leader, so the others can be told.
+    """
     tool = EtcdTool(mine.image, mine.name, mine.peer_url, token)
     steps: tuple[Step, ...] = (
         etcd_repair.LetGo(
-            id="restore/others", title="Take the other machines out of etcd", on=CLUSTER, address=mine.address
+            id="restore/others", title="Take the other machines out of etcd", on=CLUSTER,
+            address=mine.address, led=led,
         ),
         _noted(host, note, f"{CLUSTER}:restore/others"),
         _stopped(host, mine, note),

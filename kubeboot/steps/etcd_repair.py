@@ -142,14 +142,17 @@ class EndpointHere(leaving.EndpointElsewhere):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LetGo(Step):
     """etcd counts on no other machine before it is taken back to an older state: with the old data, those
-    would go on without this one. An etcd that does not answer cannot be told."""
+    would go on without this one. An etcd that had no leader cannot be told; one that had one must be."""
 
     address: str
+    led: bool
 
     def check(self, see: View, vals: Values) -> Check:
         try:
             names = [member.label for member in self._others(see.etcd.members())]
         except errors.KubebootError:
+            if self.led:
+                raise
             return Ok()
         return Drift(f"take {', '.join(names)} out of etcd", "remove") if names else Ok()
 

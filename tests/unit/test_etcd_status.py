@@ -192,10 +192,9 @@ def test_what_is_lost_is_recovered(leader: str | None) -> None:
 
 
 def test_a_restore_is_refused_where_others_would_go_on() -> None:
-    etcd_restore._refuse(machine("192.0.2.12"), MINE, Silent("7"), OTHERS)  # type: ignore[arg-type]
-    etcd_restore._refuse(machine(), MINE, Silent(None), OTHERS)  # type: ignore[arg-type]
+    etcd_restore._refuse(machine(), OTHERS)
     with pytest.raises(errors.Occupied) as raised:
-        etcd_restore._refuse(machine("192.0.2.12"), MINE, Silent("0"), OTHERS)  # type: ignore[arg-type]
+        etcd_restore._refuse(machine("192.0.2.12"), OTHERS)
     assert raised.value.reason == "KB_ETCD_ANSWERS" and "cp-2" in raised.value.message
 
 
