@@ -32,6 +32,8 @@ FIREWALLS = (
     "iptables.service",
 )
 VXLAN = 8472
+POD_LINKS = ("cni0", "flannel.1", "flannel-v6.1")
+"""Where pods' traffic comes from and goes to on a machine; elsewhere their addresses are a lie."""
 _HOOKS = ("input", "forward")
 _OWN = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "firewalld")
 """Tables of the cluster's own; firewalld's is firewalld's alone, and gets a policy."""
@@ -92,6 +94,7 @@ def script(spec: ClusterSpec, node: NodeSettings) -> str:
         tcp=ports(spec, node),
         udp=(VXLAN,) if _has_pods(node) else (),
         pods=tuple(("ip6" if ":" in part else "ip", part) for part in ranges if _has_pods(node)),
+        links=POD_LINKS,
         vrrp=balancing.runs_keepalived(spec, node.role),
     )
 

@@ -31,6 +31,7 @@ DROPS = (
     Chain("inet", "filter", "forward", "forward", "drop"),
 )
 EXTERNAL = Etcd(external=ExternalEtcd(endpoints=("https://192.0.2.9:2379",)))
+LINKS = '{ "cni0", "flannel.1", "flannel-v6.1" }'
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ def test_nftables_chains_get_a_jump_to_ours_and_iptables_own_are_opened_by_iptab
     rule = "tcp dport { 6443, 8443, 2379, 2380, 10250 } accept"
     assert f"  add rule inet filter kubeboot-input {rule}" in told
     assert "  add rule inet filter kubeboot-input udp dport { 8472 } accept" in told
-    assert "iptables-nft -w -A KUBEBOOT-FORWARD -s 10.244.0.0/16 -j ACCEPT" in told
+    assert "iptables-nft -w -A KUBEBOOT-FORWARD -i cni0 -s 10.244.0.0/16 -j ACCEPT" in told
     assert told[-1] == "iptables-nft -w -I FORWARD -j KUBEBOOT-FORWARD"
     assert not [
         line
@@ -293,5 +294,6 @@ def test_vrrp_and_ipv6_pods_are_let_through_where_they_are(machine: Machine) -> 
     )
     told = machine.run("open", spec)
     assert "  add rule inet filter kubeboot-input meta l4proto 112 accept" in told
-    assert "  add rule inet filter kubeboot-forward ip6 saddr fd00:1::/56 accept" in told
+    rule = f"iifname {LINKS} ip6 saddr fd00:1::/56 accept"
+    assert f"  add rule inet filter kubeboot-forward {rule}" in told
     assert not [line for line in told if "add rule ip old" in line], "no IPv6 in an IPv4 table"
