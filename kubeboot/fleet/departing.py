@@ -6,7 +6,7 @@ import dataclasses
 
 from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished, Notice
-from kubeboot.fleet import reach, record
+from kubeboot.fleet import reach, record, recorded
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.ledger import GOOD, Ledger
@@ -27,7 +27,8 @@ DRAIN = 300.0
 def find(cluster: Cluster, inventory: Inventory) -> tuple[Machine, ...]:
     """Those that an earlier run had, and that the inventory does not have any more."""
     stay = {machine.name for machine in inventory.machines}
-    return tuple(machine for machine in record.read(cluster.api) if machine.name not in stay)
+    gone = (machine for machine in record.read(cluster.api) if machine.name not in stay)
+    return tuple(recorded.as_the_others(machine, inventory) for machine in gone)
 
 
 def leave(

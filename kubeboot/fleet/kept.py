@@ -10,7 +10,7 @@ from typing import Any
 from kubeboot import errors
 from kubeboot.artifacts.api import Catalog
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.fleet import here, reach, record
+from kubeboot.fleet import here, reach, record, recorded
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.inventory import for_ansible
 from kubeboot.inventory.model import Access, Inventory, Machine
@@ -69,11 +69,13 @@ def _machine(where: str) -> Machine:
 def _nodes(api: ApiView, asked: Machine) -> tuple[Machine, ...]:
     """Where no `up` has kept an inventory: the Nodes, reached as the machine that was asked."""
     return tuple(
-        Machine(
-            node.name,
-            frozenset({"control_plane" if node.control_plane else "worker"}),
-            dataclasses.replace(asked.access, host=next(iter(node.addresses), node.name)),
-            address=next(iter(node.addresses), None),
+        recorded.believed(
+            Machine(
+                node.name,
+                frozenset({"control_plane" if node.control_plane else "worker"}),
+                dataclasses.replace(asked.access, host=next(iter(node.addresses), node.name)),
+                address=next(iter(node.addresses), None),
+            )
         )
         for node in surroundings.machines(api)
     )

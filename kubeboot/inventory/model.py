@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from kubeboot import errors
+from kubeboot.inventory import plain
 
 Role = Literal["control_plane", "etcd", "worker", "lb"]
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -114,12 +115,28 @@ def checked(found: Inventory) -> Inventory:
 def _problems(found: Inventory) -> Iterator[str]:
     names = [machine.name for machine in found.machines]
     yield from (f"{name}: is there twice" for name in sorted({n for n in names if names.count(n) > 1}))
+    yield from (f"{machine.name}: {why}" for machine in found.machines for why in unfit(machine))
     addresses = [m.address for m in found.machines if m.address]
     for address in sorted({a for a in addresses if addresses.count(a) > 1}):
         same = ", ".join(m.name for m in found.machines if m.address == address)
         yield f"{same}: have one address, {address}"
     if not found.of("control_plane"):
         yield "no control plane: the group kube_control_plane is empty, or no host has `role: control-plane`"
+
+
+def unfit(machine: Machine) -> Iterator[str]:
+    """What of its name and the way in would mean something to ssh, a shell or a file system."""
+    access = machine.access
+    for what, fits, word in (
+        ("name", plain.is_name, machine.name),
+        ("host", plain.is_host, access.host),
+        ("user", plain.is_user, access.user),
+        ("address", plain.is_host, machine.address),
+        ("key file", plain.is_line, access.key_file),
+        *((name, plain.is_line, f"{name} {value}") for name, value in access.options),
+    ):
+        if word is not None and not fits(word):
+            yield f"{word!r} cannot be a {what}"
 
 
 def refused(source: str, why: str, hint: str, output: str | None = None) -> errors.ConfigInvalid:

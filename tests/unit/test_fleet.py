@@ -12,7 +12,7 @@ import pytest
 from kubeboot import errors, render
 from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, LoadBalancer, Networking
 from kubeboot.engine.events import Event, HostFinished
-from kubeboot.fleet import merge, reach, record, ways
+from kubeboot.fleet import merge, reach, recorded, ways
 from kubeboot.fleet.ledger import Ledger, failure
 from kubeboot.fleet.orders import MergeOptions
 from kubeboot.fleet.remote import Lines
@@ -91,9 +91,9 @@ def test_the_inventory_that_is_kept_comes_back_without_passwords() -> None:
         labels=(("disk", "ssd"),),
         taints=(("gpu", "yes", "NoSchedule"),),
     )
-    text = record.encode([given])
+    text = recorded.encode([given])
     assert b"hunter" not in base64.b64decode(text)
-    (found,) = record.decode(text)
+    (found,) = recorded.decode(text)
     assert found.access.options == given.access.options and found.access.password is None
     assert (found.name, found.roles, found.address) == (given.name, given.roles, given.address)
     assert (found.labels, found.taints) == (given.labels, given.taints)
