@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
+from kubeboot import errors
 from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished, Notice
-from kubeboot.fleet import reach, record, recorded
+from kubeboot.fleet import reach, record, recorded, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.ledger import GOOD, Ledger
@@ -41,18 +44,32 @@ def leave(
 ) -> tuple[HostFinished, ...]:
     """One after the other: etcd must be able to do without each of them."""
     ledger = Ledger(shift.emit)
+
+    def go(machine: Machine, who: Reached | None) -> None:
+        for task in (*_forget(cluster, etcd, machine, who), *([reset(who, hooks)] if who else ())):
+            if ledger.is_good(machine.name):
+                end = shift.work(task, task.plan.title)
+                ledger.add(dataclasses.replace(end, host=machine.name), last=False)
+        if who is None and ledger.is_good(machine.name):
+            told = "does not answer: it is out of the cluster, and not reset"
+            shift.emit(Notice("warning", told, machine.name))
+
     with reach.crew(gone, shift.emit, opener) as crew:
         there = {reached.name: reached for reached in crew.reached}
         for machine in gone:
-            who = there.get(machine.name)
-            for task in (*_forget(cluster, etcd, machine, who), *([reset(who, hooks)] if who else ())):
-                if ledger.is_good(machine.name):
-                    end = shift.work(task, task.plan.title)
-                    ledger.add(dataclasses.replace(end, host=machine.name), last=False)
-            if who is None and ledger.is_good(machine.name):
-                told = "does not answer: it is out of the cluster, and not reset"
-                shift.emit(Notice("warning", told, machine.name))
+            try:
+                with _held(there.get(machine.name)) as who:
+                    go(machine, who)
+            except errors.KubebootError as error:
+                ledger.fail({machine.name: error})
     return ledger.ends(machine.name for machine in gone)
+
+
+@contextlib.contextmanager
+def _held(who: Reached | None) -> Iterator[Reached | None]:
+    """Nobody else works on a machine from before it leaves until it is reset."""
+    with work.locked(who, (), "up") if who else contextlib.nullcontext():
+        yield who
 
 
 def done(ends: tuple[HostFinished, ...]) -> frozenset[str]:
@@ -67,11 +84,19 @@ def _forget(
     if machine.role == "lb":
         return ()
     if machine.role == "etcd":
-        return (_leave_etcd(etcd, machine),) if etcd else ()
+        return (_leave_etcd(etcd, machine),)
     return (_leave_cluster(cluster, machine, there),)
 
 
-def _leave_etcd(etcd: EtcdMachines, machine: Machine) -> Task:
+def _leave_etcd(etcd: EtcdMachines | None, machine: Machine) -> Task:
+    """A member that leaves without a word is one that the others wait for: then it stays as it is."""
+    if etcd is None or etcd.invited is None:
+        raise errors.KubebootError(
+            f"{machine.name} cannot leave etcd: no other machine of etcd answers; nothing was done to it",
+            hint="see that the other machines of etcd are reached (`kubeboot doctor` on one of them),"
+            " then run the same command again",
+            reason="KB_ETCD_SILENT",
+        )
     plan = dataclasses.replace(leaving_etcd.removal(etcd.first.name, machine.name), title="leaving etcd")
     return Task(etcd.first, etcd.first.name, plan, NoApi(), etcd.others)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+
 import pytest
 
 from kubeboot import errors
 from kubeboot.config.etcd_access import Invitation
 from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd
+from kubeboot.engine import journal
+from kubeboot.engine.events import HostFinished
 from kubeboot.engine.step import Drift, View
 from kubeboot.engine.values import Values
 from kubeboot.fleet import departing, etcd_fleet, etcd_machine, hooks, shared
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.reach import Crew, Reached
+from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.ways import Ways
+from kubeboot.fleet.work import Shift
 from kubeboot.host.facts import Facts
 from kubeboot.inventory.model import Inventory, Machine
 from kubeboot.kube.api import NoApi
@@ -123,3 +131,53 @@ def test_of_a_balancer_nobody_is_told() -> None:
     assert departing._forget(None, None, gone, None) == ()  # type: ignore[arg-type]
     plan = departing.reset(machine("lb-1"), hooks.Hooks(INVENTORY, lambda event: None)).plan
     assert plan.command == "reset"
+
+
+def departs(
+    monkeypatch: pytest.MonkeyPatch, etcd: EtcdMachines | None, locked: bool = False
+) -> tuple[list[str], HostFinished, list[str]]:
+    """cp-2 leaves: whose plans were worked on, how it went, and what was locked meanwhile."""
+    worked, held, host = [], [], FakeHost("cp-2")
+
+    @contextlib.contextmanager
+    def lock(path: str, holder: object) -> Iterator[None]:
+        if locked:
+            raise errors.Occupied("cp-2 is busy")
+        held.append(path)
+        yield
+        held.append("free")
+
+    def run(self: Shift, task: Task, stage: str) -> HostFinished:
+        worked.append(task.plan.command)
+        held.append(stage)
+        return HostFinished(task.name, "changed", changed=1)
+
+    monkeypatch.setattr(host, "lock", lock)
+    monkeypatch.setattr(Shift, "work", run)
+    shift, books = Shift(lambda event: None, threading.Event()), hooks.Hooks(INVENTORY, lambda event: None)
+    (end,) = departing.leave(None, etcd, (Machine("cp-2", ETCD),), shift, lambda machine: host, books)  # type: ignore[arg-type]
+    return worked, end, held
+
+
+@pytest.mark.parametrize("etcd", [None, EtcdMachines(machine("cp-1"), frozenset({"cp-1"}), Ways({}))])
+def test_who_cannot_leave_etcd_is_not_reset_and_stays_in_the_record(
+    monkeypatch: pytest.MonkeyPatch, etcd: EtcdMachines | None
+) -> None:
+    worked, end, _ = departs(monkeypatch, etcd)
+    assert worked == [] and (end.state, end.reason) == ("failed", "KB_ETCD_SILENT")
+    assert departing.done((end,)) == frozenset()
+
+
+def test_who_leaves_is_locked_from_before_it_does_until_it_is_reset(
+    monkeypatch: pytest.MonkeyPatch, etcd: FakeEtcd
+) -> None:
+    worked, end, held = departs(monkeypatch, machines())
+    assert worked[1:] == ["reset"] and end.state == "changed"
+    assert held == [journal.LOCK, "leaving etcd", held[2], "free"]
+
+
+def test_a_machine_that_another_run_holds_does_not_leave(
+    monkeypatch: pytest.MonkeyPatch, etcd: FakeEtcd
+) -> None:
+    worked, end, _ = departs(monkeypatch, machines(), locked=True)
+    assert worked == [] and end.reason == errors.Occupied.reason and not departing.done((end,))
