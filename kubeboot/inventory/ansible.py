@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,15 @@ def _listed(path: Path) -> Mapping[str, Any]:
 
     tools = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     try:
-        found, said = ansible_runner.get_inventory(
-            "list",
-            [str(path.absolute())],
-            response_format="json",
-            quiet=True,
-            envvars={"PATH": tools, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
-        )
+        with tempfile.TemporaryDirectory(prefix="kubeboot-inventory-") as folder:
+            found, said = ansible_runner.get_inventory(
+                "list",
+                [str(path.absolute())],
+                response_format="json",
+                quiet=True,
+                envvars={"PATH": tools, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
+                private_data_dir=folder,  # or one that stays, with all variables in it
+            )
     except Exception as error:  # whatever the tool and its plugins raise
         raise _unreadable(path, str(error)) from None
     if not isinstance(found, dict) or "ERROR!" in (said or ""):

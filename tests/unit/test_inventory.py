@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ def roles(found: Inventory) -> dict[str, str]:
 )
 def test_the_samples_for_ansible(sample: str, wanted: dict[str, str]) -> None:
     assert roles(ansible.read(SAMPLES / sample)) == wanted
+
+
+def test_ansible_leaves_no_variable_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "hosts.ini").write_text("[kube_control_plane]\ncp-1 ansible_password=hunter2\n")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    assert ansible.read(tmp_path / "hosts.ini").machines[0].access.password == "hunter2"
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 def test_a_machine_that_is_control_plane_and_worker_runs_pods() -> None:
