@@ -36,15 +36,19 @@ def node(step: Step) -> Node:
 
 def edges(plan: Plan) -> dict[Node, frozenset[Node]]:
     """Each step with the steps that must have ended before it. ValueError for a ref that names nothing."""
-    hard, names = requirements(plan), _Names(plan)
+    names = _Names(plan)
+    hard = _requirements(plan, names)
     return {node(s): hard[node(s)] | _found(names, s, s.behind) for s in plan.steps}
 
 
 def requirements(plan: Plan) -> dict[Node, frozenset[Node]]:
     """Each step with the steps without whose success it cannot be done."""
+    return _requirements(plan, _Names(plan))
+
+
+def _requirements(plan: Plan, names: _Names) -> dict[Node, frozenset[Node]]:
     if len({node(s) for s in plan.steps}) != len(plan.steps):
         raise ValueError("two steps with one id on one host")
-    names = _Names(plan)
     givers: dict[str, list[Node]] = {}
     for s in plan.steps:
         for key in s.gives:

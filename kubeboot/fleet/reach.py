@@ -137,7 +137,7 @@ class Approach:
         self._emit, self._opener, self._pool = emit, opener, Pool()
         ways = {_gate(machine) for machine in machines}
         self._gates = {way: threading.Semaphore(AT_A_GATE if way else ROOM) for way in ways}
-        self._hosts = {machine.name: self._open(machine) for machine in machines}
+        self._hosts: dict[str, HostTarget] = {}
 
     def _open(self, machine: Machine) -> HostTarget:
         host = self._opener(machine)
@@ -148,6 +148,7 @@ class Approach:
     def reach(self, machine: Machine) -> Reached:
         """The machine with its facts; errors.Unreachable and its like say why not."""
         self._emit(HostStage(machine.name, "connecting"))
+        self._hosts[machine.name] = self._open(machine)
         for _ in range(QUESTIONS):
             try:
                 return self._reach(machine)

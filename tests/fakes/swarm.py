@@ -148,21 +148,39 @@ class Session(paramiko.ServerInterface):
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-    """How many connections are open now, and were at most, over all processes."""
+    """How many connections are open now, and were at most, over all processes.
+
+    What a client has closed does not count, whether or not its server has come to notice.
+    """
 
     now: Any = dataclasses.field(default_factory=lambda: _SPAWN.Value(c_int, 0))
     most: Any = dataclasses.field(default_factory=lambda: _SPAWN.Value(c_int, 0, lock=False))
+    mine: set[socket.socket] = dataclasses.field(default_factory=set)
 
     @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self, sock: socket.socket) -> Iterator[None]:
         with self.now.get_lock():
+            self._leave(*(other for other in self.mine if not _is_established(other)))
+            self.mine.add(sock)
             self.now.value += 1
             self.most.value = max(self.most.value, self.now.value)
         try:
             yield
         finally:
             with self.now.get_lock():
-                self.now.value -= 1
+                self._leave(sock)
+
+    def _leave(self, *gone: socket.socket) -> None:
+        self.now.value -= len(self.mine.intersection(gone))
+        self.mine.difference_update(gone)
+
+
+def _is_established(sock: socket.socket) -> bool:
+    """By the kernel's state of it; once the other side has closed it is another."""
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == b"\1"
+    except OSError:
+        return False
 
 
 def _serve(port: int, folder: Path, latest: float, count: Count, ready: Event) -> None:
@@ -179,7 +197,7 @@ def _serve(port: int, folder: Path, latest: float, count: Count, ready: Event) -
 def _welcome(sock: socket.socket, keys: Sequence[paramiko.PKey], latest: float, count: Count) -> None:
     number = number_of(sock.getsockname()[0])
     late = random.Random(number).uniform(0, latest)  # noqa: S311 - no secret
-    with count.one(), contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+    with count.one(sock), contextlib.suppress(OSError, EOFError, paramiko.SSHException):
         time.sleep(late)
         transport = paramiko.Transport(sock)
         transport.add_server_key(keys[number % len(keys)])
