@@ -50,7 +50,8 @@ class Deadlines:
 class Login:
     """How to reach one machine. What is None comes from the ssh-config `config`, or ssh's defaults.
 
-    `known_hosts` are kubeboot's own files, which win over ssh's. `pins` are this machine's host keys.
+    `known_hosts` are kubeboot's own files, which win over ssh's. `pins` are this machine's host keys, and
+    `password` is its own: no jump host is offered it.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Login:
             hop.connect_kwargs.update(self._connect_options(hop.ssh_config))
             believed = self._believed(hop.ssh_config, hop is made)
             believed.teach(hop.client, hop.host, hop.port, hop.ssh_config.get("hostkeyalias"))
+        made.connect_kwargs["password"] = self.password
         return made
 
     def _fabric_config(self) -> fabric.Config:
@@ -101,7 +103,6 @@ class Login:
             "banner_timeout": self.deadlines.banner,
             "auth_timeout": self.deadlines.auth,
             "channel_timeout": self.deadlines.connect,
-            "password": self.password,
             "passphrase": self.passphrase,
             "allow_agent": not only,
             "look_for_keys": not only and not self.key_files,

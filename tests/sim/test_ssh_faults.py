@@ -21,7 +21,7 @@ from kubeboot.host.api import Lost, part
 from kubeboot.host.connection import Connection
 from kubeboot.host.hostkeys import HostKeys
 from kubeboot.host.local import LocalHost
-from kubeboot.host.login import Deadlines, Login
+from kubeboot.host.login import Deadlines, Login, hops
 from kubeboot.host.questions import LockedKey, UnknownHostKey
 from kubeboot.host.runner import Result
 from kubeboot.host.ssh import SshHost
@@ -469,6 +469,11 @@ def test_jump_hosts_are_passed_in_their_order(sshd: Sshd, tmp_path: Path) -> Non
             config = f"{sshd.ssh_config}  ProxyJump outer,inner\n{hops}"
             with contextlib.closing(SshHost(Connection(Login(sshd.name, config, deadlines=PATIENT)))) as host:
                 assert host.read("/etc/hostname")
+
+
+def test_a_machines_password_is_not_offered_to_its_jump_hosts() -> None:
+    found = Login("machine", "Host machine\n  ProxyJump outer,inner\n", password="hunter2").connection()
+    assert [hop.connect_kwargs.get("password") for hop in hops(found)] == ["hunter2", None, None]
 
 
 def test_no_jump_host_for_one_machine_of_a_pattern(sshd: Sshd) -> None:
