@@ -238,10 +238,10 @@ umask 077
 for old in "$folder.$name.kubeboot-part-"*; do
     { [ "$old" = "$2" ] && [ "$3" -gt 0 ]; } || rm -f -- "$old" || exit
 done
-exec 9>>"$2" && flock -n 9 && exec cat >&9
+exec 9>>"$2" && flock -n 9 && truncate -s "$3" -- "/proc/$$/fd/9" && exec cat >&9
 """
-"""PATH PART OFFSET: what comes is added to PART, which has so many bytes already. A connection that breaks
-off looks like an end."""
+"""PATH PART OFFSET: what comes is added to PART after so many bytes: more may have come late, by an earlier
+connection. A connection that breaks off looks like an end."""
 
 COMMIT = """\
 [ "$(stat -c %s -- "$4")" = "$5" ] || { echo "$1: not all of its $5 bytes have come" >&2; exit 1; }

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors
-from kubeboot.host import hostkeys
+from kubeboot.host import hostkeys, scripts
 from kubeboot.host.api import Lost, part
 from kubeboot.host.connection import Connection
 from kubeboot.host.hostkeys import HostKeys
@@ -250,6 +250,16 @@ def test_an_upload_goes_on_where_it_was_cut_unless_that_is_something_else(
         host.put(str(path), (data,), sum)
     assert path.read_bytes() == data
     assert list(tmp_path.glob(".tool*")) == []
+
+
+def test_bytes_that_come_late_by_an_earlier_connection_spoil_no_upload(tmp_path: Path) -> None:
+    """They come after it was measured how much is there, and before the upload goes on."""
+    data = b"0123456789" * 1000
+    there = tmp_path / "part"
+    there.write_bytes(data[:1500])
+    tell = scripts.receive(str(tmp_path / "tool"), str(there), 1000)
+    subprocess.run(tell.argv, input=data[1000:], check=True)
+    assert there.read_bytes() == data
 
 
 def test_a_stalled_machine_is_given_up_in_time(sshd: Sshd) -> None:
