@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from kubeboot import errors
 from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished, Notice
-from kubeboot.fleet import reach, record, recorded, work
+from kubeboot.fleet import reach, record, recorded, whose, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.ledger import GOOD, Ledger
@@ -84,11 +84,11 @@ def _forget(
     if machine.role == "lb":
         return ()
     if machine.role == "etcd":
-        return (_leave_etcd(etcd, machine),)
+        return (_leave_etcd(etcd, machine, whose.addresses(machine, there)),)
     return (_leave_cluster(cluster, machine, there),)
 
 
-def _leave_etcd(etcd: EtcdMachines | None, machine: Machine) -> Task:
+def _leave_etcd(etcd: EtcdMachines | None, machine: Machine, addresses: tuple[str, ...]) -> Task:
     """A member that leaves without a word is one that the others wait for: then it stays as it is."""
     if etcd is None or etcd.invited is None:
         raise errors.KubebootError(
@@ -97,15 +97,14 @@ def _leave_etcd(etcd: EtcdMachines | None, machine: Machine) -> Task:
             " then run the same command again",
             reason="KB_ETCD_SILENT",
         )
-    plan = dataclasses.replace(leaving_etcd.removal(etcd.first.name, machine.name), title="leaving etcd")
-    return Task(etcd.first, etcd.first.name, plan, NoApi(), etcd.others)
+    plan = leaving_etcd.removal(etcd.first.name, machine.name, addresses)
+    titled = dataclasses.replace(plan, title="leaving etcd")
+    return Task(etcd.first, etcd.first.name, titled, NoApi(), etcd.others)
 
 
 def _leave_cluster(cluster: Cluster, machine: Machine, there: Reached | None) -> Task:
-    known = cluster.node_of(there.facts) if there else None
-    name = known.name if known else machine.name
-    node = next((n for n in cluster.around.peers if n.name == name), None)
-    addresses = node.addresses if node else ()
+    node = whose.node(cluster, machine, there)
+    name, addresses = node.name, node.addresses
     stays = next(a for a, _ in cluster.facts.control_planes if a not in addresses)
     authority, stacked = cluster.given["ca.crt"], cluster.facts.spec.etcd.external is None
     plan = remove.plan(cluster.lead.name, name, addresses, stays, authority, DRAIN, stacked)

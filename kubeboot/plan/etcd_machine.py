@@ -44,7 +44,7 @@ def plan(
     return Plan(command, title, machine.in_order(steps), {node.name: node.role})
 
 
-def removal(here: str, name: str) -> Plan:
-    """The members do without one that is gone. Run on any that stays."""
-    made = (remove.leave_etcd("remove", name, ()),)
+def removal(here: str, name: str, addresses: tuple[str, ...] = ()) -> Plan:
+    """The members do without one that is gone, by its name or where it was. Run on any that stays."""
+    made = (remove.leave_etcd("remove", name, addresses),)
     return Plan("etcd-remove", f"{name}: remove it from etcd", made, {here: "etcd"})

@@ -181,3 +181,10 @@ def test_a_machine_that_another_run_holds_does_not_leave(
 ) -> None:
     worked, end, _ = departs(monkeypatch, machines(), locked=True)
     assert worked == [] and end.reason == errors.Occupied.reason and not departing.done((end,))
+
+
+def test_a_member_of_another_name_leaves_by_its_address(etcd: FakeEtcd) -> None:
+    gone = Machine("old", ETCD, address="192.0.2.12")
+    (task,) = departing._forget(None, machines(), gone, None)  # type: ignore[arg-type]
+    see = View(task.who.host, NoApi(), task.others.etcd)
+    assert task.plan.steps[0].check(see, Values()) == Drift("remove cp-2 from etcd's members", "remove")
