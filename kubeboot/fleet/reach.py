@@ -95,7 +95,7 @@ class Settling(Protocol):
 def ssh_config(machine: Machine) -> str:
     """The inventory's words before those of the user's own configuration: in ssh the first one counts.
 
-    Another workstation does not have the first one's files.
+    Another workstation does not have the first one's files. What they begin with is said of all hosts.
     """
     access = machine.access
     key = access.key_file if access.key_file and Path(access.key_file).expanduser().exists() else None
@@ -109,9 +109,8 @@ def ssh_config(machine: Machine) -> str:
     lines = "".join(f"  {name} {value}\n" for name, value in ours if value)
     own = Path(access.config).expanduser() if access.config else None
     files = (own,) if own and own.exists() else tuple(path.expanduser() for path in USERS)
-    return "\n".join(
-        (f"Host {machine.name}\n{lines}", *(path.read_text() for path in files if path.exists()))
-    )
+    whole = (f"Host *\n{path.read_text()}" for path in files if path.exists())
+    return "\n".join((f"Host {machine.name}\n{lines}", *whole))
 
 
 def open_host(machine: Machine, answers: Answers = NO_ANSWERS) -> HostTarget:

@@ -75,6 +75,19 @@ def test_ssh_hears_the_inventory_first_and_the_users_own_configuration_then(
     assert found.gateway is not None and found.gateway.original_host == "gate"
 
 
+def test_what_a_users_configuration_begins_with_holds_for_jump_hosts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("User fallback\nPort 2200\nHost other\n  Port 22\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = machine(host="10.0.0.9", user="ops", options=(("ProxyJump", "gate"),))
+    found = Login("w-1", reach.ssh_config(given)).connection()
+    gate = found.gateway
+    assert (found.user, found.port) == ("ops", 2200)
+    assert gate is not None and (gate.user, gate.port) == ("fallback", 2200)
+
+
 def test_a_configuration_of_its_own_takes_the_users_place(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("Host w-1\n  Port 2201\n")
     assert Login("w-1", reach.ssh_config(machine(config=str(tmp_path / "config")))).connection().port == 2201
