@@ -14,7 +14,7 @@ from typing import BinaryIO
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import channel, hostkeys, login, opening, refusals, scripts, sudo
+from kubeboot.host import channel, hostkeys, login, opening, questions, refusals, scripts, sudo
 from kubeboot.host.api import Lost
 from kubeboot.host.commands import ABSENT
 from kubeboot.host.pool import Pool
@@ -44,7 +44,7 @@ class Connection:
         self._how = how
         self._fabric = how.connection()
         self._sudo = sudo and self._fabric.user != ROOT
-        self._refused: errors.Unreachable | None = None
+        self._refused: questions.SudoPassword | None = None
         self._forwards = True
         self._closed = False
         self._opening = threading.Lock()
@@ -201,7 +201,7 @@ class Connection:
                 return sudo.enter(session, password, self.name, self._fabric.user, deadlines.idle)
         except _LOST as err:
             raise self._lost(err) from err
-        except errors.Unreachable as err:
+        except questions.SudoPassword as err:
             self._refused = err
             raise
 

@@ -27,7 +27,8 @@ def asking(argv: tuple[str, ...]) -> tuple[str, ...]:
 def enter(session: paramiko.Channel, password: str, name: str, user: str, deadline: float) -> bytes:
     """Give the password when it is asked for; answers what the command has said on stderr already.
 
-    SudoPassword when it is refused: nothing but it was sent, and it is not sent twice.
+    SudoPassword when it is refused: nothing but it was sent, and it is not sent twice. EOFError or
+    TimeoutError when the connection is what failed.
     """
     said, given, end = b"", False, time.monotonic() + deadline
     session.settimeout(deadline)
@@ -37,11 +38,21 @@ def enter(session: paramiko.Channel, password: str, name: str, user: str, deadli
                 raise questions.sudo_password(name, user, _words(said), refused=True)
             session.sendall(f"{password}\n".encode())
             said, given = b"", True
-        more = session.recv_stderr(4096) if time.monotonic() < end else b""
+        if time.monotonic() > end:
+            raise TimeoutError(f"sudo did not answer for {deadline:g} s")
+        more = session.recv_stderr(4096)
         if not more:
+            _ended(session, end)
             raise refusal(_words(said) or "sudo ended without a word", name, user, given=given)
         said += more
     return said.partition(READY)[2]
+
+
+def _ended(session: paramiko.Channel, end: float) -> None:
+    """A connection that goes ends stderr too, but leaves no exit status."""
+    session.status_event.wait(max(0.0, end - time.monotonic()))
+    if session.exit_status < 0:
+        raise EOFError("it broke off while sudo was asked")
 
 
 def refusal(said: str, name: str, user: str, *, given: bool = False) -> errors.Unreachable:

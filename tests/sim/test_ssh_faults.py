@@ -17,6 +17,7 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.host import hostkeys, scripts
+from kubeboot.host import sudo as become_root
 from kubeboot.host.api import Lost, part
 from kubeboot.host.connection import Connection
 from kubeboot.host.hostkeys import HostKeys
@@ -436,6 +437,31 @@ def test_who_is_not_root_uses_sudo_and_never_types_a_password(
                 assert failing(host).reason == reason
     finally:
         sshd.stop()
+
+
+def test_a_connection_that_goes_while_one_becomes_root_is_no_refusal(
+    sudo: Callable[[str], Sshd], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first sudo takes its session with it; the read is done on a new connection."""
+    sshd = sudo(
+        f'[ -e {tmp_path}/gone ] || {{ : >{tmp_path}/gone; kill -9 $PPID; exit 1; }}; shift 4; exec "$@"'
+    )
+    sshd.start()
+    try:
+        with reached(sshd, sudo_password="geheim") as host:
+            monkeypatch.setattr(host.connection, "_sudo", True)
+            assert host.read("/etc/hostname")
+    finally:
+        sshd.stop()
+
+
+def test_sudo_that_says_no_end_of_words_is_given_up_in_time() -> None:
+    class Talks:
+        settimeout = staticmethod(lambda seconds: None)
+        recv_stderr = staticmethod(lambda most: b"words ")
+
+    with pytest.raises(TimeoutError):
+        become_root.enter(Talks(), "geheim", "machine", "ops", 0.01)  # type: ignore[arg-type]
 
 
 def test_a_persons_command_passes_input_output_and_status_through(sshd: Sshd) -> None:
