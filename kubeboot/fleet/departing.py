@@ -23,6 +23,8 @@ from kubeboot.plan import etcd_machine as leaving_etcd
 from kubeboot.plan import remove
 from kubeboot.plan import reset as resetting
 
+BEFORE = "before_reset"
+"""The one of the user's playbooks that runs here."""
 DRAIN = 300.0
 """Seconds for a machine's pods to go elsewhere, as their budgets allow."""
 
@@ -117,5 +119,5 @@ def reset(who: Reached, hooks: Hooks) -> Task:
     host = who.host
     touched = any(host.stat(path) for path in (journal.HOME, journal.LOCK))
     plan = resetting.plan(host.name, journal.undo_list(host), touched)
-    whole = hooks.around(plan, who, host.name, before=("before_reset",))
+    whole = hooks.around(plan, who, host.name, before=(BEFORE,))
     return Task(who, host.name, whole, NoApi())

@@ -24,7 +24,7 @@ def down(wanted: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host)
             "`down` takes the whole cluster down",
             hint="to remove some machines, take them out of the inventory",
         )
-    books = hooks.find(wanted.spec, wanted.inventory, emit, wanted.timeout_scale)
+    books = hooks.find(wanted.spec, wanted.inventory, emit, wanted.timeout_scale, (departing.BEFORE,))
     emit(started("down", wanted, machines))
     ledger = Ledger(emit)
     with reach.crew(machines, emit, opener) as crew, stoppable(emit) as stop:

@@ -77,9 +77,16 @@ class Hooks:
         )
 
 
-def find(spec: ClusterSpec, inventory: Inventory, emit: Emit, timeout_scale: float = 1.0) -> Hooks:
-    """The playbooks that the description names; ConfigInvalid for what keeps them from being run."""
-    named = {place: text for place, text in spec.hooks.model_dump().items() if text}
+def find(
+    spec: ClusterSpec,
+    inventory: Inventory,
+    emit: Emit,
+    timeout_scale: float = 1.0,
+    places: tuple[str, ...] = (),
+) -> Hooks:
+    """The playbooks that the description names for these places (all); ConfigInvalid when one cannot run."""
+    said = spec.hooks.model_dump()
+    named = {place: text for place, text in said.items() if text and place in (places or said)}
     if named:
         ansible.require("what `hooks` names", "take `hooks` out of the description")
     books = {place: _file(place, text, inventory) for place, text in named.items()}

@@ -16,7 +16,9 @@ from kubeboot.engine.events import Event, StepFinished, StepStarted
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Drift, Ok, Target, View
 from kubeboot.engine.values import Values
+from kubeboot.fleet import down as fleet_down
 from kubeboot.fleet import hooks
+from kubeboot.fleet.orders import FleetOptions, FleetResult
 from kubeboot.fleet.playbooks import Part, Teller, Way
 from kubeboot.fleet.reach import Reached
 from kubeboot.host.facts import Facts
@@ -127,6 +129,23 @@ def test_a_playbook_that_is_not_there_is_refused() -> None:
     spec = ClusterSpec.model_validate({"hooks": {"before_host": "nowhere.yml"}})
     with pytest.raises(errors.ConfigInvalid, match=r"hooks\.before_host: there is no playbook nowhere\.yml"):
         hooks.find(spec, ALL, lambda event: None)
+
+
+def test_down_wants_only_the_playbook_that_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(machine: Machine) -> Any:
+        host = FakeHost(machine.name)
+        monkeypatch.setattr(host, "facts", lambda: (_ for _ in ()).throw(errors.Unreachable("no answer")))
+        return host
+
+    def down(place: str) -> FleetResult:
+        spec = ClusterSpec.model_validate({"hooks": {place: "nowhere.yml"}}, by_alias=True)
+        return fleet_down.down(FleetOptions(spec, ALL), lambda event: None, nobody)
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    with pytest.raises(errors.ConfigInvalid, match="before_reset"):
+        down("before_reset")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert [host.state for host in down("before_host").hosts] == ["unreachable", "unreachable"]
 
 
 def told(*events: dict[str, Any]) -> tuple[list[Event], Teller]:
