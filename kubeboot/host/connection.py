@@ -83,7 +83,7 @@ class Connection:
         """The keys that the machine and its gateways were believed with, as a known-hosts file says it."""
         self.transport()
         return tuple(
-            hostkeys.line_of(hostkeys.known_as(hop.host, hop.port), hop.transport.get_remote_server_key())
+            hostkeys.line_of(login.known_as(hop), hop.transport.get_remote_server_key())
             for hop in login.hops(self._fabric)
         )
 

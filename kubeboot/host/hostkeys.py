@@ -29,13 +29,15 @@ class HostKeys:
     pins: tuple[str, ...] = ()
     any: bool = False
 
-    def teach(self, client: paramiko.SSHClient, host: str, port: int, alias: str | None) -> None:
-        """Let the client know this machine's keys, and refuse all others."""
+    def teach(self, client: paramiko.SSHClient, host: str, port: int, listed_as: str) -> None:
+        """Let the client know this machine's keys, by its name in the files, and refuse all others."""
         name = known_as(host, port)
-        for key in self._pinned() if self.pins else self._listed(alias or name):
-            client.get_host_keys().add(name, key.get_name(), key)
+        revoked = {key.asbytes() for file in self.files for key in known_hosts.revoked(file, listed_as)}
+        for key in self._pinned() if self.pins else self._listed(listed_as):
+            if key.asbytes() not in revoked:
+                client.get_host_keys().add(name, key.get_name(), key)
         prints = tuple(pin.split()[-1] for pin in self.pins if _FINGERPRINT in pin)
-        client.set_missing_host_key_policy(_Policy(prints, self.any))
+        client.set_missing_host_key_policy(_Policy(listed_as, frozenset(revoked), prints, self.any))
 
     def _listed(self, name: str) -> Iterator[paramiko.PKey]:
         """Of two of a type in one file the first one counts, as the last one that is taught does."""
@@ -49,7 +51,7 @@ class HostKeys:
 
 
 def known_as(host: str, port: int) -> str:
-    """A machine's name in known-hosts files."""
+    """A machine's name in known-hosts files, unless it has an alias there."""
     return host if port == paramiko.config.SSH_PORT else f"[{host}]:{port}"
 
 
@@ -92,7 +94,7 @@ def remember(file: Path, line: str) -> None:
 
 
 class Unknown(paramiko.SSHException):
-    """Nobody knows the key that a machine shows."""
+    """Nobody knows the key that a machine shows. `name` is the one that known-hosts files have it by."""
 
     def __init__(self, name: str, key: paramiko.PKey) -> None:
         super().__init__(name)
@@ -100,7 +102,7 @@ class Unknown(paramiko.SSHException):
 
 
 class Differs(paramiko.SSHException):
-    """The key is not one of those that are pinned, by their fingerprints."""
+    """The key is revoked, or not one of those that are pinned by their fingerprints."""
 
     def __init__(self, key: paramiko.PKey, known: str) -> None:
         super().__init__(known)
@@ -111,12 +113,16 @@ class Differs(paramiko.SSHException):
 class _Policy(paramiko.MissingHostKeyPolicy):
     """What paramiko asks about a machine of which no key is known."""
 
+    listed_as: str
+    revoked: frozenset[bytes]
     prints: tuple[str, ...]
     any: bool
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        if key.asbytes() in self.revoked:
+            raise Differs(key, "that it is revoked")
         if self.prints and fingerprint(key).split()[-1] not in self.prints:
             raise Differs(key, ", ".join(self.prints))
         if not self.prints and not self.any:
-            raise Unknown(hostname, key)
+            raise Unknown(self.listed_as, key)
         client.get_host_keys().add(hostname, key.get_name(), key)

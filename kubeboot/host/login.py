@@ -15,6 +15,7 @@ import fabric
 import paramiko
 from paramiko.config import SSH_PORT
 
+from kubeboot.host import hostkeys
 from kubeboot.host.hostkeys import HostKeys
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # or it would write to stderr
@@ -84,7 +85,7 @@ class Login:
             hop.connect_timeout = max(1, int(self.deadlines.connect))
             hop.connect_kwargs.update(self._connect_options(hop.ssh_config))
             believed = self._believed(hop.ssh_config, hop is made)
-            believed.teach(hop.client, hop.host, hop.port, hop.ssh_config.get("hostkeyalias"))
+            believed.teach(hop.client, hop.host, hop.port, known_as(hop))
         made.connect_kwargs["password"] = self.password
         return made
 
@@ -152,6 +153,12 @@ def hops(connection: fabric.Connection) -> Iterator[fabric.Connection]:
     while isinstance(hop, fabric.Connection):
         yield hop
         hop = hop.gateway
+
+
+def known_as(hop: fabric.Connection) -> str:
+    """The name that known-hosts files have a machine by: its alias, or its address."""
+    alias: str | None = hop.ssh_config.get("hostkeyalias")
+    return alias or hostkeys.known_as(hop.host, hop.port)
 
 
 def _gateway(config: fabric.Config, host: str) -> fabric.Connection | Literal[False] | None:

@@ -113,6 +113,19 @@ def test_a_key_that_changes_while_we_work_is_refused_by_who_trusts_anybody(sshd:
         assert failing(host).reason == "KB_HOST_KEY"
 
 
+@pytest.mark.parametrize("listed", ["", "[127.0.0.1]:{port} {key}\n"])
+@pytest.mark.parametrize("names", ["[127.0.0.1]:{port}", "*", "other,[127.*]:?*"])
+def test_a_revoked_key_is_refused_wherever_else_it_stands(sshd: Sshd, names: str, listed: str) -> None:
+    values = {"port": sshd.port, "key": (sshd.folder / "host_key.pub").read_text().rpartition(" ")[0]}
+    known = f"@revoked {names} {{key}}\n{listed}".format(**values)
+    (sshd.folder / "known_hosts").write_text(known)
+    for pins in ((), (values["key"],)):
+        with reached(sshd, pins=pins) as host:
+            error = failing(host)
+        assert not isinstance(error, UnknownHostKey)
+        assert (error.reason, "revoked" in str(error)) == ("KB_HOST_KEY", True)
+
+
 def other_key(sshd: Sshd) -> str:
     """A public key that is not the server's."""
     sshd.make_key("other_key")
@@ -534,6 +547,17 @@ def test_a_machine_known_by_another_name(sshd: Sshd) -> None:
     config = f"{sshd.ssh_config}  HostKeyAlias vm-17\n"
     with contextlib.closing(SshHost(Connection(Login(sshd.name, config, deadlines=PATIENT)))) as host:
         assert host.read("/etc/hostname")
+
+
+def test_first_use_of_a_machine_known_by_another_name(sshd: Sshd, tmp_path: Path) -> None:
+    (sshd.folder / "known_hosts").write_text("")
+    config, file = f"{sshd.ssh_config}  HostKeyAlias vm-17\n", tmp_path / "known_hosts"
+    login = Login(sshd.name, config, deadlines=PATIENT, known_hosts=(file,))
+    error = failing(SshHost(Connection(login)))
+    assert isinstance(error, UnknownHostKey)
+    hostkeys.remember(file, error.line)
+    with Connection(login) as connection:
+        assert connection.shown_keys() == (error.line,)
 
 
 def _free(path: str) -> bool:
