@@ -152,12 +152,16 @@ class Registries:
         return data, reply.headers.get("content-type", "")
 
     def open_to_all(self, url: str) -> str | None:
-        """Where it is without a word about who asks; None where there is no such place."""
+        """Where it is for everybody, be it by a token that everybody gets; None where there is no such place.
+
+        Where a registry leads to somebody who logged in is a secret for minutes: it holds the signature.
+        """
         try:
             with self.open(url, {}) as reply:
                 moved = replies.origin(reply.url) != replies.origin(url)
                 shown = (replies.origin(url), _scope(url, "GET")) in self._granted
-                return reply.url if reply.status == 200 and (moved or not shown) else None
+                secret = shown and self._basic(url) is not None
+                return reply.url if reply.status == 200 and not secret and (moved or not shown) else None
         except Failure:
             return None
 

@@ -163,7 +163,7 @@ class Upstream:
         return self._ways.mirrors.urls(url)
 
     def blob_urls(self, name: str, blob: oci.Descriptor) -> tuple[str, ...]:
-        """Where registries lead to when they have been shown who asks: good for some minutes."""
+        """Where registries lead everybody to: good for some minutes."""
         found = (self._registries.open_to_all(url) for url in self._registries.blob(name, blob).urls)
         return tuple(itertools.islice((url for url in found if url), 1))
 
