@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 
 import paramiko
@@ -11,22 +12,28 @@ from kubeboot.host import locks, scripts
 from kubeboot.host.connection import Connection
 from kubeboot.host.runner import Result, failed
 
+SILENCE = 60.0
+"""Seconds after which a machine takes a run for gone, whose connection nobody has closed."""
+
 
 class Held:
     """Taken on entering. `ensure` takes it again when it went with its connection."""
 
     def __init__(self, connection: Connection, path: str, holder: str) -> None:
         self._connection = connection
-        self._argv = scripts.lock(path, holder)
+        self._argv = scripts.lock(path, holder, secrets.token_hex(8), SILENCE)
         self._mutex = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._channel: paramiko.Channel | None = None
+        self._over = threading.Event()
 
     def __enter__(self) -> Held:
         self.ensure()
+        threading.Thread(target=self._beat, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         with self._mutex, self._stack:
             if self._channel is not None and not self._channel.closed:
                 self._channel.shutdown_write()
@@ -44,6 +51,13 @@ class Held:
         with self._mutex, contextlib.suppress(OSError):
             if self._channel is not None:
                 self._channel.sendall(f"{words}\n".encode())
+
+    def _beat(self) -> None:
+        """An empty line now and then. What is lost here is told by the next write."""
+        while not self._over.wait(SILENCE / 3):
+            with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+                if self._channel is not None:
+                    self._channel.sendall(b"\n")
 
     def _take(self) -> paramiko.Channel:
         said, session = self._stack.enter_context(self._connection.holding(self._argv))

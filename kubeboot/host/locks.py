@@ -71,7 +71,7 @@ def _lock(fd: int, path: str, host: str) -> bool:
 def occupied(words: bytes, host: str) -> errors.Occupied:
     """The error for a lock that somebody else holds."""
     holder = words.decode(errors="replace").partition("\n")[0].strip() or "somebody who did not say who"
-    hint = "wait until that run has ended; a lock never outlives its holder"
+    hint = "wait until that run has ended; the lock of one that is gone ends within a minute"
     return errors.Occupied(f"{host} is being changed by {holder}", host=host, hint=hint)
 
 

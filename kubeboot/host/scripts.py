@@ -225,9 +225,12 @@ def relay(address: str, port: int) -> tuple[str, ...]:
     return sh("relay", shell.RELAY, address, str(port))
 
 
-def lock(path: str, holder: str) -> tuple[str, ...]:
-    """Prints `held` and holds until stdin ends; status 75 and the holder's words when it is taken."""
-    return sh("lock", shell.LOCK, path, holder)
+def lock(path: str, holder: str, mark: str, silence: float) -> tuple[str, ...]:
+    """Prints `held` and holds until stdin ends or is silent for so many seconds; an empty line says nothing.
+
+    Status 75 and the holder's words when it is taken, by another mark.
+    """
+    return sh("lock", shell.LOCK, path, holder, mark, f"{silence:g}")
 
 
 def _octal(mode: int) -> str:

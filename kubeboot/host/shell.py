@@ -338,15 +338,25 @@ kill "-$2" "$1" 2>/dev/null || [ ! -e "/proc/$1" ] || { echo "process $1 cannot 
 LOCK = """\
 umask 022
 mkdir -p -- "${1%/*}/" || exit
+lost() { # who has it is of this run too, by a connection that was lost: that one ends
+  { read -r who && read -r mark pid; } <"$1" && [ "$mark" = "$3" ] &&
+    [ "/proc/$pid/fd/9" -ef "$1" ] && kill -9 "$pid"
+}
+say() {
+  printf '%s\n%s\n' "$1" "$2 $$" >/proc/$$/fd/9
+}
 while
   exec 9<>"$1" || exit
-  flock -n 9 || { [ -s "$1" ] || sleep 0.2; cat <&9; exit 75; }
+  flock -n 9 || { lost "$@" && flock -w 10 9; } || { [ -s "$1" ] || sleep 0.2; cat <&9; exit 75; }
   [ "$(stat -L -c %d:%i /proc/$$/fd/9)" != "$(stat -c %d:%i -- "$1" 2>/dev/null)" ]
 do :; done
-printf '%s\n' "$2" >"$1"
+say "$2" "$3"
 echo "held"
-while IFS= read -r words; do printf '%s, %s\n' "$2" "$words" >/proc/$$/fd/9; done
+while words=$(exec 9>&- && exec timeout "$4" sh -c 'IFS= read -r line && printf "%s\n" "$line"'); do
+  [ -z "$words" ] || say "$2, $words" "$3"
+done
 [ ! -e "$1" ] || : >"$1"
 """
-"""PATH HOLDER: held until stdin ends, which it does when the connection goes. A file that a reset removed
-meanwhile is not the lock any more."""
+"""PATH HOLDER MARK SECONDS: held until stdin ends, which it does when the connection is closed, or no line
+comes for so long: nobody tells a machine of one that is lost. Who has the same mark takes it from there. A
+file that a reset removed meanwhile is not the lock any more."""

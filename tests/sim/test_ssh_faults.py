@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors
-from kubeboot.host import hostkeys, scripts
+from kubeboot.host import held, hostkeys, scripts
 from kubeboot.host import sudo as become_root
 from kubeboot.host.api import Lost, part
 from kubeboot.host.connection import Connection
@@ -415,6 +415,39 @@ def test_a_lost_lock_is_taken_again_before_the_next_write(sshd: Sshd, tmp_path: 
         ):
             host.write(path, b"2", owner=owner)
     assert Path(path).read_bytes() == b"1"
+
+
+def test_a_run_takes_its_lock_from_its_own_lost_session(sshd: Sshd, tmp_path: Path) -> None:
+    """The machine does not learn that the connection is lost: the old session stays, and holds the lock."""
+    lock, path = str(tmp_path / "lock"), tmp_path / "file"
+    owner = "{0.st_uid}:{0.st_gid}".format(tmp_path.stat())
+    quick = dataclasses.replace(PATIENT, idle=1.0, answer=1.0)
+    with reached(sshd, quick) as host, host.lock(lock, "us"):
+        sshd.freeze()
+        host.write(str(path), b"1", owner=owner)
+        with pytest.raises(errors.Occupied, match="by us"), LocalHost("machine").lock(lock, "them"):
+            pytest.fail("it was not held")
+    assert path.read_bytes() == b"1"
+
+
+def test_a_lock_whose_run_falls_silent_ends(tmp_path: Path) -> None:
+    """Two marks are two runs, whatever they call themselves; the first one is not closed, it says nothing."""
+    first, second = (scripts.lock(str(tmp_path / "lock"), "us", mark, 0.5) for mark in ("one", "two"))
+    with subprocess.Popen(first, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+        assert run.stdout and run.stdout.readline() == b"held\n"
+        taken = subprocess.run(second, input=b"", capture_output=True)
+        assert (taken.returncode, taken.stdout.splitlines()[0]) == (scripts.LOCK_TAKEN, b"us")
+        assert run.wait(10.0) == 0
+        assert subprocess.run(second, input=b"", capture_output=True).stdout == b"held\n"
+
+
+def test_a_lock_is_held_as_long_as_its_holder_lives(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "SILENCE", 1.0)
+    with reached(sshd) as host, host.lock(str(tmp_path / "lock"), "us"):
+        time.sleep(2.0)
+        assert not _free(str(tmp_path / "lock"))
 
 
 @pytest.fixture
