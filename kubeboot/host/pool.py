@@ -11,8 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
 
+from kubeboot import errors
+
 ROOM = 240
 """Fewer than 256, as a server may see one that is closed a moment longer."""
+
+PATIENCE = 900.0
+"""Seconds in which one of those that are open is done; locks are not, before their run is."""
 
 
 class Member(Protocol):
@@ -33,7 +38,10 @@ class Pool:
 
     @contextlib.contextmanager
     def using(self, member: Member) -> Iterator[None]:
-        """Within the block it is open or opens, and stays so; before that it may have to wait for room."""
+        """Within the block it is open or opens, and stays so; before that it may have to wait for room.
+
+        TimedOut when nobody makes any.
+        """
         self.keep(member)
         try:
             yield
@@ -61,10 +69,18 @@ class Pool:
                     victim, _ = self._idle.popitem()
                     self._closing += 1
                     return victim
-                self._changed.wait()
+                if not self._changed.wait(PATIENCE):
+                    raise _full(self._room)
             self._idle.pop(member, None)
             self._busy[member] += 1
             return None
 
     def _open(self) -> int:
         return len(self._busy) + len(self._idle) + self._closing
+
+
+def _full(room: int) -> errors.TimedOut:
+    return errors.TimedOut(
+        f"all {room} connections were in use for {PATIENCE:g} s",
+        hint="run the same command again: what is done is not done twice",
+    )

@@ -11,6 +11,8 @@ from pathlib import Path
 import paramiko
 import pytest
 
+from kubeboot import errors
+from kubeboot.host import pool as pool_module
 from kubeboot.host.connection import Connection
 from kubeboot.host.login import Login
 from kubeboot.host.pool import Pool
@@ -72,6 +74,17 @@ def test_without_room_one_waits_until_somebody_is_done() -> None:
             waiting = person.submit(wait)
             assert not inside.wait(0.05)
         waiting.result(5.0)
+
+
+def test_room_that_nobody_makes_is_not_waited_for_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "PATIENCE", 0.01)
+    pool, there = Pool(1), set[Door]()
+    with (
+        pool.using(Door(there, [])),
+        pytest.raises(errors.TimedOut, match="all 1 connections"),
+        pool.using(Door(there, [])),
+    ):
+        pytest.fail("there was no room")
 
 
 @pytest.fixture
