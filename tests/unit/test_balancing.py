@@ -18,7 +18,7 @@ from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube import configmaps
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.facts import ClusterFacts
-from kubeboot.pki import kubeconfig, sealed
+from kubeboot.pki import sealed
 from kubeboot.plan import init, join, join_balancer, join_control_plane
 from kubeboot.plan import node as nodes
 from kubeboot.steps import certificates, load_balancer, network, proxy, standalone, virtual_ip
@@ -138,7 +138,8 @@ def test_without_haproxy_each_machine_says_how_its_network_reaches_the_api(
 ) -> None:
     plan = every_plan(EXTERNAL)["init" if node is CP else "worker"]
     step = next(step for step in plan.steps if step.id == "kubeconfig/network")
-    assert kubeconfig.decode(step.data).server == f"https://{server}"  # type: ignore[attr-defined]
+    (cluster,) = render.load(step.data.decode())["clusters"]  # type: ignore[attr-defined]
+    assert cluster["cluster"]["server"] == f"https://{server}"
     assert ("w-1" if node is WORKER else "cp-1", "kubeconfig/network") in plans.edges(plan)[
         (node.name, "kubelet/service")
     ]

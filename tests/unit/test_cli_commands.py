@@ -362,7 +362,7 @@ BAD_INITS: list[tuple[tuple[str, ...], int, str]] = [
     (("--config", "/nonexistent.yaml"), 4, "no such file"),
     (("--config", "-"), 4, "is empty"),
     (("--config", ""), 4, "is not a file's name"),
-    (("--config", "a\0b"), 4, "is not a file's name"),
+    (("--config", "a\0b"), 4, "not a file's name"),
     (("--config", "/nonexistent.yaml", "--pod-network-cidr", "x"), 4, "2 problems"),
     (("surplus",), 2, "unexpected extra argument"),
     (("--dry-run=yes",), 2, "does not take a value"),
