@@ -101,8 +101,16 @@ class Unknown(paramiko.SSHException):
         self.name, self.key = name, key
 
 
+class Revoked(paramiko.SSHException):
+    """A known-hosts file says that the key must not be believed."""
+
+    def __init__(self, key: paramiko.PKey) -> None:
+        super().__init__("revoked")
+        self.key = key
+
+
 class Differs(paramiko.SSHException):
-    """The key is revoked, or not one of those that are pinned by their fingerprints."""
+    """The key is not one of those that are pinned, by their fingerprints."""
 
     def __init__(self, key: paramiko.PKey, known: str) -> None:
         super().__init__(known)
@@ -120,7 +128,7 @@ class _Policy(paramiko.MissingHostKeyPolicy):
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         if key.asbytes() in self.revoked:
-            raise Differs(key, "that it is revoked")
+            raise Revoked(key)
         if self.prints and fingerprint(key).split()[-1] not in self.prints:
             raise Differs(key, ", ".join(self.prints))
         if not self.prints and not self.any:

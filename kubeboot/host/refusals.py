@@ -21,6 +21,8 @@ def explain(err: BaseException, name: str, connection: fabric.Connection) -> err
     if isinstance(err, hostkeys.Unknown):
         shown = hostkeys.fingerprint(err.key)
         return questions.unknown_host_key(name, err.name, shown, hostkeys.line_of(err.name, err.key))
+    if isinstance(err, hostkeys.Revoked):
+        return _revoked_key(err, name, connection)
     if isinstance(err, (hostkeys.Differs, paramiko.BadHostKeyException)):
         return _changed_key(err, name, connection)
     if issubclass(kind, paramiko.AuthenticationException) and (locked := _locked(connection)):
@@ -45,11 +47,22 @@ def meant(err: BaseException) -> type[BaseException]:
 
 def is_passing(err: BaseException, *, was_there: bool) -> bool:
     """Whether another attempt may get in. `was_there`: the machine let us in before, and may be booting."""
-    if isinstance(err, (hostkeys.Unknown, hostkeys.Differs, paramiko.BadHostKeyException)):
+    if isinstance(err, _KEYS):
         return False
     if was_there:
         return True
     return not issubclass(meant(err), _LASTING) and issubclass(meant(err), _PASSING)
+
+
+def _revoked_key(err: hostkeys.Revoked, name: str, connection: fabric.Connection) -> errors.Unreachable:
+    shown, at = hostkeys.fingerprint(err.key), address_of(connection)
+    return errors.Unreachable(
+        f"{name}: {at} shows the host key {shown}, which a known-hosts file has as @revoked",
+        hint="whoever has this key is not to be believed; give the machine a new one (`ssh-keygen -t ed25519 "
+        "-f /etc/ssh/ssh_host_ed25519_key`, and restart its sshd)",
+        reason="KB_HOST_KEY",
+        host=name,
+    )
 
 
 def _changed_key(
@@ -96,6 +109,7 @@ _REALLY: dict[str, type[BaseException]] = {
 }
 """Words of paramiko's that belong to another kind of failure than their class says."""
 
+_KEYS = (hostkeys.Unknown, hostkeys.Revoked, hostkeys.Differs, paramiko.BadHostKeyException)
 _DEFAULT_KEYS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 _PASSING = (paramiko.SSHException, EOFError, ConnectionResetError, BrokenPipeError)
 _LASTING = (paramiko.AuthenticationException, paramiko.ChannelException)
