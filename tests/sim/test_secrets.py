@@ -126,7 +126,7 @@ def test_only_secrets_of_the_cluster_hold_any(done: Ran) -> None:
 
 
 def test_what_is_uploaded_for_control_planes_is_sealed() -> None:
-    world = commands.INIT.clean[0]
+    world = commands.after(commands.INIT)()
     before = set(map(str, world.api.snapshot()))
     shared.upload(world.api, world.host, KEY)
     canaries = list(secrets(world))
@@ -138,7 +138,7 @@ def test_what_is_uploaded_for_control_planes_is_sealed() -> None:
 
 
 def test_a_token_s_secret_is_in_its_own_secret_alone() -> None:
-    world = commands.INIT.clean[0]
+    world = commands.after(commands.INIT)()
     given = tokens.generate()
     made = create_token(
         world.api, Secret(given.text), datetime.timedelta(hours=1), "", ("authentication",), (), join=False
