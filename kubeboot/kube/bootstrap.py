@@ -77,12 +77,12 @@ def decode(secret: Object) -> Token | None:
 
 
 def _token(fields: Mapping[str, str]) -> Token:
-    usages = (name.removeprefix(_USAGE) for name, value in fields.items() if value == "true")
+    flags = (name for name, value in fields.items() if name.startswith(_USAGE) and value == "true")
     return Token(
         token=tokens.parse(f"{fields['token-id']}.{fields['token-secret']}"),
         expires=_instant(fields.get("expiration")),
         description=fields.get("description", ""),
-        usages=tuple(sorted(usages)),
+        usages=tuple(sorted(flag.removeprefix(_USAGE) for flag in flags)),
         groups=tuple(group for group in fields.get("auth-extra-groups", "").split(",") if group),
     )
 

@@ -13,7 +13,7 @@ import pathlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kubeboot import render
@@ -150,6 +150,7 @@ TIMES = st.none() | st.datetimes(
 ).map(lambda t: t.replace(microsecond=0))
 
 
+@example(16 * "0", None, "true", set())
 @given(CODES, TIMES, WORDS, st.sets(st.sampled_from(bootstrap.USAGES)))
 def test_a_token_survives_its_secret(
     code: str, expires: datetime.datetime | None, words: str, usages: set[str]
