@@ -15,7 +15,7 @@ find /etc /opt /usr/local /usr/libexec /var/lib /run /root \
 section texts # keys, certificates and kubeconfigs are looked at by the steps that understand them
 find /etc /usr/local /var/lib/kubelet /var/lib/kubeboot \
   \( -path /etc/kubernetes/pki -o -path /var/lib/kubelet/pki -o -path /var/lib/kubelet/pods -o -path '/etc/kubernetes/*.conf' \
-     -o -name journal.jsonl -o -path '/var/lib/kubelet/*_state' \) -prune \
+     -o -name journal.jsonl -o -path /var/lib/kubeboot/sums -o -path '/var/lib/kubelet/*_state' \) -prune \
   -o -type f -size -256k -print 2>/dev/null | sort | while read -r file; do
   printf '%s %s\n' "$file" "$(sed -E "$born" "$file" | sha256sum | cut -c -16)"
 done
