@@ -47,9 +47,9 @@ def temporary(name: str, random: str) -> str:
 
 
 def temporary_of(name: str) -> str | None:
-    """The file whose write was killed before its rename, if that is what `name` is left from."""
+    """The file whose write was killed before its rename, if that is what `name` is left from, however deep."""
     found = _TEMPORARY.fullmatch(name)
-    return found[1] if found else None
+    return (temporary_of(found[1]) or found[1]) if found else None
 
 
 def part(name: str, sum: str) -> str:
