@@ -47,7 +47,7 @@ def temporary(name: str, random: str) -> str:
 
 
 def temporary_of(name: str) -> str | None:
-    """The file whose write was killed before its rename, if that is what `name` is left from, however deep."""
+    """The file whose write was killed before its rename, if `name` is left from that, however deep."""
     found = _TEMPORARY.fullmatch(name)
     return (temporary_of(found[1]) or found[1]) if found else None
 

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from kubeboot import errors
-from kubeboot.host.api import CommandFailed, HostTarget, Mount
+from kubeboot.host.api import CommandFailed, HostTarget, Mount, temporary, temporary_of
 from tests.fakes.host import Change, FakeHost
 
 UNIT = b'[Service]\nExecStart=/bin/true\nEnvironment=KUBEBOOT_INPUTS=old "A=b c"\n'
@@ -122,3 +122,9 @@ def test_one_lock_one_holder(host: FakeHost) -> None:
         host.lock("/run/kubeboot.lock", "bob").__enter__()
     with host.lock("/run/kubeboot.lock", "bob"):
         pass
+
+
+def test_what_a_killed_write_left_is_known_however_deep() -> None:
+    assert temporary_of(temporary("config.toml", "0" * 8)) == "config.toml"
+    assert temporary_of(temporary(temporary("config.toml", "0" * 8), "1" * 8)) == "config.toml"
+    assert temporary_of("config.toml") is None
