@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
-import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,7 @@ from kubeboot.fleet import reach
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit
 from kubeboot.host.ssh import SshHost
-from kubeboot.inventory import for_ansible
+from kubeboot.inventory import ansible, for_ansible
 from kubeboot.inventory.model import Inventory
 
 SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
@@ -93,7 +92,7 @@ def play(part: Part, emit: Emit) -> None:
             limit=part.who.name,
             cmdline=way.arguments,
             passwords=way.answers,
-            envvars={"PATH": _path(), "ANSIBLE_SSH_EXTRA_ARGS": shlex.join(("-o", known))},
+            envvars={"PATH": ansible.tools(), "ANSIBLE_SSH_EXTRA_ARGS": shlex.join(("-o", known))},
             timeout=int(LIMIT * part.timeout_scale),
             event_handler=teller.take,
             suppress_env_files=True,
@@ -120,11 +119,6 @@ def inventory(part: Part, folder: Path, known: str) -> str:
     more = () if machine in found.machines else (machine,)
     first = known.replace("=", " ", 1)
     return str(for_ansible.write(found, folder, lambda each: f"{first}\n{reach.ssh_config(each)}", more))
-
-
-def _path() -> str:
-    """ansible-playbook is beside the Python that runs this."""
-    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
 
 
 class Teller:

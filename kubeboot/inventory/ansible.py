@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -70,24 +72,24 @@ def _cluster(known: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _listed(path: Path) -> Mapping[str, Any]:
-    require("an Ansible inventory", "list the machines as `hosts` in the Cluster file")
+    tool = require("an Ansible inventory", "list the machines as `hosts` in the Cluster file")
     import ansible_runner
 
-    tools = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     try:
         with tempfile.TemporaryDirectory(prefix="kubeboot-inventory-") as folder:
-            found, said = ansible_runner.get_inventory(
-                "list",
-                [str(path.absolute())],
-                response_format="json",
+            out, said, code = ansible_runner.run_command(
+                tool,
+                ["--inventory", str(path.absolute()), "--list"],
+                runner_mode="subprocess",
                 quiet=True,
-                envvars={"PATH": tools, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
+                envvars={"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
                 private_data_dir=folder,  # or one that stays, with all variables in it
             )
+        found = json.loads(out) if code == 0 else None
     except Exception as error:  # whatever the tool and its plugins raise
         raise _unreadable(path, str(error)) from None
-    if not isinstance(found, dict) or "ERROR!" in (said or ""):
-        raise _unreadable(path, said or str(found))
+    if not isinstance(found, dict):
+        raise _unreadable(path, said or out)
     return found
 
 
@@ -96,11 +98,18 @@ def _unreadable(path: Path, said: str) -> errors.ConfigInvalid:
     return refused(str(path), "cannot be read", f"`ansible-inventory -i {path} --list` shows the same", words)
 
 
-def require(what: str, instead: str) -> None:
-    """ConfigInvalid (KB_ANSIBLE) without ansible-core."""
-    if importlib.util.find_spec("ansible") is None:
+def require(what: str, instead: str) -> str:
+    """The path of `ansible-inventory`; ConfigInvalid (KB_ANSIBLE) without ansible-core."""
+    tool = shutil.which("ansible-inventory", path=tools())
+    if importlib.util.find_spec("ansible") is None or tool is None:
         raise errors.ConfigInvalid(
             f"{what} needs ansible-core, which is not installed here",
             hint=f"pip install 'kubeboot[ansible]', or {instead}",
             reason="KB_ANSIBLE",
         )
+    return tool
+
+
+def tools() -> str:
+    """A PATH that begins beside the Python that runs this: its environment may not be an active one."""
+    return os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))

@@ -202,6 +202,14 @@ def test_machines_are_chosen_by_name_group_or_role() -> None:
         found.limited(["nobody"])
 
 
+def test_an_environment_that_is_not_active_has_its_tools_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`.venv/bin/kubeboot`, and what pipx makes: ansible-inventory is beside Python and not in PATH."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert ansible.read(SAMPLES / "single.ini").machines
+
+
 def test_the_inventory_of_a_running_cluster(tmp_path: Path) -> None:
     nodes = {
         "items": [
