@@ -53,12 +53,17 @@ def undo_list(see: HostView) -> tuple[tuple[str, Undo], ...]:
 
 
 class Journal:
-    """The journal of one machine, open for writing. Safe to use from several threads."""
+    """The journal of one machine, open for writing. Safe to use from several threads.
+
+    What several steps note at the same time is written and synced together: each of them waits for a disk.
+    """
 
     def __init__(self, host: HostTarget) -> None:
         self._host = host
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._subjects: set[str] = set()
+        self._unwritten: list[dict[str, Any]] = []
 
     def begin(self, command: str) -> None:
         """Read what is there and note the start of a run."""
@@ -66,17 +71,33 @@ class Journal:
         self._subjects = {undos.subject(u) for _, u in undo_list(self._host)}
         self._mend()
         self._sweep(parts=command == "reset")
-        self._append({"run": command})
+        self._append([_now({"run": command})])
 
     def intend(self, step: str, changes: Sequence[Undo]) -> None:
         """Note how to take back what `step` is about to do; on return it is on disk."""
+        for change in self._new(changes):
+            self._keep(change)
         with self._lock:
-            new = [u for u in changes if undos.subject(u) not in self._subjects]
-            for change in new:
-                self._keep(change)
-            if new:
-                self._append({"step": step, "undo": [undos.encode(u) for u in new]})
+            if new := self._new(changes):
+                self._unwritten.append(_now({"step": step, "undo": [undos.encode(u) for u in new]}))
             self._subjects.update(undos.subject(u) for u in new)
+        self._write()
+
+    def _new(self, changes: Sequence[Undo]) -> list[Undo]:
+        return [change for change in changes if undos.subject(change) not in self._subjects]
+
+    def _write(self) -> None:
+        """Whoever has the turn writes for all who wait; what could not be written is the next one's."""
+        with self._turn:
+            with self._lock:
+                entries, self._unwritten = self._unwritten, []
+            try:
+                if entries:
+                    self._append(entries)
+            except BaseException:
+                with self._lock:
+                    self._unwritten = entries + self._unwritten
+                raise
 
     def _keep(self, change: Undo) -> None:
         if not isinstance(change, RestoreFile):
@@ -110,6 +131,10 @@ class Journal:
                 if of and (folder in (HOME, BEFORE) or posixpath.join(folder, of) in ours):
                     self._host.remove(posixpath.join(folder, name))
 
-    def _append(self, entry: dict[str, Any]) -> None:
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._host.append(PATH, json.dumps({"at": at, **entry}).encode() + b"\n", 0o600)
+    def _append(self, entries: Sequence[dict[str, Any]]) -> None:
+        self._host.append(PATH, b"".join(json.dumps(entry).encode() + b"\n" for entry in entries), 0o600)
+
+
+def _now(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry with its time."""
+    return {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **entry}

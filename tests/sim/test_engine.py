@@ -21,6 +21,7 @@ from kubeboot.engine.step import Blocked, Check, Drift, Later, Ok, Slot, Step, T
 from kubeboot.engine.undo import RemovePath, RestoreFile, Undo
 from kubeboot.engine.values import Key, Secret, Values
 from kubeboot.fleet.run import attempt
+from kubeboot.host.api import CommandFailed
 from kubeboot.kube.api import NoApi
 from tests.fakes.host import FakeHost
 
@@ -125,6 +126,68 @@ def test_a_kill_between_journal_and_change_keeps_the_oldest_undo() -> None:
     host.write("/etc/a", b"half")
     go(host, dataclasses.replace(put("a"), data=b"whole"))
     assert journals.undo_list(host) == (("a", RemovePath("/etc/a")),)
+
+
+class SlowDisk(FakeHost):
+    """Its journal takes no more at a time than is let through; the first `full` ones find no room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.through = threading.Semaphore(1)
+        self.full = 0
+        self.appends = 0
+
+    def append(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        self.appends += 1
+        self.through.acquire()
+        if self.appends <= self.full:
+            raise CommandFailed("no space left on device")
+        super().append(path, data, mode)
+
+
+def noted(host: SlowDisk, names: Sequence[str], full: int = 0) -> list[str]:
+    """The steps, each in a thread of its own, whose entry was not on the disk when `intend` had returned."""
+    journal = Journal(host)
+    journal.begin("test")
+    host.appends, host.full, bad = 0, full, []
+
+    def one(name: str) -> None:
+        try:
+            journal.intend(name, (RemovePath(f"/etc/{name}"),))
+        except CommandFailed:
+            return
+        if name not in [step for step, _ in journals.undo_list(host)]:
+            bad.append(name)
+
+    threads = [threading.Thread(target=one, args=(name,)) for name in names]
+    for number, thread in enumerate(threads):
+        thread.start()
+        while not host.appends or len(journal._unwritten) < number:
+            time.sleep(0.001)
+    for _ in names:
+        host.through.release()
+    for thread in threads:
+        thread.join()
+    return bad
+
+
+def test_steps_that_note_something_at_the_same_time_share_a_write() -> None:
+    host = SlowDisk()
+    assert noted(host, ["a", "b", "c", "d"]) == []
+    assert host.appends == 2
+    assert sorted(step for step, _ in journals.undo_list(host)) == ["a", "b", "c", "d"]
+
+
+def test_what_one_step_could_not_note_for_all_the_next_one_notes() -> None:
+    host = SlowDisk()
+    assert noted(host, ["a", "b", "c"], full=1) == []
+    assert sorted(step for step, _ in journals.undo_list(host)) == ["a", "b", "c"]
+
+
+def test_nobody_goes_on_while_the_journal_takes_nothing() -> None:
+    host = SlowDisk()
+    assert noted(host, ["a", "b", "c"], full=99) == []
+    assert journals.undo_list(host) == () and host.appends == 3
 
 
 def test_a_torn_last_line_of_the_journal_is_mended() -> None:
