@@ -31,6 +31,7 @@ from lablib import (
 from lablib.machine_state import Lab, Machine
 
 from kubeboot import errors
+from kubeboot.inventory import ansible
 
 TOP = Path(__file__).parents[2]
 ROUTES = """\
@@ -284,6 +285,10 @@ def test_the_inventory_has_the_usual_groups_and_how_to_reach_each_machine() -> N
     assert variables["ansible_user"] == "vagrant"
     assert variables["ansible_ssh_private_key_file"] == "/home/u/.vagrant.d/insecure_private_key"
     assert variables["ip"] == "192.168.56.21"
+
+
+def test_every_role_of_the_lab_has_a_group_that_kubeboot_knows() -> None:
+    assert set(machine_inventory.GROUPS) <= set(ansible.GROUPS)
 
 
 # ---- the command line

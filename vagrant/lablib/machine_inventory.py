@@ -14,7 +14,7 @@ GROUPS: dict[str, tuple[Role, ...]] = {
     "kube_control_plane": ("control_plane",),
     "etcd": ("etcd",),
     "kube_node": ("worker",),
-    "load_balancer": ("load_balancer",),
+    "lb": ("load_balancer",),
 }
 
 
