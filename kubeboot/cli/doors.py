@@ -51,7 +51,8 @@ def door(ctx: click.Context, given: Mapping[str, Any]) -> Door:
         raise errors.UsageProblem("standard input can be read once, and it is the configuration already")
     said = {name: _asked(now, what) for option, (name, what) in _SECRETS.items() if given.get(option)}
     believing = _Believing(now, bool(given.get("accept_new_host_keys")))
-    return Door(known_hosts(now.environ), believing, _secret(now), **said)
+    scale = given.get("timeout_scale", 1.0)
+    return Door(known_hosts(now.environ), believing, _secret(now), **said, timeout_scale=scale)
 
 
 def meant(ctx: click.Context, door: Door, found: Inventory, cluster: str) -> Door:

@@ -31,9 +31,10 @@ class Door:
         secret: Callable[[str], str | None],
         passphrase: str | None = None,
         sudo_password: str | None = None,
+        timeout_scale: float = 1.0,
     ) -> None:
         self._believe, self._secret = believe, secret
-        self._answers = reach.Answers((known_hosts,), passphrase, sudo_password)
+        self._answers = reach.Answers((known_hosts,), passphrase, sudo_password, timeout_scale)
         self._believed: set[str] = set()
         self._open = True
         self._lock = threading.Lock()

@@ -19,7 +19,7 @@ from kubeboot.host.batch import Batch
 from kubeboot.host.connection import Connection
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.host.login import Login
+from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.pool import ROOM, Pool
 from kubeboot.host.ssh import SshHost
 from kubeboot.inventory.model import Machine
@@ -71,11 +71,12 @@ Open = Callable[[Machine], HostTarget]
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What holds for all machines of a run: where host keys are kept, and what a person has said."""
+    """What holds for all machines of a run: where host keys are kept, what a person has said, patience."""
 
     known_hosts: tuple[Path, ...] = ()
     passphrase: str | None = dataclasses.field(default=None, repr=False)
     sudo_password: str | None = dataclasses.field(default=None, repr=False)
+    timeout_scale: float = 1.0
 
 
 NO_ANSWERS = Answers()
@@ -125,6 +126,7 @@ def open_host(machine: Machine, answers: Answers = NO_ANSWERS) -> HostTarget:
         sudo_password=machine.access.sudo_password or answers.sudo_password,
         known_hosts=answers.known_hosts,
         pins=machine.access.host_keys,
+        deadlines=Deadlines().scaled(answers.timeout_scale),
     )
     return SshHost(Connection(login))
 

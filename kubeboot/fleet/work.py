@@ -38,8 +38,6 @@ K = TypeVar("K")
 TRIES = 3
 MOST = 200
 """Machines that are changed in one run."""
-PATIENCE = 120.0
-"""Seconds for a machine whose connection was lost to come back, before scaling."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,13 +122,11 @@ class Shift:
             self.emit(event)
 
     def _back(self, who: Reached) -> bool:
-        """Wait for a machine to answer again."""
-        end = time.monotonic() + PATIENCE * self.timeout_scale
+        """Whether the machine answers again; its connection waits for that, once for all who ask."""
         self.emit(HostStage(who.name, "reconnecting"))
-        while time.monotonic() < end and not self.stop.wait(1.0):
-            with contextlib.suppress(errors.Unreachable):
-                who.host.facts()
-                return True
+        with contextlib.suppress(errors.Unreachable):
+            who.host.facts()
+            return True
         return False
 
 

@@ -14,9 +14,10 @@ from typing import BinaryIO
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import channel, hostkeys, login, opening, questions, refusals, scripts, sudo
+from kubeboot.host import channel, login, questions, sudo
 from kubeboot.host.api import Lost
-from kubeboot.host.commands import ABSENT
+from kubeboot.host.doorway import Doorway
+from kubeboot.host.line import Line
 from kubeboot.host.pool import Pool
 from kubeboot.host.process import SEARCH
 from kubeboot.host.runner import NOT_FOUND, Result
@@ -28,8 +29,6 @@ ROOT = "root"
 _PAUSE = 0.1
 _LOST = (EOFError, OSError, paramiko.SSHException)
 _NO_SESSION = "raise MaxSessions in the machine's sshd_config"
-_NO_FORWARD = "set AllowTcpForwarding to local in the machine's sshd_config, or install bash"
-_OPEN = b"open\n"
 _AGAIN = "check that the machine runs, then run the same command again"
 
 
@@ -42,14 +41,11 @@ class Connection:
 
     def __init__(self, how: login.Login, sudo: bool = True) -> None:
         self._how = how
-        self._fabric = how.connection()
-        self._sudo = sudo and self._fabric.user != ROOT
+        self._line = Line(how)
+        self._sudo = sudo and self._line.user != ROOT
         self._refused: questions.SudoPassword | None = None
-        self._forwards = True
-        self._closed = False
-        self._opening = threading.Lock()
-        self._lost_at: float | None = None
-        self._gone: tuple[float, errors.Unreachable] | None = None
+        self._doorway = Doorway(how, self._line, self._lasting_session)
+        self._making = threading.Lock()
         self._slots = threading.BoundedSemaphore(CHANNELS)
         self._sessions: set[paramiko.Channel] = set()
         self._lasting: set[paramiko.Channel] = set()
@@ -72,7 +68,7 @@ class Connection:
     @property
     def address(self) -> str:
         """Where it is, as user@host:port."""
-        return refusals.address_of(self._fabric)
+        return self._line.address
 
     @property
     def how(self) -> login.Login:
@@ -81,14 +77,10 @@ class Connection:
 
     def shown_keys(self) -> tuple[str, ...]:
         """The keys that the machine and its gateways were believed with, as a known-hosts file says it."""
-        self.transport()
-        return tuple(
-            hostkeys.line_of(login.known_as(hop), hop.transport.get_remote_server_key())
-            for hop in login.hops(self._fabric)
-        )
+        return self._line.shown_keys()
 
     def __enter__(self) -> Connection:
-        self.transport()
+        self._line.transport()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,50 +88,20 @@ class Connection:
 
     def close(self) -> None:
         """Close it, and the gateways' connections."""
-        with self._opening:
+        with self._making:
             if self._second is not None:
                 self._second.close()
-            opening.shut(self._fabric)
-            self._closed = True
-
-    def transport(self) -> paramiko.Transport:
-        """The open transport; who finds it closed opens it, the others wait."""
-        with self._opening:
-            if not self._fabric.is_connected:
-                self._open()
-            found: paramiko.Transport = self._fabric.transport
-            return found
-
-    def _open(self) -> None:
-        """Of those that wait for a machine that has not returned, only the first one tries."""
-        if self._gone is not None and time.monotonic() < self._gone[0]:
-            raise self._gone[1]
-        if self._lost_at is None and self._fabric.transport is not None and not self._closed:
-            self._lost_at = time.monotonic()
-        try:
-            opening.opened(self._how, self._fabric, self._left())
-        except errors.Unreachable as err:
-            if self._lost_at is not None:
-                self._gone = (time.monotonic() + self._how.deadlines.connect, err)
-            raise
-        self._lost_at = self._gone = None
-        self._closed = False
-
-    def _left(self) -> float | None:
-        """How long a machine that was lost may still take to return; None when it never was there."""
-        if self._lost_at is None:
-            return None
-        return max(0.0, self._lost_at + self._how.deadlines.absence - time.monotonic())
+        self._line.close()
 
     def run(self, argv: tuple[str, ...], stdin: Iterable[bytes], deadline: float) -> Result:
-        """Run as root to the end. Status 127: no such command."""
+        """Run as root to the end. `deadline` is stretched as the login's are. Status 127: no such command."""
         out, err = bytearray(), bytearray()
         with self._session() as session:
             talk = self._talk(session, out.extend, err.extend)
-            status = self._finish(talk, argv, stdin, deadline, root=True)
+            status = self._finish(talk, argv, stdin, deadline * self._how.deadlines.scale, root=True)
         if self._sudo and status in (1, NOT_FOUND) and b"sudo: " in err.partition(b"\n")[0]:
             said = err.decode(errors="replace").splitlines()[0]
-            raise sudo.refusal(said, self.name, self._fabric.user)
+            raise sudo.refusal(said, self.name, self._line.user)
         return Result(status, bytes(out), bytes(err))
 
     def stream(
@@ -198,7 +160,7 @@ class Connection:
                 session.exec_command(self.quote(argv) if root else shlex.join(argv))
                 if not (root and self._sudo and password is not None):
                     return b""
-                return sudo.enter(session, password, self.name, self._fabric.user, deadlines.idle)
+                return sudo.enter(session, password, self.name, self._line.user, deadlines.idle)
         except _LOST as err:
             raise self._lost(err) from err
         except questions.SudoPassword as err:
@@ -228,7 +190,7 @@ class Connection:
         answer = self._how.deadlines.answer
         end = time.monotonic() + answer
         while True:
-            transport = self.transport()
+            transport = self._line.transport()
             try:
                 with channel.closing_after(transport, 2 * answer):
                     return channel.ordered(transport.open_session(timeout=answer))
@@ -245,7 +207,7 @@ class Connection:
             time.sleep(_PAUSE)
 
     def _beside(self) -> Connection:
-        with self._opening:
+        with self._making:
             if self._second is None:
                 self._second = Connection(self._how, self._sudo)
             return self._second
@@ -294,48 +256,23 @@ class Connection:
             yield said, session
 
     def dial(self, address: str, port: int, timeout: float) -> socket.socket:
-        """A TCP connection made from the machine; OSError where it cannot be.
-
-        Where sshd forbids forwarding, a process on the machine makes it.
-        """
+        """A TCP connection made from the machine; OSError where it cannot be."""
         self._pool.keep(self)
-        where, source = (address, port), ("127.0.0.1", 0)
-        if not self._forwards:
-            return self._relayed(address, port, timeout)
-        transport = self.transport()
-        try:
-            with channel.closing_after(transport, timeout + self._how.deadlines.answer):
-                far = transport.open_channel("direct-tcpip", where, source, timeout=timeout)
-        except paramiko.ChannelException as err:
-            if err.code == paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED:
-                self._forwards = False
-                return self._relayed(address, port, timeout)
-            raise ConnectionRefusedError(111, f"{address}:{port} from {self.name}: {err.text}") from err
-        except (EOFError, paramiko.SSHException) as err:
-            raise TimeoutError(110, f"{address}:{port} from {self.name}: {err}") from err
-        return channel.as_socket(channel.ordered(far))
+        return self._doorway.dial(address, port, timeout * self._how.deadlines.scale)
 
-    def _relayed(self, address: str, port: int, timeout: float) -> socket.socket:
+    def _lasting_session(self, argv: tuple[str, ...]) -> paramiko.Channel:
+        """A command that has begun, and runs until its channel is closed."""
         try:
             session = self._open_session()
         except _Full:
-            return self._beside()._relayed(address, port, timeout)
+            return self._beside()._lasting_session(argv)
         self._lasting.add(session)
         try:
-            self._begin(session, scripts.relay(address, port), root=True)
-            session.settimeout(timeout)
-            said = session.recv(len(_OPEN))
-        except (*_LOST, Lost) as err:
+            self._begin(session, argv, root=True)
+        except BaseException:
             session.close()
-            raise TimeoutError(110, f"{address}:{port} from {self.name}: {err}") from err
-        if said == _OPEN:
-            return channel.as_socket(session)
-        status = session.recv_exit_status()
-        session.close()
-        if status == ABSENT:
-            message = f"{self.name}: sshd forbids forwarding, and without bash there is no other way"
-            raise errors.Unreachable(message, hint=_NO_FORWARD, reason="KB_FORWARDING", host=self.name)
-        raise ConnectionRefusedError(111, f"{address}:{port} from {self.name}: connect failed")
+            raise
+        return session
 
 
 def _into(file: BinaryIO) -> Callable[[bytes], None]:

@@ -30,6 +30,7 @@ class Deadlines:
     """Seconds. After `idle` without a byte the other side must answer a question within `answer`.
 
     A refused handshake is tried again for `handshake`, a machine that was there is waited for for `absence`.
+    `scale`: how far what others allow is stretched here, commands and dialling.
     """
 
     connect: float = 10.0
@@ -40,6 +41,13 @@ class Deadlines:
     keepalive: int = 15
     handshake: float = 30.0
     absence: float = 120.0
+    scale: float = 1.0
+
+    def scaled(self, by: float) -> Deadlines:
+        """All that is waited for, so many times as long; how often a connection is kept alive stays."""
+        kept = {"keepalive": self.keepalive}
+        stretched = {field.name: getattr(self, field.name) * by for field in dataclasses.fields(self)}
+        return dataclasses.replace(self, **{**stretched, **kept})
 
     @property
     def login(self) -> float:

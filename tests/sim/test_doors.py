@@ -12,7 +12,9 @@ from kubeboot.fleet import reach
 from kubeboot.fleet.doors import Door
 from kubeboot.fleet.reach import Crew
 from kubeboot.host import hostkeys
+from kubeboot.host.login import Deadlines
 from kubeboot.host.questions import UnknownHostKey
+from kubeboot.host.ssh import SshHost
 from kubeboot.inventory.model import Access, Machine
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
@@ -198,3 +200,12 @@ def test_without_a_terminal_the_flag_is_named(with_sudo: Sshd, tmp_path: Path) -
     assert "hint: run the same command with --ask-sudo-password" in ran.err
     nothing = execute(with_sudo, tmp_path, "--sudo", "-K")
     assert (nothing.code, "no line left" in nothing.err) == (2, True)
+
+
+def test_who_is_patient_waits_longer_for_everything_over_ssh(tmp_path: Path) -> None:
+    door = Door(tmp_path / "known_hosts", Person().believe, Person().secret, timeout_scale=3.0)
+    host = door(Machine("w-1", frozenset({"worker"}), Access(host="192.0.2.1")))
+    assert isinstance(host, SshHost)
+    found, usual = host.connection.how.deadlines, Deadlines()
+    assert (found.absence, found.login, found.scale) == (3 * usual.absence, 3 * usual.login, 3.0)
+    assert found.keepalive == usual.keepalive

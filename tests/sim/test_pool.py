@@ -100,7 +100,7 @@ def test_a_connection_that_had_to_go_opens_again(server: servers.Sshd) -> None:
         connection.join(pool)
     for connection in (first, second, first):
         assert connection.run(("echo", "here"), (), 5.0).out == b"here\n"
-    assert first.transport().is_active() and not second._fabric.is_connected
+    assert first._line.transport().is_active() and not second._line._fabric.is_connected
     first.close()
 
 

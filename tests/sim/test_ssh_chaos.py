@@ -23,12 +23,18 @@ import pytest
 from kubeboot import errors
 from kubeboot.artifacts.api import Binary
 from kubeboot.engine import journal
+from kubeboot.engine.events import Event, HostStage
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import Target
+from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.tasks import Task
+from kubeboot.fleet.work import Shift
 from kubeboot.host.connection import Connection
+from kubeboot.host.facts import Facts
 from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.ssh import SshHost
+from kubeboot.inventory.model import Machine
 from kubeboot.kube.api import NoApi
 from kubeboot.steps import basic
 from tests.fakes import proxy as proxies
@@ -67,6 +73,17 @@ class Bytes:
         return (self.data[at : at + 65536] for at in range(0, len(self.data), 65536))
 
 
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    """A source whose machine ends for good when it is used."""
+
+    sshd: Sshd
+
+    def binary(self, wanted: Binary) -> Iterator[bytes]:
+        self.sshd.stop()
+        yield b""
+
+
 class Scene:
     """One run's machine, its trouble, and what is to become of it."""
 
@@ -93,7 +110,8 @@ class Scene:
         key = " ".join((sshd.folder / "host_key.pub").read_text().split()[:2])
         (sshd.folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {key}\n")
         config = sshd.ssh_config.replace(f"Port {sshd.port}", f"Port {port}")
-        made = SshHost(Connection(Login(sshd.name, config, deadlines=DEADLINES, **more)))  # type: ignore[arg-type]
+        how = {"deadlines": DEADLINES, **more}
+        made = SshHost(Connection(Login(sshd.name, config, **how)))  # type: ignore[arg-type]
         self.stack.callback(made.close)
         return made
 
@@ -344,6 +362,27 @@ def test_trouble(
     assert time.monotonic() - began < LIMIT
     _until(lambda: not _left(before))
     tally(1, 1)
+
+
+def test_a_machine_that_does_not_return_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its connection, which the run then believes: both waited for two minutes, one after the other."""
+    scene = Scene(tmp_path, random.Random("gone"), monkeypatch)  # noqa: S311 - no secret
+    absence = 1.5
+    with scene.stack:
+        sshd = scene.sshd()
+        host = scene.host(sshd, deadlines=dataclasses.replace(DEADLINES, connect=1.0, absence=absence))
+        link, tool = _plan({f"{scene.home}/bin/tool": b"x" * scene.size}).steps
+        plan = Plan("up", "", (dataclasses.replace(tool, source=Ending(sshd)), link), {"machine": "worker"})  # type: ignore[arg-type]
+        who = Reached(Machine("machine", frozenset({"worker"})), host, Facts("machine"))
+        told: list[Event] = []
+        began = time.monotonic()
+        end = Shift(told.append, threading.Event()).work(Task(who, "machine", plan, NoApi()), "changing")
+        took = time.monotonic() - began
+    assert end.state in ("failed", "unreachable") and "lost the connection" in end.message
+    assert HostStage("machine", "reconnecting") in told
+    assert took < 2 * absence
 
 
 def _left(before: set[threading.Thread]) -> list[threading.Thread]:

@@ -1,0 +1,80 @@
+"""The transport to one machine, opened again after it was lost: who waits for that, and how long."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import paramiko
+
+from kubeboot import errors
+from kubeboot.host import hostkeys, login, opening, refusals
+
+
+class Line:
+    """Opens when it is first needed, and again after it was lost. Safe to use from several threads.
+
+    A machine that was there is waited for as long as `absence` says, counted from the moment when it was
+    missed: this is the only wait for it, whoever asks again.
+    """
+
+    def __init__(self, how: login.Login) -> None:
+        self._how = how
+        self._fabric = how.connection()
+        self._opening = threading.Lock()
+        self._closed = False
+        self._lost_at: float | None = None
+        self._gone: tuple[float, errors.Unreachable] | None = None
+
+    @property
+    def user(self) -> str:
+        """Whom one logs in as."""
+        return str(self._fabric.user)
+
+    @property
+    def address(self) -> str:
+        """Where it leads, as user@host:port."""
+        return refusals.address_of(self._fabric)
+
+    def transport(self) -> paramiko.Transport:
+        """The open transport; who finds it closed opens it, the others wait."""
+        with self._opening:
+            if not self._fabric.is_connected:
+                self._open()
+            found: paramiko.Transport = self._fabric.transport
+            return found
+
+    def shown_keys(self) -> tuple[str, ...]:
+        """The keys that the machine and its gateways were believed with, as a known-hosts file says it."""
+        self.transport()
+        return tuple(
+            hostkeys.line_of(login.known_as(hop), hop.transport.get_remote_server_key())
+            for hop in login.hops(self._fabric)
+        )
+
+    def close(self) -> None:
+        """Close it, and the gateways' connections; that it is not open then is no loss."""
+        with self._opening:
+            opening.shut(self._fabric)
+            self._closed = True
+
+    def _open(self) -> None:
+        """Of those that wait for a machine that has not returned, only the first one tries."""
+        if self._gone is not None and time.monotonic() < self._gone[0]:
+            raise self._gone[1]
+        if self._lost_at is None and self._fabric.transport is not None and not self._closed:
+            self._lost_at = time.monotonic()
+        try:
+            opening.opened(self._how, self._fabric, self._left())
+        except errors.Unreachable as err:
+            if self._lost_at is not None:
+                self._gone = (time.monotonic() + self._how.deadlines.connect, err)
+            raise
+        self._lost_at = self._gone = None
+        self._closed = False
+
+    def _left(self) -> float | None:
+        """How long a machine that was lost may still take to return; None when it never was there."""
+        if self._lost_at is None:
+            return None
+        return max(0.0, self._lost_at + self._how.deadlines.absence - time.monotonic())
