@@ -44,6 +44,16 @@ def read(spec: ClusterSpec) -> tuple[ClusterSpec, list[Problem], list[str]]:
     return spec.model_copy(update=changed), found.problems, found.warnings
 
 
+def named(spec: ClusterSpec) -> dict[str, str]:
+    """What `read` would read on this machine, by the field that names it."""
+    fields = {
+        "audit.policyFile": spec.audit.policy_file,
+        "admission.configFile": spec.admission.config_file,
+        "patches.directory": spec.patches.directory,
+    }
+    return {field: path for field, path in fields.items() if path is not None}
+
+
 def moved(problem: Problem) -> Problem:
     """A problem of what was read, told of the field that names the file."""
     for inner, outer in ((("audit", "policy"), "policyFile"), (("admission", "config"), "configFile")):

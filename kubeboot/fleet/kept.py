@@ -9,6 +9,7 @@ from typing import Any
 
 from kubeboot import errors
 from kubeboot.artifacts.api import Catalog
+from kubeboot.config import named_files
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import here, reach, record, recorded
 from kubeboot.fleet.orders import ADMIN_CONF
@@ -42,11 +43,27 @@ def fetch(where: str, opener: reach.Open = reach.open_host) -> Kept:
                 hint="name one of the cluster's control planes",
                 reason="KB_NO_CONTROL_PLANE",
             )
-        spec, kept = facts.cluster_spec(api), record.kept(api)
+        spec, kept = _believed(facts.cluster_spec(api)), record.kept(api)
         machines = kept.machines or _nodes(api, machine)
     inventory = Inventory(where, machines, _groups(machines))
     said = {**_description(spec, own_etcd=bool(inventory.of("etcd"))), "node": kept.node}
     return Kept(dataclasses.replace(inventory, cluster=said), kept.catalogs)
+
+
+def _believed(spec: ClusterSpec) -> ClusterSpec:
+    """What a cluster tells, unless it tells of files that would be read here, and sent to its machines.
+
+    `up` never keeps such names: it keeps what is in the files.
+    """
+    if found := named_files.named(spec):
+        told = ", ".join(f"{field}: {path}" for field, path in found.items())
+        raise errors.ConfigInvalid(
+            f"the cluster's description names files of this workstation, and none of them was read: {told}",
+            hint="find out who wrote that into ConfigMap kube-system/kubeboot-config, and take it out;"
+            " files that are yours are said with --config, beside an --inventory of your own",
+            reason="KB_CLUSTER_FILES",
+        )
+    return spec
 
 
 def _description(spec: ClusterSpec, own_etcd: bool) -> dict[str, Any]:

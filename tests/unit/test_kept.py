@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubeboot import errors
-from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, NodeOptions
+from kubeboot import errors, render
+from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, Hooks, NodeOptions
 from kubeboot.fleet import here, hooks, kept, layout, record
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Others
@@ -75,6 +77,71 @@ def test_machines_description_and_sums_come_from_the_cluster(api: FakeApi) -> No
     assert found.inventory.cluster["controlPlaneEndpoint"] == "10.0.0.1:8443"
     assert found.inventory.cluster["node"] == {"labels": {"a": "b"}}
     assert found.catalogs["amd64"] == FakeSource().catalog()
+
+
+REFUSED, LEFT_OUT, OF_MACHINES = "refused", "never taken from a cluster", "read by machines, as their own"
+FILES = {
+    "Audit.policyFile": REFUSED,
+    "Admission.configFile": REFUSED,
+    "Patches.directory": REFUSED,
+    **{f"Artifacts.{name}": LEFT_OUT for name in ("bundle", "directory", "caFile", "credentialsFile")},
+    **{f"Artifacts.{name}": LEFT_OUT for name in ("lockFile", "cacheDir")},
+    **{f"Hooks.{name}": LEFT_OUT for name in Hooks.model_fields},
+    "SshOptions.keyFile": LEFT_OUT,
+    "ClusterSpec.registryCredentialsFile": OF_MACHINES,
+    "Registry.caFile": OF_MACHINES,
+    **{f"ExternalEtcd.{name}": OF_MACHINES for name in ("caFile", "certFile", "keyFile")},
+    "Etcd.dataDir": OF_MACHINES,
+    "HostPathMount.hostPath": OF_MACHINES,
+    "HostPathMount.mountPath": OF_MACHINES,
+    "AuditLog.path": OF_MACHINES,
+}
+"""Every field that names a file or directory, and what becomes of it when a cluster says it."""
+
+
+def test_it_is_known_of_every_field_who_reads_the_file_that_it_names() -> None:
+    schema = ClusterSpec.model_json_schema(by_alias=True)
+    models = {**schema["$defs"], "ClusterSpec": schema}
+    fields = {f"{name}.{field}" for name, model in models.items() for field in model.get("properties", ())}
+    named = re.compile(r"(File|[dD]ir|[dD]irectory|bundle|[pP]ath)$")
+    assert {field for field in fields if named.search(field) or field.startswith("Hooks.")} == FILES.keys()
+
+
+def told(api: FakeApi, said: dict[str, Any]) -> None:
+    """The ConfigMap as somebody else could write it."""
+    config = dict(configmaps.kubeboot_config(SPEC, "10.0.0.1:8443"))
+    whole = {**render.load(config["data"]["cluster.yaml"]), **said}
+    api.put({**config, "data": {"cluster.yaml": render.dump(whole)}})
+
+
+@pytest.mark.parametrize("field", ["audit.policyFile", "admission.configFile", "patches.directory"])
+def test_no_file_of_the_workstation_is_read_on_a_clusters_word(
+    api: FakeApi, tmp_path: Path, field: str
+) -> None:
+    section, _, name = field.partition(".")
+    file = tmp_path / "credentials"
+    file.write_text("token: hunter2\n")
+    told(api, {section: {name: str(file)}})
+    with pytest.raises(errors.ConfigInvalid) as raised:
+        kept.fetch("192.0.2.1", opener)
+    assert raised.value.reason == "KB_CLUSTER_FILES"
+    assert f"{field}: {file}" in raised.value.message and "hunter2" not in str(raised.value)
+
+
+def test_nor_are_its_bundles_locks_playbooks_and_keys_chosen_by_a_cluster(api: FakeApi) -> None:
+    names = ("bundle", "directory", "caFile", "credentialsFile", "lockFile", "cacheDir")
+    ssh = {"keyFile": "/mine/key"}
+    told(
+        api,
+        {
+            "artifacts": {name: f"/mine/{name}" for name in names},
+            "hooks": dict.fromkeys(Hooks.model_fields, "/mine/book.yml"),
+            "hosts": [{"name": "cp-1", "role": "control-plane", "ssh": ssh}],
+            "registryCredentialsFile": "/machines/config.json",
+        },
+    )
+    found = kept.fetch("192.0.2.1", opener).inventory.cluster
+    assert "/mine" not in str(found) and found["registryCredentialsFile"] == "/machines/config.json"
 
 
 def test_where_etcds_machines_are_known_its_urls_follow_from_them(api: FakeApi) -> None:
