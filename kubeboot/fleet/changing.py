@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from kubeboot import errors
 from kubeboot.engine.events import Notice
-from kubeboot.fleet import departing, health, work
+from kubeboot.fleet import departing, followers, health
 from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.locking import Locks
 from kubeboot.fleet.orders import FleetOptions
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.works import Works
 from kubeboot.inventory.model import Machine
+from kubeboot.kube.remembered import Answers
 
 
 def change(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> None:
     """Nothing is locked or touched where nothing is to be done."""
     gone = _agreed(works, left_out(works.wanted, cluster))
     tasks = planned(works, cluster, etcd, gone)
-    new = {name: task for name, task in tasks.items() if not task.member}
-    works.examine(new, cluster)
-    dirty = works.dirty({name: task for name, task in tasks.items() if task.member})
-    new = works.ledger.good(new)
-    if not (dirty or new or gone) and works.recorded(cluster).clean:
-        return
-    with work.locked(cluster.lead, [t.who for t in (*dirty.values(), *new.values())], "up") as refused:
-        works.ledger.fail(refused)
+    with Locks(cluster.lead, "up") as locks:
+        dirty, new, joined = _found(works, cluster, tasks, locks)
+        if not (dirty or new or joined or gone) and works.recorded(cluster).clean:
+            return
+        works.ledger.fail(locks.those(task.who for task in (*dirty.values(), *new.values())))
         voters = {name: task for name, task in new.items() if _is_etcd(task)}
         _roll(works, cluster, etcd, works.ledger.good(dirty), works.ledger.good(voters))
         works.join(works.ledger.good({name: task for name, task in new.items() if name not in voters}))
         works.gone = departing.leave(cluster, etcd, gone, works.shift, works.opener, works.shop.hooks)
         left = tuple(m for m in gone if m.name not in departing.done(works.gone))
         works.record(cluster, left)
+
+
+def _found(
+    works: Works, cluster: Cluster, tasks: Mapping[str, Task], locks: Locks
+) -> tuple[dict[str, Task], dict[str, Task], bool]:
+    """Who differs, who is still to join, and whether somebody has joined by now."""
+    with Answers() as answers, ThreadPoolExecutor(1) as aside:
+        following = aside.submit(followers.join, works, cluster, locks, answers)
+        new = {name: task for name, task in tasks.items() if not task.member}
+        works.examine(new, cluster)
+        dirty = works.dirty({name: task for name, task in tasks.items() if task.member}, answers)
+        came = following.result()
+    return {**dirty, **came.dirty}, {**works.ledger.good(new), **came.later}, came.any_new
 
 
 def planned(

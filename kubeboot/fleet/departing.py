@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from kubeboot import errors
 from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished, Notice
-from kubeboot.fleet import reach, record, recorded, whose, work
+from kubeboot.fleet import locking, reach, record, recorded, whose
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.ledger import GOOD, Ledger
@@ -70,7 +70,7 @@ def leave(
 @contextlib.contextmanager
 def _held(who: Reached | None) -> Iterator[Reached | None]:
     """Nobody else works on a machine from before it leaves until it is reset."""
-    with work.locked(who, (), "up") if who else contextlib.nullcontext():
+    with locking.locked(who, "up") if who else contextlib.nullcontext():
         yield who
 
 

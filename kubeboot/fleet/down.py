@@ -6,13 +6,13 @@ import time
 
 from kubeboot import errors
 from kubeboot.engine.events import HostFinished
-from kubeboot.fleet import departing, hooks, reach, work
+from kubeboot.fleet import departing, hooks, locking, reach
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders import FleetOptions, FleetResult
-from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit, stoppable
 from kubeboot.fleet.up import finished, started
 from kubeboot.fleet.work import Shift
+from kubeboot.inventory.model import Machine
 
 
 def down(wanted: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) -> FleetResult:
@@ -27,15 +27,15 @@ def down(wanted: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host)
     books = hooks.find(wanted.spec, wanted.inventory, emit, wanted.timeout_scale, (departing.BEFORE,))
     emit(started("down", wanted, machines))
     ledger = Ledger(emit)
-    with reach.crew(machines, emit, opener) as crew, stoppable(emit) as stop:
-        ledger.fail(crew.lost)
+    with reach.approach(machines, emit, opener) as way, stoppable(emit) as stop:
         shift = Shift(emit, stop, wanted.timeout_scale)
 
-        def reset(who: Reached) -> HostFinished:
-            with work.locked(who, (), "down"):
+        def reset(machine: Machine) -> HostFinished:
+            who = way.reach(machine)
+            with locking.locked(who, "down"):
                 return shift.work(departing.reset(who, books), "resetting")
 
-        ends, failed = reach.each({reached.name: reached for reached in crew.reached}, reset)
+        ends, failed = reach.each({machine.name: machine for machine in machines}, reset)
         ledger.fail(failed)
         for end in ends.values():
             ledger.add(end)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
-from kubeboot.fleet import etcd_fleet, leaving, playbooks, survey, work
+from kubeboot.fleet import etcd_fleet, followers, leaving, locking, playbooks, survey
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.tasks import Task
@@ -21,12 +22,17 @@ def make(works: Works, first: Reached, etcd: EtcdMachines | None) -> None:
     tasks = works.tasks(people, lambda who: _begun(works, who, begin, first, etcd))
     works.examine(tasks, None)
     rest = [name for name in people if name not in (begin.name, first.name)]
+    rest += [machine.name for machine in works.followers]
     if not (works.ledger.is_good(begin.name) and works.ledger.is_good(first.name)):
         return _unfounded(works, first, rest)
-    with work.locked(first, [who for name, who in people.items() if name != first.name], "up") as refused:
-        works.ledger.fail(refused)
-        works.run(works.ledger.good(tasks), lambda t: _stage(t, begin, etcd), last=(begin.name,))
-        if etcd is not None and not _founded_on_etcd(works, first):
+    with locking.locked(first, "up") as locks:
+        works.ledger.fail(locks.those(people.values()))
+        with ThreadPoolExecutor(1) as aside:
+            arriving = aside.submit(followers.prepare, works, locks)
+            works.run(works.ledger.good(tasks), lambda t: _stage(t, begin, etcd), last=(begin.name,))
+            founded = etcd is None or _founded_on_etcd(works, first)
+            people |= arriving.result()
+        if not founded:
             return works.ledger.skip([first.name, *rest], f"etcd does not answer on {begin.name}")
         return _joined(works, first, [who for name, who in people.items() if name in rest])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from kubeboot.config.node import Role
 from kubeboot.engine.events import HostFinished, StepFinished
-from kubeboot.fleet import changing, hooks, reach, survey, work
+from kubeboot.fleet import changing, followers, hooks, reach, survey, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.orders import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Approach, Reached
@@ -23,9 +24,6 @@ from kubeboot.fleet.works import Works
 from kubeboot.inventory.model import Machine
 from kubeboot.steps import hooks as hook_steps
 
-HEADS: tuple[Role, ...] = ("control_plane", "etcd")
-"""Machines that tell what there is; the others follow from that."""
-
 
 def plan(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) -> FleetResult:
     """Look at every machine that can be reached. What differs has the state `drift`."""
@@ -34,13 +32,13 @@ def plan(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) 
     machines = chosen(wanted)
     books = hooks.find(wanted.spec, wanted.inventory, emit)
     emit(started("plan", wanted, machines))
-    heads = [machine for machine in machines if machine.role in HEADS]
+    heads = [machine for machine in machines if machine.role in reach.HEADS]
     with reach.approach(machines, emit, opener) as way:
         crew = way.crew(heads)
         shop = Shop(
             wanted.spec, Supply(wanted.spec, emit, peek=True, kept=wanted.catalogs), books, skip=wanted.skip
         )
-        works = Works(wanted, shop, Shift(emit, threading.Event()), crew, opener)
+        works = Works(wanted, shop, Shift(emit, threading.Event()), way, crew, opener)
         found = survey.look(wanted.inventory, crew, wanted.spec)
         etcd = separate_etcd(wanted, crew, found, works.ledger)
         gone = changing.left_out(wanted, found.cluster) if found.cluster else ()
@@ -92,12 +90,7 @@ def _follower(
 ) -> Callable[[Machine], Task]:
     """Makes the task of a machine that has no say in what the cluster is: it is reached only now."""
 
-    def prepare(who: Reached) -> Task:
-        if who.facts.joined:
-            raise survey.orphaned((who.name,))
-        return works.shop.prepare(who)
-
-    make = works.joiner(found.cluster, etcd) if found.cluster else prepare
+    make = works.joiner(found.cluster, etcd) if found.cluster else functools.partial(followers.fresh, works)
     return lambda machine: make(way.reach(machine))
 
 
@@ -106,7 +99,7 @@ def _looked(
 ) -> dict[str, Looked]:
     """In the machines' order. A dead one holds up nobody but itself."""
     meant = {machine.name for machine in works.wanted.inventory.limited(works.wanted.limit)}
-    todo = {m.name: m for m in machines if m.name in tasks or (m.name in meant and m.role not in HEADS)}
+    todo = {m.name: m for m in machines if m.name in tasks or (m.name in meant and m.role not in reach.HEADS)}
 
     def task(machine: Machine) -> Task:
         return tasks[machine.name] if machine.name in tasks else follow(machine)

@@ -22,12 +22,14 @@ from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.pool import ROOM, Pool
 from kubeboot.host.ssh import SshHost
-from kubeboot.inventory.model import Machine
+from kubeboot.inventory.model import Machine, Role
 
 POOL = 128
 """Machines that are worked on at a time; as many are looked at as may be connected to."""
 AT_A_GATE = 4
 """Handshakes at a time through one jump host, whose sshd refuses more than ten (MaxStartups)."""
+HEADS: tuple[Role, ...] = ("control_plane", "etcd")
+"""Machines that tell what there is; the others follow from that."""
 USERS = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
 
 K = TypeVar("K")

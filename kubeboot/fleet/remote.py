@@ -16,6 +16,7 @@ from kubeboot.fleet.reach import Reached
 from kubeboot.host.local import LocalHost
 from kubeboot.host.process import run
 from kubeboot.host.ssh import SshHost
+from kubeboot.inventory.model import Machine
 
 Say = Callable[[str, str, bool], None]
 """(machine, line, whether it was on stderr)."""
@@ -50,13 +51,13 @@ def execute(wanted: ExecOptions, say: Say, opener: reach.Open = reach.open_host)
     machines = wanted.inventory.limited(wanted.limit)
     lock = threading.Lock()
     ledger = Ledger(lambda event: None)
-    with reach.crew(machines, lambda event: None, opener) as crew:
-        ledger.fail(crew.lost)
+    with reach.approach(machines, lambda event: None, opener) as way:
 
-        def one(who: Reached) -> HostFinished:
+        def one(machine: Machine) -> HostFinished:
+            who = way.reach(machine)
             return _one(who, wanted, lambda line, wrong: _locked(lock, say, who.name, line, wrong))
 
-        ends, failed = reach.each({reached.name: reached for reached in crew.reached}, one)
+        ends, failed = reach.each({machine.name: machine for machine in machines}, one)
     ledger.fail(failed)
     for end in ends.values():
         ledger.add(end)

@@ -31,10 +31,11 @@ def up(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) ->
     machines = chosen(wanted)
     books = hooks.find(wanted.spec, wanted.inventory, emit, wanted.timeout_scale)
     emit(started("up", wanted, machines))
-    with reach.crew(machines, emit, opener) as crew, stoppable(emit) as stop:
+    with reach.approach(machines, emit, opener) as way, stoppable(emit) as stop:
+        crew = way.crew(machine for machine in machines if machine.role in reach.HEADS)
         supply = Supply(wanted.spec, emit, peek=False, kept=wanted.catalogs)
         shop = Shop(wanted.spec, supply, books, wanted.ignore_preflight, wanted.skip)
-        works = Works(wanted, shop, Shift(emit, stop, wanted.timeout_scale), crew, opener)
+        works = Works(wanted, shop, Shift(emit, stop, wanted.timeout_scale), way, crew, opener)
         found = survey.look(wanted.inventory, crew, wanted.spec)
         etcd = separate_etcd(wanted, crew, found, works.ledger)
         if found.cluster is not None:

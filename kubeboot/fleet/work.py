@@ -7,7 +7,7 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from kubeboot import errors
@@ -26,7 +26,7 @@ from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import CLUSTER, Target, View
 from kubeboot.fleet.ledger import failure
 from kubeboot.fleet.reach import Reached, each
-from kubeboot.fleet.run import Emit, holder, telling
+from kubeboot.fleet.run import Emit, telling
 from kubeboot.fleet.tasks import Task
 from kubeboot.host.api import Lost
 from kubeboot.host.looks import Fetches
@@ -36,8 +36,6 @@ from kubeboot.kube.remembered import Answers, RememberedApi, RememberedEtcd
 K = TypeVar("K")
 
 TRIES = 3
-MOST = 200
-"""Machines that are changed in one run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,32 +133,3 @@ def _told(task: Task, outcome: Outcome, seconds: float) -> HostFinished:
         return failure(task.name, outcome.failures[0], outcome.ok, outcome.changed, seconds)
     state: HostState = "skipped" if outcome.interrupted else "changed" if outcome.changed else "ok"
     return HostFinished(task.name, state, outcome.ok, outcome.changed, seconds)
-
-
-def _too_many() -> errors.KubebootError:
-    return errors.KubebootError(
-        f"one run changes {MOST} machines at most, and others came first",
-        hint="run the same command again: it goes on with the rest",
-        reason="KB_FLEET_SIZE",
-    )
-
-
-@contextlib.contextmanager
-def locked(
-    lead: Reached, others: Iterable[Reached], command: str
-) -> Iterator[dict[str, errors.KubebootError]]:
-    """Hold the lead's lock, or raise Occupied; and of the others those that can be had: the rest is told why.
-
-    Who has the lead's has the fleet: two runs never meet half-way. Each lock holds a connection, so there is
-    an end to them.
-    """
-    rest = [one for one in others if one.name != lead.name]
-    refused = {one.name: _too_many() for one in rest[MOST:]}
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(lead.host.lock(journal.LOCK, holder(command)))
-        for one in sorted(rest[:MOST], key=lambda one: one.facts.machine_id):
-            try:
-                stack.enter_context(one.host.lock(journal.LOCK, holder(command)))
-            except errors.KubebootError as error:
-                refused[one.name] = error
-        yield refused

@@ -11,10 +11,11 @@ from kubeboot.fleet import here, reach, record, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders import FleetOptions
-from kubeboot.fleet.reach import Crew, Reached
+from kubeboot.fleet.reach import Approach, Crew, Reached
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Shop, Task
 from kubeboot.fleet.work import Shift
+from kubeboot.host.pool import ROOM
 from kubeboot.inventory.model import Machine
 from kubeboot.kube.remembered import Answers
 from kubeboot.steps import preflight
@@ -24,11 +25,15 @@ Stage = Callable[[Task], str]
 
 @dataclasses.dataclass
 class Works:
-    """`people` are the machines that are meant and answer. `gone` is how it went with those that left."""
+    """`crew` are those that tell what there is; of these, `people` are meant. `followers` are to be reached.
+
+    `gone` is how it went with those that left.
+    """
 
     wanted: FleetOptions
     shop: Shop
     shift: Shift
+    way: Approach
     crew: Crew
     opener: reach.Open
     gone: tuple[HostFinished, ...] = ()
@@ -36,8 +41,10 @@ class Works:
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.shift.emit)
         self.ledger.fail(self.crew.lost)
-        meant = {machine.name for machine in self.wanted.inventory.limited(self.wanted.limit)}
-        self.people = {r.name: r for r in self.crew.reached if r.name in meant}
+        meant = self.wanted.inventory.limited(self.wanted.limit)
+        names = {machine.name for machine in meant}
+        self.people = {r.name: r for r in self.crew.reached if r.name in names}
+        self.followers = tuple(machine for machine in meant if machine.role not in reach.HEADS)
 
     def tasks(self, who: Mapping[str, Reached], make: Callable[[Reached], Task]) -> dict[str, Task]:
         """What is to be done on each of them; who cannot be planned for is out."""
@@ -56,35 +63,44 @@ class Works:
         return make
 
     def examine(self, tasks: Mapping[str, Task], cluster: Cluster | None) -> None:
-        """Preflight everywhere before anything is written; a machine that is not fit is out."""
-
-        def examine(task: Task) -> None:
-            self.shift.emit(HostStage(task.name, "preflight"))
-            found = self.shop.examine(task, cluster)
-            here.tell(found, self.shift.emit)
-            preflight.refuse(found)
-
-        _, failed = reach.each(tasks, examine)
+        """Preflight of all of them before anything is written; a machine that is not fit is out."""
+        _, failed = reach.each(tasks, lambda task: self.fit(task, cluster))
         self.ledger.fail(failed)
 
-    def dirty(self, members: Mapping[str, Task]) -> dict[str, Task]:
+    def fit(self, task: Task, cluster: Cluster | None) -> None:
+        """Preflight of one machine; PreflightFailed where it is not fit."""
+        self.shift.emit(HostStage(task.name, "preflight"))
+        found = self.shop.examine(task, cluster)
+        here.tell(found, self.shift.emit)
+        preflight.refuse(found)
+
+    def dirty(self, members: Mapping[str, Task], answers: Answers) -> dict[str, Task]:
         """The members on which something is to be changed; the others have been looked at, and are done."""
-        looked, failed = work.looks(members, lambda task: task, self.shift.emit)
+        looked, failed = reach.each(members, lambda task: self.differing(task, answers), ROOM)
         self.ledger.fail(failed)
-        for name, one in looked.items():
-            if one.clean:
-                self.ledger.add(HostFinished(name, "ok", ok=len(one.steps)))
-        return {name: one.task for name, one in looked.items() if not one.clean}
+        return {name: task for name, task in looked.items() if task is not None}
+
+    def differing(self, task: Task, answers: Answers) -> Task | None:
+        """The task of a member, unless it would change nothing: then the machine is done."""
+        self.shift.emit(HostStage(task.name, "looking"))
+        looked = work.look(task, answers)
+        if not looked.clean:
+            return task
+        self.ledger.add(HostFinished(task.name, "ok", ok=len(looked.steps)))
+        return None
 
     def run(self, tasks: Mapping[str, Task], stage: Stage, last: Collection[str] | None = None) -> None:
         """Work on all of them at once. `last`: those for which it is the last stage; all by default."""
 
         def run(task: Task) -> None:
-            end = self.shift.work(task, stage(task))
-            self.ledger.add(end, last=last is None or task.name in last)
+            self.done(task, stage(task), last=last is None or task.name in last)
 
         _, failed = reach.each(tasks, run)
         self.ledger.fail(failed)
+
+    def done(self, task: Task, stage: str, *, last: bool = True) -> None:
+        """Work on one machine. `last`: for this run."""
+        self.ledger.add(self.shift.work(task, stage), last=last)
 
     def join(self, tasks: Mapping[str, Task]) -> None:
         """All at once; workers after the balancers, where only those lead them to the API."""

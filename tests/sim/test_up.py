@@ -1,9 +1,13 @@
-"""The order in which `up` goes through a fleet, on machines whose work is only noted."""
+"""The order in which `up` goes through a fleet, on machines whose work is only noted.
+
+Who is `slow` answers when another machine's work has been done: a world where that waits for it is held up.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +18,21 @@ from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.events import Event, HostFinished, StepFinished
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import departing, etcd_fleet, health, planning, reach, record, survey, up, work
-from kubeboot.fleet.orders import FleetOptions, FleetResult
+from kubeboot.fleet import (
+    departing,
+    down,
+    etcd_fleet,
+    health,
+    locking,
+    planning,
+    reach,
+    record,
+    remote,
+    survey,
+    up,
+    work,
+)
+from kubeboot.fleet.orders import ExecOptions, FleetOptions, FleetResult
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Others
 from kubeboot.fleet.supply import Supply
@@ -36,15 +53,23 @@ class Silent:
     """A machine that tells its facts, or does not answer."""
 
     name: str
-    dead: bool
+    world: World
 
     def facts(self) -> Facts:
-        if self.dead:
+        self.world.wait_for(self.name, self.world.slow)
+        if self.name in self.world.dead:
             raise errors.Unreachable(f"{self.name}: no answer", hint="check the address", host=self.name)
-        return Facts(self.name, machine_id=self.name)
+        return Facts(self.name, machine_id=self.name, joined=self.name in self.world.elsewhere)
 
     def stat(self, path: str) -> None:
         """There is nothing on it."""
+
+    @contextlib.contextmanager
+    def lock(self, path: str, holder: str) -> Iterator[None]:
+        if self.name in self.world.occupied:
+            raise errors.Occupied(f"{self.name} is busy", hint="wait")
+        self.world.locked.append(self.name)
+        yield
 
 
 @dataclasses.dataclass
@@ -57,6 +82,10 @@ class World:
     failing: set[str] = dataclasses.field(default_factory=set)
     occupied: set[str] = dataclasses.field(default_factory=set)
     reasons: dict[str, str] = dataclasses.field(default_factory=dict)
+    elsewhere: set[str] = dataclasses.field(default_factory=set)
+    slow: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    slow_looks: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    held_up: list[str] = dataclasses.field(default_factory=list)
     unhealthy: str | None = None
     lead: str = "cp-1"
     worked: list[tuple[str, str]] = dataclasses.field(default_factory=list)
@@ -80,7 +109,16 @@ class World:
         return FleetOptions(SPEC, Inventory("hosts.ini", machines), limit)
 
     def _open(self, machine: Machine) -> Any:
-        return Silent(machine.name, machine.name in self.dead)
+        return Silent(machine.name, self)
+
+    def wait_for(self, name: str, slow: dict[str, tuple[str, str]]) -> None:
+        """A slow machine answers when another's work has been done; if that waits for it, it is held up."""
+        end = time.monotonic() + 3.0
+        while name in slow and slow[name] not in self.worked:
+            if time.monotonic() > end:
+                self.held_up.append(name)
+                return
+            time.sleep(0.002)
 
     def task(self, who: Reached, *, command: str = "join") -> Task:
         role = _role(who.name)
@@ -98,6 +136,7 @@ class World:
         return HostFinished(task.name, "changed", changed=1)
 
     def look(self, task: Task, answers: object) -> work.Looked:
+        self.wait_for(task.name, self.slow_looks)
         state = "drift" if task.name in self.dirty else "ok"
         return work.Looked(task, (StepFinished("a/b", task.name, "A", state, 0.0, 0.0),))  # type: ignore[arg-type]
 
@@ -114,12 +153,6 @@ class World:
         if not inventory.of("etcd"):
             return None
         return _Etcd(there["e-1"], bool(self.members & set(VOTERS)) or None)
-
-    @contextlib.contextmanager
-    def lock(self, lead: Reached, others: Any, command: str) -> Iterator[dict[str, errors.KubebootError]]:
-        names = [lead.name, *(one.name for one in others if one.name != lead.name)]
-        self.locked += [name for name in names if name not in self.occupied]
-        yield {name: errors.Occupied(f"{name} is busy") for name in names if name in self.occupied}
 
     def states(self, result: FleetResult) -> dict[str, str]:
         return {host.host: host.state for host in result.hosts}
@@ -150,7 +183,7 @@ def _role(name: str) -> Role:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     kept = Machine("kept", frozenset({"worker"}))
-    record_task = made.task(Reached(kept, Silent("kept", False), Facts("kept")))  # type: ignore[arg-type]
+    record_task = made.task(Reached(kept, Silent("kept", made), Facts("kept")))  # type: ignore[arg-type]
     made.members.add("kept")
     for where, name, stand_in in (
         (Supply, "near", lambda self, who: None),
@@ -163,7 +196,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         (Shop, "examine", lambda self, task, cluster: ()),
         (work.Shift, "work", made.work),
         (work, "look", made.look),
-        (work, "locked", made.lock),
         (survey, "look", made.survey),
         (departing, "find", lambda cluster, inventory: ()),
         (health, "awaited", lambda cluster, stop, scale, etcd: made.unhealthy),
@@ -206,6 +238,78 @@ def test_one_dead_machine_stops_nobody_and_is_left_for_the_next_run(world: World
     world.dead.clear()
     world.worked.clear()
     assert world.states(world.up("cp-1", "w-1", "w-2"))["w-1"] == "changed" and done(world) == ["w-1"]
+
+
+def test_a_dead_machine_is_waited_for_by_nobody(world: World) -> None:
+    world.members |= {*PLANES}
+    world.dead.add("w-1")
+    world.slow["w-1"] = ("w-2", "joining")
+    result = world.up(*PLANES, "w-1", "w-2")
+    assert (world.held_up, world.states(result)["w-1"]) == ([], "unreachable")
+
+
+def test_a_new_cluster_is_made_before_a_dead_machine_is_given_up(world: World) -> None:
+    world.members.clear()
+    world.dead.add("w-1")
+    world.slow["w-1"] = ("cp-1", "making the cluster")
+    result = world.up("cp-1", "w-1", "w-2")
+    assert world.held_up == []
+    assert world.states(result) == {"cp-1": "changed", "w-1": "unreachable", "w-2": "changed"}
+
+
+def test_nor_does_anybody_wait_for_it_whose_cluster_is_taken_away_or_who_runs_a_command(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.dead.add("w-1")
+    world.slow["w-1"] = ("w-2", "resetting")
+    monkeypatch.setattr(departing, "reset", lambda who, hooks: world.task(who, command="reset"))
+    options = world.options(("cp-1", "w-1", "w-2"), ())
+    assert world.states(down.down(options, world.told.append, world._open))["w-2"] == "changed"
+    world.slow["w-1"] = ("w-2", "command")
+    monkeypatch.setattr(remote, "_run", lambda who, *_: world.worked.append((who.name, "command")) or 0)
+    wanted = ExecOptions(options.inventory, ("true",))
+    assert [end.state for end in remote.execute(wanted, lambda *_: None, world._open)] == [
+        "ok",
+        "unreachable",
+        "ok",
+    ]
+    assert world.held_up == []
+
+
+def test_who_is_new_joins_while_the_others_are_looked_at(world: World) -> None:
+    world.members |= {*PLANES, "w-1"}
+    world.slow_looks["w-1"] = world.slow_looks["cp-2"] = ("w-2", "joining")
+    result = world.up(*PLANES, "w-1", "w-2")
+    assert world.held_up == [] and world.states(result)["w-1"] == "ok"
+
+
+def test_who_is_new_has_joined_before_anybody_is_changed(world: World) -> None:
+    world.members |= {*PLANES, "w-1"}
+    world.dirty |= {"cp-1", "w-1"}
+    world.up(*PLANES, "w-1", "w-2")
+    assert done(world) == ["w-2", "cp-1", "w-1"]
+
+
+def test_workers_that_need_a_new_balancer_join_after_it(world: World) -> None:
+    world.members |= {"cp-1"}
+    world.up("cp-1", "w-1", "lb-1")
+    assert done(world) == ["lb-1", "w-1"]
+
+
+def test_another_run_keeps_the_whole_fleet(world: World) -> None:
+    world.members |= {"cp-1"}
+    world.occupied.add("cp-1")
+    with pytest.raises(errors.Occupied):
+        world.up("cp-1", "w-1")
+    assert world.worked == []
+
+
+def test_a_worker_of_another_cluster_is_left_alone_when_one_is_made(world: World) -> None:
+    world.members.clear()
+    world.elsewhere.add("w-1")
+    result = world.up("cp-1", "w-1", "w-2")
+    assert world.states(result) == {"cp-1": "changed", "w-1": "unreachable", "w-2": "changed"}
+    assert "w-1" not in done(world) and result.failed[0].reason == "KB_NO_CONTROL_PLANE"
 
 
 def test_nothing_to_do_locks_and_touches_nothing(world: World) -> None:
@@ -352,7 +456,7 @@ def test_a_hook_that_fails_on_the_first_control_plane_stops_only_that(world: Wor
 
 
 def test_one_run_holds_the_locks_of_so_many_machines_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "MOST", 2)
+    monkeypatch.setattr(locking, "MOST", 2)
     held: list[str] = []
 
     @dataclasses.dataclass
@@ -368,6 +472,8 @@ def test_one_run_holds_the_locks_of_so_many_machines_and_no_more(monkeypatch: py
         Reached(Machine(name, frozenset({_role(name)})), Locked(name), Facts(name, machine_id=name))  # type: ignore[arg-type]
         for name in ("cp-1", "w-2", "w-1", "w-3")
     ]
-    with work.locked(people[0], people, "up") as refused:
-        assert held == ["cp-1", "w-1", "w-2"]
+    with locking.Locks(people[0], "up") as locks:
+        assert held == []
+        refused = locks.those(people)
+        assert held == ["cp-1", "w-2", "w-1"]
     assert {name: error.reason for name, error in refused.items()} == {"w-3": "KB_FLEET_SIZE"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kubeboot import errors
 from kubeboot.engine import journal
-from kubeboot.fleet import work
+from kubeboot.fleet import locking
 from kubeboot.fleet.reach import Reached
 from kubeboot.host.facts import Facts
 from kubeboot.host.ssh import SshHost
@@ -26,7 +26,7 @@ def main(config: str, name: str, wrong_by: str, lock: str) -> None:
     lead = Reached(Machine(name, frozenset({"control_plane"})), host, Facts(name))
     for _ in sys.stdin:
         try:
-            with work.locked(lead, (), "up"):
+            with locking.locked(lead, "up"):
                 say("mine")
                 sys.stdin.readline()
         except errors.Occupied as error:

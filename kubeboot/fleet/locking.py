@@ -1,0 +1,82 @@
+"""The machines that a run holds: nobody else changes them meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from kubeboot import errors
+from kubeboot.engine import journal
+from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.run import holder
+
+MOST = 200
+"""Machines that are changed in one run, beside the lead: each lock holds a connection."""
+
+
+class Locks:
+    """The lead's lock comes first: who has it has the fleet, and two runs never meet half-way.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, lead: Reached, command: str) -> None:
+        self._lead, self._command = lead, command
+        self._stack = contextlib.ExitStack()
+        self._mutex = threading.Lock()
+        self._held: set[str] = set()
+
+    def __enter__(self) -> Locks:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def lead(self) -> None:
+        """Hold the fleet; Occupied when another run does."""
+        with self._mutex:
+            self._hold(self._lead)
+
+    def take(self, who: Reached) -> None:
+        """Hold a machine too; Occupied, or KB_FLEET_SIZE where there are too many."""
+        with self._mutex:
+            self._hold(self._lead)
+            if len(self._held) > MOST and who.name not in self._held:
+                raise _too_many()
+            self._hold(who)
+
+    def those(self, others: Iterable[Reached]) -> dict[str, errors.KubebootError]:
+        """Hold all of them that can be had; why the others cannot."""
+        refused: dict[str, errors.KubebootError] = {}
+        self.lead()
+        for who in others:
+            try:
+                self.take(who)
+            except errors.KubebootError as error:
+                refused[who.name] = error
+        return refused
+
+    def _hold(self, who: Reached) -> None:
+        if who.name not in self._held:
+            self._stack.enter_context(who.host.lock(journal.LOCK, holder(self._command)))
+            self._held.add(who.name)
+
+
+@contextlib.contextmanager
+def locked(lead: Reached, command: str) -> Iterator[Locks]:
+    """One machine, or the fleet that it leads, from the beginning."""
+    with Locks(lead, command) as locks:
+        locks.lead()
+        yield locks
+
+
+def _too_many() -> errors.KubebootError:
+    return errors.KubebootError(
+        f"one run changes {MOST} machines at most, and others came first",
+        hint="run the same command again: it goes on with the rest",
+        reason="KB_FLEET_SIZE",
+    )
