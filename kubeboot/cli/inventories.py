@@ -114,6 +114,7 @@ def _fleet(
     from kubeboot.cli import actions
 
     kept = actions.kept(given["origin"], door)
+    door.trust(kept.host_keys)
     return *described(ctx, given, kept.inventory), kept.catalogs
 
 

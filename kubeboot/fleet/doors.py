@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kubeboot import errors
@@ -47,6 +47,10 @@ class Door:
         """From now on new keys are kept in this file, besides that those of the others are known."""
         files = (*self._answers.known_hosts, known_hosts)
         self._answers = dataclasses.replace(self._answers, known_hosts=files)
+
+    def trust(self, told: Mapping[str, tuple[str, ...]]) -> None:
+        """From now on these host keys count too, by name, of machines that no file knows."""
+        self._answers = dataclasses.replace(self._answers, told=told)
 
     def settle(self, error: errors.KubebootError) -> bool:
         """Whether the machine that failed with it is worth another attempt now."""

@@ -13,7 +13,7 @@ from kubeboot.config import named_files
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import here, reach, record, recorded
 from kubeboot.fleet.orders import ADMIN_CONF
-from kubeboot.inventory import for_ansible
+from kubeboot.inventory import for_ansible, known_keys
 from kubeboot.inventory.model import Access, Inventory, Machine
 from kubeboot.kube import configmaps, facts, surroundings
 from kubeboot.kube.api import ApiView
@@ -23,10 +23,14 @@ _WHERE = re.compile(r"^(?:(?P<user>[^@]+)@)?(?P<host>\[[^]]+\]|[^:@]+)(?::(?P<po
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """`inventory` has the description too. `catalogs`: what the machines were made of, by architecture."""
+    """`inventory` has the description too. `catalogs`: what the machines were made of, by architecture.
+
+    `host_keys` are those that other workstations have believed, by the machines' names in known-hosts files.
+    """
 
     inventory: Inventory
     catalogs: Mapping[str, Catalog]
+    host_keys: Mapping[str, tuple[str, ...]]
 
 
 def fetch(where: str, opener: reach.Open = reach.open_host) -> Kept:
@@ -47,7 +51,8 @@ def fetch(where: str, opener: reach.Open = reach.open_host) -> Kept:
         machines = kept.machines or _nodes(api, machine)
     inventory = Inventory(where, machines, _groups(machines))
     said = {**_description(spec, own_etcd=bool(inventory.of("etcd"))), "node": kept.node}
-    return Kept(dataclasses.replace(inventory, cluster=said), kept.catalogs)
+    whole = dataclasses.replace(inventory, cluster=said)
+    return Kept(whole, kept.catalogs, known_keys.by_name(kept.host_keys))
 
 
 def _believed(spec: ClusterSpec) -> ClusterSpec:

@@ -73,12 +73,16 @@ Open = Callable[[Machine], HostTarget]
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What holds for all machines of a run: where host keys are kept, what a person has said, patience."""
+    """What holds for all machines of a run: where host keys are kept, what a person has said, patience.
+
+    `told` are the host keys that the cluster keeps, by name.
+    """
 
     known_hosts: tuple[Path, ...] = ()
     passphrase: str | None = dataclasses.field(default=None, repr=False)
     sudo_password: str | None = dataclasses.field(default=None, repr=False)
     timeout_scale: float = 1.0
+    told: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 NO_ANSWERS = Answers()
@@ -127,6 +131,7 @@ def open_host(machine: Machine, answers: Answers = NO_ANSWERS) -> HostTarget:
         passphrase=answers.passphrase,
         sudo_password=machine.access.sudo_password or answers.sudo_password,
         known_hosts=answers.known_hosts,
+        told=answers.told,
         pins=machine.access.host_keys,
         deadlines=Deadlines().scaled(answers.timeout_scale),
     )
@@ -171,6 +176,11 @@ class Approach:
         """Everybody of them who can be reached. One that cannot costs the others nothing."""
         found, lost = each({machine.name: machine for machine in machines}, self.reach, ROOM)
         return Crew(tuple(found.values()), lost)
+
+    def verified_keys(self) -> dict[str, tuple[str, ...]]:
+        """The host keys by which machines were believed so far, and their gateways, by machine."""
+        hosts = {name: host for name, host in self._hosts.items() if isinstance(host, SshHost)}
+        return {name: host.connection.verified_keys for name, host in hosts.items()}
 
     def close(self) -> None:
         """Close every connection."""

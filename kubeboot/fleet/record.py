@@ -11,6 +11,8 @@ from kubeboot.engine.plan import Plan
 from kubeboot.fleet import recorded
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Shop, Task
+from kubeboot.inventory import known_keys
+from kubeboot.inventory.known_keys import Lines
 from kubeboot.inventory.model import Inventory, Machine
 from kubeboot.kube.api import ApiView
 from kubeboot.kube.rbac import SYSTEM
@@ -19,16 +21,18 @@ from kubeboot.steps import dns_spread, objects
 NAME = "kubeboot-fleet"
 KEY = "machines.json"
 NODE = "node.json"
+HOST_KEYS = "host-keys.json"
 ARTIFACTS = "artifacts-"
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """`node`: the description's section of that name. `catalogs` by architecture."""
+    """`node`: the description's section of that name. `catalogs` by architecture, `host_keys` by machine."""
 
     machines: tuple[Machine, ...] = ()
     node: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     catalogs: Mapping[str, Catalog] = dataclasses.field(default_factory=dict)
+    host_keys: Lines = dataclasses.field(default_factory=dict)
 
 
 def read(api: ApiView) -> tuple[Machine, ...]:
@@ -42,7 +46,12 @@ def kept(api: ApiView) -> Record:
     named = {key.removeprefix(ARTIFACTS): text for key, text in data.items() if key.startswith(ARTIFACTS)}
     catalogs = {name.removesuffix(".json"): _catalog(recorded.loaded(text)) for name, text in named.items()}
     node = recorded.loaded(data[NODE]) if NODE in data else {}
-    return Record(recorded.decode(data[KEY]) if KEY in data else (), node, catalogs)
+    machines = recorded.decode(data[KEY]) if KEY in data else ()
+    return Record(machines, node, catalogs, _host_keys(data))
+
+
+def _host_keys(data: Mapping[str, str]) -> Lines:
+    return recorded.decode_keys(data[HOST_KEYS]) if HOST_KEYS in data else {}
 
 
 def _data_of(api: ApiView) -> Mapping[str, str]:
@@ -50,12 +59,18 @@ def _data_of(api: ApiView) -> Mapping[str, str]:
     return dict(found.get("data") or {})
 
 
-def task(cluster: Cluster, inventory: Inventory, shop: Shop, staying: tuple[Machine, ...] = ()) -> Task:
+def task(
+    cluster: Cluster, inventory: Inventory, shop: Shop, shown: Lines, staying: tuple[Machine, ...] = ()
+) -> Task:
     """What is done last: CoreDNS on more than one machine, and what other workstations need.
 
-    `staying` are machines beside the inventory's that are still to leave.
+    `shown` are the host keys that were seen, by machine; those of the others stay. `staying` are machines
+    beside the inventory's that are still to leave.
     """
-    there = {k: v for k, v in _data_of(cluster.api).items() if k.startswith(ARTIFACTS)}
+    data_there, machines = _data_of(cluster.api), (*inventory.machines, *staying)
+    there = {k: v for k, v in data_there.items() if k.startswith(ARTIFACTS)}
+    before = _host_keys(data_there)
+    keys = {m.name: known_keys.merged(before.get(m.name, ()), shown.get(m.name, ())) for m in machines}
     made = {
         f"{ARTIFACTS}{arch}.json": recorded.dumped(dataclasses.asdict(c))
         for arch, c in shop.supply.catalogs().items()
@@ -63,7 +78,8 @@ def task(cluster: Cluster, inventory: Inventory, shop: Shop, staying: tuple[Mach
     data = {
         **there,
         **made,
-        KEY: recorded.encode((*inventory.machines, *staying)),
+        KEY: recorded.encode(machines),
+        HOST_KEYS: recorded.dumped({name: lines for name, lines in keys.items() if lines}),
         NODE: recorded.dumped(shop.spec.node.model_dump(mode="json", by_alias=True, exclude_unset=True)),
     }
     secret = {

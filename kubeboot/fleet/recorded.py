@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kubeboot import errors
-from kubeboot.inventory import plain
+from kubeboot.inventory import known_keys, plain
+from kubeboot.inventory.known_keys import Lines
 from kubeboot.inventory.model import ROLES, Access, Inventory, Machine, pin, unfit
 
 OPTIONS: Mapping[str, Callable[[str], bool]] = {"proxyjump": plain.is_jump, "hostkeyalias": plain.is_host}
@@ -30,6 +31,14 @@ def decode(text: str) -> tuple[Machine, ...]:
         return tuple(believed(_machine(each)) for each in loaded(text))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise _refused("Secret kube-system/kubeboot-fleet is damaged") from None
+
+
+def decode_keys(text: str) -> Lines:
+    """Host keys by machine, as `dumped` wrote them. ConfigInvalid (KB_FLEET_RECORD)."""
+    try:
+        return {str(name): known_keys.believed(lines) for name, lines in loaded(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        raise _refused("the host keys in Secret kube-system/kubeboot-fleet are none") from None
 
 
 def believed(machine: Machine) -> Machine:

@@ -112,10 +112,14 @@ class Works:
     def recorded(self, cluster: Cluster) -> work.Looked:
         """Whether the inventory that the cluster keeps is this one."""
         with Answers() as answers:
-            return work.look(record.task(cluster, self.wanted.inventory, self.shop), answers)
+            return work.look(self._record(cluster), answers)
 
     def record(self, cluster: Cluster, leaving: tuple[Machine, ...] = ()) -> None:
         """Keep the inventory in the cluster."""
-        end = self.shift.work(record.task(cluster, self.wanted.inventory, self.shop, leaving), "finishing")
+        end = self.shift.work(self._record(cluster, leaving), "finishing")
         if end.message:
             self.shift.emit(Notice("warning", f"the inventory was not kept in the cluster: {end.message}"))
+
+    def _record(self, cluster: Cluster, leaving: tuple[Machine, ...] = ()) -> Task:
+        shown = self.way.verified_keys()
+        return record.task(cluster, self.wanted.inventory, self.shop, shown, leaving)

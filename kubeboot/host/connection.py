@@ -79,6 +79,11 @@ class Connection:
         """The keys that the machine and its gateways were believed with, as a known-hosts file says it."""
         return self._line.shown_keys()
 
+    @property
+    def verified_keys(self) -> tuple[str, ...]:
+        """Those of them that were not believed unseen; none before it was open."""
+        return self._line.verified_keys
+
     def __enter__(self) -> Connection:
         self._line.transport()
         return self

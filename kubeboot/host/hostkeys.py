@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import paramiko
@@ -22,27 +23,35 @@ _FINGERPRINT = "SHA256:"
 class HostKeys:
     """Whom to believe. With `pins` (public keys or SHA256 fingerprints) nothing else counts.
 
-    Of `files` the later ones win. `any`: a throw-away machine, whose key nobody can know.
+    Of `files` the later ones win. `any`: a throw-away machine, whose key nobody can know. `told` are public
+    keys by a machine's name in such files, for those that no file knows.
     """
 
     files: tuple[Path, ...] = ()
     pins: tuple[str, ...] = ()
     any: bool = False
+    told: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def teach(self, client: paramiko.SSHClient, host: str, port: int, listed_as: str) -> None:
         """Let the client know this machine's keys, by its name in the files, and refuse all others."""
         name = known_as(host, port)
         revoked = {key.asbytes() for file in self.files for key in known_hosts.revoked(file, listed_as)}
-        for key in self._pinned() if self.pins else self._listed(listed_as):
+        for key in self._pinned() if self.pins else tuple(self._listed(listed_as)) or self._told(listed_as):
             if key.asbytes() not in revoked:
                 client.get_host_keys().add(name, key.get_name(), key)
         prints = tuple(pin.split()[-1] for pin in self.pins if _FINGERPRINT in pin)
-        client.set_missing_host_key_policy(_Policy(listed_as, frozenset(revoked), prints, self.any))
+        unasked = self.any and not self.pins
+        client.set_missing_host_key_policy(_Policy(listed_as, frozenset(revoked), prints, unasked))
 
     def _listed(self, name: str) -> Iterator[paramiko.PKey]:
         """Of two of a type in one file the first one counts, as the last one that is taught does."""
         for file in self.files:
             yield from reversed(tuple(known_hosts.find(file, name)))
+
+    def _told(self, name: str) -> Iterator[paramiko.PKey]:
+        for text in self.told.get(name, ()):
+            with contextlib.suppress(ValueError):  # of a type that is not spoken here: ssh leaves it out too
+                yield public_key(text)
 
     def _pinned(self) -> Iterator[paramiko.PKey]:
         for pin in self.pins:

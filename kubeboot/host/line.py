@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import fabric
 import paramiko
 
 from kubeboot import errors
@@ -25,6 +26,7 @@ class Line:
         self._closed = False
         self._lost_at: float | None = None
         self._gone: tuple[float, errors.Unreachable] | None = None
+        self._verified: tuple[str, ...] = ()
 
     @property
     def user(self) -> str:
@@ -47,10 +49,12 @@ class Line:
     def shown_keys(self) -> tuple[str, ...]:
         """The keys that the machine and its gateways were believed with, as a known-hosts file says it."""
         self.transport()
-        return tuple(
-            hostkeys.line_of(login.known_as(hop), hop.transport.get_remote_server_key())
-            for hop in login.hops(self._fabric)
-        )
+        return tuple(map(_shown, login.hops(self._fabric)))
+
+    @property
+    def verified_keys(self) -> tuple[str, ...]:
+        """Those of them that were not believed unseen, as of the last time when it was opened."""
+        return self._verified
 
     def close(self) -> None:
         """Close it, and the gateways' connections; that it is not open then is no loss."""
@@ -72,9 +76,14 @@ class Line:
             raise
         self._lost_at = self._gone = None
         self._closed = False
+        self._verified = tuple(_shown(hop) for hop in login.hops(self._fabric) if self._how.verifies(hop))
 
     def _left(self) -> float | None:
         """How long a machine that was lost may still take to return; None when it never was there."""
         if self._lost_at is None:
             return None
         return max(0.0, self._lost_at + self._how.deadlines.absence - time.monotonic())
+
+
+def _shown(hop: fabric.Connection) -> str:
+    return hostkeys.line_of(login.known_as(hop), hop.transport.get_remote_server_key())

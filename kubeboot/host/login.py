@@ -7,7 +7,7 @@ import functools
 import io
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,8 +59,8 @@ class Deadlines:
 class Login:
     """How to reach one machine. What is None comes from the ssh-config `config`, or ssh's defaults.
 
-    `known_hosts` are kubeboot's own files, which win over ssh's. `pins` are this machine's host keys, and
-    `password` is its own: no jump host is offered it.
+    `known_hosts` are kubeboot's own files, which win over ssh's; `told` are keys by name, for those whom no
+    file knows. `pins` are this machine's host keys, `password` is its own: no jump host is offered it.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Login:
     passphrase: str | None = dataclasses.field(default=None, repr=False)
     sudo_password: str | None = dataclasses.field(default=None, repr=False)
     known_hosts: tuple[Path, ...] = ()
+    told: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     pins: tuple[str, ...] = ()
     host_keys: HostKeys | None = None
     deadlines: Deadlines = Deadlines()
@@ -122,7 +123,11 @@ class Login:
         """ssh's files and the cluster's; the pins are those of the machine itself, not of its gateways."""
         found = self.host_keys or _configured(ssh_config)
         files = (*found.files, *self.known_hosts)
-        return dataclasses.replace(found, files=files, pins=self.pins if last else ())
+        return dataclasses.replace(found, files=files, pins=self.pins if last else (), told=self.told)
+
+    def verifies(self, hop: fabric.Connection) -> bool:
+        """Whether a hop's key is compared with one that is known; the configuration may want no check."""
+        return not self._believed(hop.ssh_config, last=False).any
 
 
 class Client(paramiko.SSHClient):

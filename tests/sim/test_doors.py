@@ -15,6 +15,7 @@ from kubeboot.host import hostkeys
 from kubeboot.host.login import Deadlines
 from kubeboot.host.questions import UnknownHostKey
 from kubeboot.host.ssh import SshHost
+from kubeboot.inventory import known_keys
 from kubeboot.inventory.model import Access, Machine
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
@@ -209,3 +210,22 @@ def test_who_is_patient_waits_longer_for_everything_over_ssh(tmp_path: Path) -> 
     found, usual = host.connection.how.deadlines, Deadlines()
     assert (found.absence, found.login, found.scale) == (3 * usual.absence, 3 * usual.login, 3.0)
     assert found.keepalive == usual.keepalive
+
+
+def test_who_takes_over_knows_the_machines_that_the_first_one_believed(sshd: Sshd, tmp_path: Path) -> None:
+    """And asks about none of them, and lets no other machine pass for one."""
+    one, first, person = machine(sshd), Person(), Person()
+    with reach.approach([one], lambda event: None, Door(tmp_path / "a", first.believe, first.secret)) as way:
+        way.crew([one])
+        told = known_keys.by_name(way.verified_keys())
+    (sshd.folder / "known_hosts").write_text("")
+    door = Door(tmp_path / "b", person.believe, person.secret)
+    door.trust(told)
+    with reach.crew([one], lambda event: None, door) as crew:
+        assert crew.lost == {}
+    sshd.stop()
+    sshd.make_key("host_key")
+    sshd.start()
+    with reach.crew([one], lambda event: None, door) as crew:
+        assert crew.lost["machine"].reason == "KB_HOST_KEY"
+    assert person.shown == [] and not (tmp_path / "b").exists()

@@ -130,6 +130,11 @@ def test_a_revoked_key_is_refused_wherever_else_it_stands(sshd: Sshd, names: str
         )
 
 
+def host_key(sshd: Sshd) -> str:
+    """The server's public key."""
+    return " ".join((sshd.folder / "host_key.pub").read_text().split()[:2])
+
+
 def other_key(sshd: Sshd) -> str:
     """A public key that is not the server's."""
     sshd.make_key("other_key")
@@ -147,6 +152,32 @@ def test_a_pin_is_the_only_key_that_counts(sshd: Sshd, how: str) -> None:
         error = failing(host)
     assert error.reason == "KB_HOST_KEY"
     assert str(error).count("SHA256:") == 2
+
+
+def test_a_pin_counts_where_the_configuration_wants_no_check(sshd: Sshd) -> None:
+    with reached(sshd, host_keys=HostKeys(any=True), pins=(other_key(sshd),)) as host:
+        assert failing(host).reason == "KB_HOST_KEY"
+
+
+def test_a_key_that_was_told_counts_for_whom_no_file_knows(sshd: Sshd) -> None:
+    name, mine, other = f"[127.0.0.1]:{sshd.port}", host_key(sshd), other_key(sshd)
+    with reached(sshd, told={name: (other,)}) as host:
+        assert host.read("/etc/hostname")
+    (sshd.folder / "known_hosts").write_text("")
+    with reached(sshd, told={name: ("sk-new@example AAAA", mine)}) as host:
+        assert host.read("/etc/hostname")
+        assert host.connection.verified_keys == (f"{name} {mine}",)
+    with reached(sshd, told={name: (other,)}) as host:
+        error = failing(host)
+    assert not isinstance(error, UnknownHostKey) and str(error).count("SHA256:") == 2
+    with reached(sshd, told={"[127.0.0.1]:1": (mine,)}) as host:
+        assert isinstance(failing(host), UnknownHostKey)
+
+
+def test_a_key_that_nobody_compared_is_none_to_tell_others_of(sshd: Sshd) -> None:
+    with reached(sshd, host_keys=HostKeys(any=True)) as host:
+        assert host.connection.verified_keys == ()
+        assert host.connection.shown_keys() and host.connection.verified_keys == ()
 
 
 def _pin(text: str, how: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from kubeboot import errors, render
 from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, Hooks, NodeOptions
-from kubeboot.fleet import here, hooks, kept, layout, record
+from kubeboot.fleet import here, hooks, kept, layout, record, recorded
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Others
 from kubeboot.fleet.supply import Remembered, Supply
@@ -21,6 +21,7 @@ from kubeboot.kube import configmaps
 from tests.fakes.api import FakeApi
 from tests.fakes.host import FakeHost, File
 from tests.fakes.source import FakeSource
+from tests.unit.test_known_keys import line
 
 CP = Machine("cp-1", frozenset({"control_plane"}), Access(host="192.0.2.1", key_file="/gone"), "10.0.0.1")
 ETCD = Machine("e-1", frozenset({"etcd"}), address="10.0.0.2")
@@ -56,9 +57,10 @@ def shop(inventory: Inventory) -> Shop:
     return Shop(SPEC, supply, hooks.Hooks(inventory, lambda event: None))
 
 
-def keep(api: FakeApi, *machines: Machine) -> None:
+def keep(api: FakeApi, *machines: Machine, **shown: str) -> None:
     inventory = Inventory("hosts.ini", machines)
-    task = record.task(Cluster(api), inventory, shop(inventory))  # type: ignore[arg-type]
+    keys = {name.replace("_", "-"): (line,) for name, line in shown.items()}
+    task = record.task(Cluster(api), inventory, shop(inventory), keys)  # type: ignore[arg-type]
     secret = next(step for step in task.plan.steps if "kubeboot-fleet" in step.id)
     api.put(dict(secret.obj))  # type: ignore[attr-defined]
 
@@ -77,6 +79,26 @@ def test_machines_description_and_sums_come_from_the_cluster(api: FakeApi) -> No
     assert found.inventory.cluster["controlPlaneEndpoint"] == "10.0.0.1:8443"
     assert found.inventory.cluster["node"] == {"labels": {"a": "b"}}
     assert found.catalogs["amd64"] == FakeSource().catalog()
+
+
+def test_the_host_keys_that_were_seen_come_from_the_cluster(api: FakeApi) -> None:
+    first, second = line("10.0.0.1"), line("[10.0.0.2]:2222", "B")
+    keep(api, CP, ETCD, cp_1=first, e_1=second)
+    keep(api, CP, ETCD)
+    names = {"10.0.0.1": (first.partition(" ")[2],), "[10.0.0.2]:2222": (second.partition(" ")[2],)}
+    assert kept.fetch("192.0.2.1", opener).host_keys == names
+    keep(api, CP)
+    assert kept.fetch("192.0.2.1", opener).host_keys.keys() == {"10.0.0.1"}
+
+
+@pytest.mark.parametrize("bad", [["* ssh-ed25519 AAAA"], ["host"], "host", [7], {"a": "b"}])
+def test_host_keys_that_are_none_are_refused(api: FakeApi, bad: object) -> None:
+    keep(api, CP, cp_1=line("10.0.0.1"))
+    secret = dict(api.get("v1", "Secret", "kubeboot-fleet", "kube-system") or {})
+    api.put({**secret, "data": {**secret["data"], "host-keys.json": recorded.dumped({"cp-1": bad})}})
+    with pytest.raises(errors.ConfigInvalid) as raised:
+        kept.fetch("192.0.2.1", opener)
+    assert raised.value.reason == "KB_FLEET_RECORD"
 
 
 REFUSED, LEFT_OUT, OF_MACHINES = "refused", "never taken from a cluster", "read by machines, as their own"
