@@ -20,6 +20,9 @@ from kubeboot.pki import endpoint, kubeconfig, table
 from kubeboot.plan import remove
 from kubeboot.steps import etcd_machine, external_etcd, load_balancer
 
+Server = tuple[str, int]
+"""An API server: address and port."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Leaving:
@@ -30,7 +33,7 @@ class Leaving:
 
 
 def find(see: HostView, dialler: dial.Dialler = dial.direct) -> Leaving:
-    """Nothing on a worker, and nothing on a control plane that knows of no other."""
+    """Nothing on a worker, and nothing on a control plane that is the last one."""
     if etcd_machine.described(see) is not None:
         return _etcd_machine(see, dialler)
     external = external_etcd.found(see)
@@ -38,11 +41,10 @@ def find(see: HostView, dialler: dial.Dialler = dial.direct) -> Leaving:
     if not shared.is_complete(given, external):
         return Leaving()
     mine = addresses(see)
-    listed = load_balancer.known(see) or _listed(see, given, dialler)
-    known = [server for server in listed if server[0] not in mine]
-    peers = _peers(given, mine, dialler) if external is None else []
-    hosts = list(dict.fromkeys([*(host for host, _ in known), *peers]))
-    if not hosts:
+    known = [server for server in _listed(see, given, mine, dialler) if server[0] not in mine]
+    peers = _peers(given, mine, dialler) if external is None else None
+    hosts = list(dict.fromkeys([*(host for host, _ in known), *(peers or ())]))
+    if peers == [] or not hosts:
         return Leaving()
     port = known[0][1] if known else 6443
     api = Deferred(lambda: _answering(given, [endpoint.url(host, port) for host in hosts], dialler))
@@ -54,13 +56,29 @@ def find(see: HostView, dialler: dial.Dialler = dial.direct) -> Leaving:
     return Leaving(made, Others(api, shared.members(given, [*hosts, *mine], api, see.name, dialler=dialler)))
 
 
-def _listed(see: HostView, given: Mapping[str, bytes], dialler: dial.Dialler) -> tuple[tuple[str, int], ...]:
-    """Without haproxy: what the cluster says by way of the endpoint, if it answers."""
+def _listed(
+    see: HostView, given: Mapping[str, bytes], mine: tuple[str, ...], dialler: dial.Dialler
+) -> tuple[Server, ...]:
+    """The API servers that there are, as one of them says, this machine's own if it answers; else as haproxy
+    knows them, which forgets those that are gone only after an hour. Without haproxy: by the endpoint.
+    """
+    known = load_balancer.known(see)
+    own_first = sorted(known, key=lambda server: server[0] not in mine)
+    for where in [endpoint.url(*server) for server in own_first] or _endpoint(see):
+        try:
+            found = facts.control_planes(shared.administrator(given, where, dialler=dialler))
+        except errors.KubebootError:
+            continue
+        if found:
+            return found
+    return known
+
+
+def _endpoint(see: HostView) -> list[str]:
     try:
-        where = kubeconfig.decode(see.read(f"{table.KUBECONFIGS}/admin.conf") or b"").server
-        return facts.control_planes(shared.administrator(given, where, dialler=dialler))
-    except (ValueError, errors.KubebootError):
-        return ()
+        return [kubeconfig.decode(see.read(f"{table.KUBECONFIGS}/admin.conf") or b"").server]
+    except ValueError:
+        return []
 
 
 def _etcd_machine(see: HostView, dialler: dial.Dialler) -> Leaving:
@@ -71,7 +89,7 @@ def _etcd_machine(see: HostView, dialler: dial.Dialler) -> Leaving:
     if len(given) < len(names) or see.stat(f"{spec.etcd.data_dir}/member") is None:
         return Leaving()
     mine = addresses(see)
-    known = [*_peers(given, mine, dialler), *etcd_machine.neighbours(see)]
+    known = [*(_peers(given, mine, dialler) or ()), *etcd_machine.neighbours(see)]
     etcd = shared.members(given, dict.fromkeys((*known, *mine)), dialler=dialler)
     made = remove.leave_etcd("leave", see.name, mine, by_name=False)
     return Leaving((made,), Others(etcd=etcd))
@@ -88,12 +106,12 @@ def of_nics(machine: Facts) -> tuple[str, ...]:
     return tuple(str(ip) for ip in found if not ip.is_loopback and not ip.is_link_local)
 
 
-def _peers(given: Mapping[str, bytes], mine: tuple[str, ...], dialler: dial.Dialler) -> list[str]:
-    """The other members, as this machine's own knows them."""
+def _peers(given: Mapping[str, bytes], mine: tuple[str, ...], dialler: dial.Dialler) -> list[str] | None:
+    """The other members, as this machine's own knows them; None where it does not answer."""
     try:
         members = shared.members(given, mine, dialler=dialler).members()
     except errors.KubebootError:
-        return []
+        return None
     urls = (url for member in members for url in member.peer_urls)
     hosts = (endpoint.split(url.split("://")[-1], 2380)[0] for url in urls)
     return [host for host in hosts if host not in mine]
