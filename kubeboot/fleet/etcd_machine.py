@@ -126,9 +126,9 @@ def remove(wanted: EtcdRemoveOptions, emit: Emit) -> EtcdMachineResult:
     """Take the member of a machine that is gone out of etcd."""
     see = LocalView()
     found = members(see, authority(see))
-    if all(member.name != wanted.name for member in found.members()):
+    if all(member.name != wanted.name and not member.has_peer(wanted.name) for member in found.members()):
         emit(Notice("info", f"etcd has no member {wanted.name}"))
-    plan = planning.removal(see.name, wanted.name)
+    plan = planning.removal(see.name, wanted.name, (wanted.name,))
     if wanted.dry_run:
         dry_run(plan, see.name, see, NoApi(), emit, others=Others(etcd=found))
         return EtcdMachineResult(0, 0, 0.0, wanted.name)

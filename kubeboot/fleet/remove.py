@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
 from kubeboot import errors
 from kubeboot.engine.events import Notice
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Blocked, View
 from kubeboot.engine.values import Values
-from kubeboot.fleet import access, leaving, shared, voters
+from kubeboot.fleet import access, etcd_here, leaving, shared, voters
 from kubeboot.fleet.orders import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
+from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube import facts
-from kubeboot.kube.api import Api, Object
-from kubeboot.kube.etcd import Etcd, NoEtcd
+from kubeboot.kube.api import Api, ApiView, Object
+from kubeboot.kube.etcd import Etcd, Member, NoEtcd
+from kubeboot.pki import endpoint
 from kubeboot.plan import remove as planning
-from kubeboot.steps import conditions, external_etcd
+from kubeboot.steps import conditions, etcd_local, external_etcd
 
 
 def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
@@ -29,30 +34,76 @@ def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
             "a machine is removed from a control plane, and this is none", hint="run this on a control plane"
         )
     api: Api = access.administrator(wanted.kubeconfig)
-    found = api.get("v1", "Node", wanted.node)
-    addresses = _addresses(found)
-    if set(addresses) & set(mine):
+    stacked = external is None
+    try:
+        known = [host for host, _ in facts.control_planes(api)]
+    except errors.KubebootError as error:
+        raise (_told(see, given, error) if stacked else error) from error
+    tell = lambda text: emit(Notice("info", text))  # noqa: E731
+    etcd: Etcd = shared.members(given, [*mine, *known], api, see.name, tell=tell) if stacked else NoEtcd()
+    gone = who(wanted.node, api, etcd.members() if stacked else ())
+    if set(gone.addresses) & set(mine):
         raise errors.UsageProblem(
             f"{wanted.node} is this machine", hint="`kubeboot reset` takes it out of the cluster"
         )
-    known = [host for host, _ in facts.control_planes(api)]
-    stacked = external is None
-    tell = lambda text: emit(Notice("info", text))  # noqa: E731
-    etcd: Etcd = shared.members(given, [*mine, *known], api, see.name, tell=tell) if stacked else NoEtcd()
-    if found is None and all(member.name != wanted.node for member in (etcd.members() if stacked else ())):
+    if not gone.known:
         emit(Notice("info", f"there is no Node and no member of etcd called {wanted.node}"))
     stays = next((host for host in known if host in mine), mine[0])
     within = None if wanted.force else wanted.drain_timeout.total_seconds()
-    plan = planning.plan(see.name, wanted.node, addresses, stays, given["ca.crt"], within, stacked)
+    plan = planning.plan(see.name, gone.name, gone.addresses, stays, given["ca.crt"], within, stacked)
     if wanted.dry_run:
         dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
         return NodeRemoveResult(0, 0, 0.0, 0)
     _refuse(plan, View(see, api, etcd))
     outcome = on_this_machine(plan, see.name, LocalHost(see.name), api, emit, others=Others(api, etcd))
     left = voters.tell(etcd, emit) if stacked else 0
-    if found is not None and conditions.is_ready(found):
-        emit(Notice("info", f"`kubeboot reset` on {wanted.node} takes kubeboot off that machine"))
+    if gone.node is not None and conditions.is_ready(gone.node):
+        emit(Notice("info", f"`kubeboot reset` on {gone.name} takes kubeboot off that machine"))
     return NodeRemoveResult(outcome.changed, outcome.ok, outcome.seconds, left)
+
+
+@dataclasses.dataclass(frozen=True)
+class Gone:
+    """Who is removed: by its Node, where there is one, and by every address that is known of it."""
+
+    name: str
+    node: Object | None
+    addresses: tuple[str, ...]
+    known: bool
+
+
+def who(said: str, api: ApiView, members: Iterable[Member]) -> Gone:
+    """By its name or an address: a learner that was never started has no name, and a Node may be gone.
+
+    An address that another Node or member has by now is theirs.
+    """
+    listed, found = api.list("v1", "Node"), tuple(members)
+    node = next((n for n in listed if n["metadata"]["name"] == said), None)
+    node = node or next((n for n in listed if said in _addresses(n)), None)
+    there = next((m for m in found if said == m.name or m.has_peer(said)), None)
+    name = str(node["metadata"]["name"]) if node else (there.name if there else "") or said
+    mine, others = [m for m in found if m.name == name], [m for m in found if m.name not in ("", name)]
+    taken = {*_hosts(others), *(a for n in listed if n["metadata"]["name"] != name for a in _addresses(n))}
+    known = (*_addresses(node), *_hosts(mine), *((said,) if endpoint.is_ip(said) else ()))
+    addresses = tuple(address for address in dict.fromkeys(known) if address not in taken)
+    return Gone(name, node, addresses, bool(node or there))
+
+
+def _hosts(members: Iterable[Member]) -> Iterator[str]:
+    return (etcd_local.host_of(url) for member in members for url in member.peer_urls)
+
+
+def _told(see: HostView, given: Mapping[str, bytes], error: errors.KubebootError) -> errors.KubebootError:
+    """An API that does not answer, with the reason where etcd's quorum is lost."""
+    mine = etcd_local.find(see)
+    if mine is None or etcd_here.has_leader(shared.members(given, (mine.address,)), mine) is not False:
+        return error
+    return errors.Unreachable(
+        "etcd has lost its quorum: the cluster takes no change",
+        hint="start the other control planes again; if they are gone for good, `sudo kubeboot etcd recover`"
+        " on one that is left, then the same command again",
+        reason="KB_ETCD_UNAVAILABLE",
+    )
 
 
 def _refuse(plan: Plan, see: View) -> None:

@@ -18,26 +18,30 @@ def steps(
     by_name: bool = True,
     stacked: bool = True,
 ) -> tuple[Step, ...]:
-    """etcd first; the Node; the endpoint, if it was this machine's. `to`: a control plane that stays.
+    """etcd first; the endpoint, if it was this machine's; the Node last: a rerun knows the addresses by it.
 
-    `stacked`: etcd's members are on control planes, and nowhere else.
+    `to`: a control plane that stays. `stacked`: etcd's members are on control planes, and nowhere else.
     """
     leave = leave_etcd(prefix, node, addresses, by_name)
     etcd = (dataclasses.replace(leave, settle=leaving.ApiAnswers()),) if stacked else ()
     after = frozenset(step.id for step in etcd)
-    return (
-        *etcd,
-        leaving.NoNode(id=f"{prefix}/node", title=f"Delete Node {node}", on=CLUSTER, after=after, node=node),
-        leaving.EndpointElsewhere(
-            id=f"{prefix}/endpoint",
-            title="Lead to a control plane that stays",
-            on=CLUSTER,
-            after=after,
-            gone=addresses,
-            to=to,
-            authority=authority,
-        ),
+    moved = leaving.EndpointElsewhere(
+        id=f"{prefix}/endpoint",
+        title="Lead to a control plane that stays",
+        on=CLUSTER,
+        after=after,
+        gone=addresses,
+        to=to,
+        authority=authority,
     )
+    forgotten = leaving.NoNode(
+        id=f"{prefix}/node",
+        title=f"Delete Node {node}",
+        on=CLUSTER,
+        after=frozenset({moved.id}),
+        node=node,
+    )
+    return (*etcd, moved, forgotten)
 
 
 def emptied(node: str, within: float) -> tuple[Step, ...]:

@@ -173,7 +173,7 @@ def _write(path: str, data: bytes) -> None:
     outputs=("text", "json"),
     examples=("sudo kubeboot etcd remove etcd-1", "sudo kubeboot etcd remove etcd-1 --dry-run"),
 )
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME|ADDRESS")
 @params.dry_run_option
 @click.pass_context
 def remove(ctx: click.Context, name: str, dry_run: bool) -> int:

@@ -25,9 +25,10 @@ def node() -> None:
     examples=(
         "sudo kubeboot node remove cp-1",
         "sudo kubeboot node remove worker-7 --dry-run",
+        "sudo kubeboot node remove 10.0.0.14          # a join that died there left no name",
     ),
 )
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME|ADDRESS")
 @click.option("--force", is_flag=True, help="do not drain it: it is gone, or what runs there does not matter")
 @click.option(
     "--drain-timeout",
