@@ -20,15 +20,8 @@ from kubeboot.host.api import HostView
 from kubeboot.kube.etcd import PEER_PORT, Member
 from kubeboot.pki import endpoint
 from kubeboot.steps import etcd
-from kubeboot.steps.etcd_learner import (
-    MEMBERS,
-    AddLearner,
-    AwaitStarted,
-    AwaitTurn,
-    LearnerFree,
-    Promote,
-    Started,
-)
+from kubeboot.steps.etcd_learner import MEMBERS, AddLearner, AwaitTurn, LearnerFree
+from kubeboot.steps.etcd_vote import AwaitStarted, Promote, Started
 from kubeboot.steps.static_pod import StaticPod
 
 LEARNER = "etcd/learner"

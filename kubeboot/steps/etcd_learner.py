@@ -1,4 +1,4 @@
-"""This machine as a member of etcd: its turn, a learner, started, and only then a voter."""
+"""This machine as a member of etcd: its turn, and a learner."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Iterable
 
 from kubeboot import errors
-from kubeboot.engine.step import Blocked, Check, Condition, Drift, Later, Ok, Step, Target, View
+from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.values import Key, Values
 from kubeboot.kube import etcd as members
-from kubeboot.kube.etcd import Member
+from kubeboot.kube.etcd import EtcdView, Member
 from kubeboot.pki import endpoint
-from kubeboot.steps import pod_logs
 
 MEMBERS: Key[tuple[Member, ...]] = Key("etcd/members")
 """The members, the machine's own among them."""
@@ -46,8 +45,18 @@ class LearnerFree:
     def explain(self, see: View) -> str:
         return (
             "if that machine's join has died, run it again there; if the machine is gone, "
-            "`kubeboot node remove` on a control plane takes its member away"
+            f"`kubeboot node remove {self._whom(see)}` on a control plane takes its member away"
+            " (`kubeboot etcd remove` on a machine of etcd's own)"
         )
+
+    def _whom(self, see: View) -> str:
+        """A member that was never started has an address and no name."""
+        try:
+            found = see.etcd.members()
+        except errors.KubebootError:
+            return "NAME"
+        other = next((m for m in found if m.learner and not m.has_peer(self.address)), None)
+        return other.name or endpoint.host_of(other.peer_urls[0].partition("://")[2]) if other else "NAME"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +82,8 @@ class AddLearner(Step):
     pause: Callable[[float], None] = dataclasses.field(default=time.sleep, repr=False)
 
     def check(self, see: View, vals: Values) -> Check:
-        mine = own(see.etcd.members(), self.address)
+        found = see.etcd.members()
+        mine = own(found, self.address)
         data = see.host.stat(f"{self.data_dir}/member") is not None
         if mine is None and data:
             return Blocked(
@@ -82,10 +92,27 @@ class AddLearner(Step):
                 reason="KB_ETCD_REMOVED",
             )
         if mine is None:
-            return Drift("add this machine to etcd as a learner")
+            return self._new(see.etcd, found)
         if mine.name and not data:
             return Drift("replace this machine's member of etcd, whose data is gone", "change")
         return Ok()
+
+    def _new(self, etcd: EtcdView, found: Iterable[Member]) -> Check:
+        old = self._namesake(found)
+        if old is None:
+            return Drift("add this machine to etcd as a learner")
+        if etcd.healthy(old) is None:
+            return Blocked(
+                f"etcd has another member {self.on}, at {', '.join(old.peer_urls)}, and it is healthy",
+                hint="give this machine another name with --node-name; if it is the other one that goes, "
+                f"`kubeboot node remove {self.on}` on a control plane first",
+                reason="KB_NODE_NAME_TAKEN",
+            )
+        return Drift(f"replace etcd's member {self.on}, which was at {', '.join(old.peer_urls)}", "change")
+
+    def _namesake(self, found: Iterable[Member]) -> Member | None:
+        """Where this machine had another address before; etcd does not start with two members of one name."""
+        return next((m for m in found if m.name == self.on and not m.has_peer(self.address)), None)
 
     def apply(self, do: Target, vals: Values) -> None:
         """The lock is held for each attempt only: the learner in the way needs it to become a voter."""
@@ -103,16 +130,31 @@ class AddLearner(Step):
         with do.etcd.exclusively():
             found = do.etcd.members()
             mine = own(found, self.address)
-            if mine is not None and mine.name:
-                self._remove(do, mine)
-            elif mine is not None:
+            if mine is not None and not mine.name:
                 return True
-            if any(member.learner for member in found):
+            old = mine or self._namesake(found)
+            if old is not None:
+                self._remove(do, old)
+            if any(member.learner for member in found if member != old):
                 return False
-            members.insist(
-                lambda: do.etcd.add_learner(url), lambda: own(do.etcd.members(), self.address) is not None
-            )
+            try:
+                members.insist(
+                    lambda: do.etcd.add_learner(url), lambda: own(do.etcd.members(), self.address) is not None
+                )
+            except members.EtcdRefused as error:
+                raise self._told(do.etcd, error) from error
             return True
+
+    def _told(self, etcd: EtcdView, error: errors.KubebootError) -> errors.KubebootError:
+        """etcd takes nobody while one of its voters is away, and does not say which."""
+        away = [m.label for m in etcd.members() if not m.learner and etcd.healthy(m) is not None]
+        if not away:
+            return error
+        return errors.KubebootError(
+            f"etcd takes no new member while {', '.join(away)} does not answer",
+            hint="bring it back, or `kubeboot node remove` it on a control plane; then join again",
+            reason="KB_ETCD_UNHEALTHY",
+        )
 
     def _remove(self, do: Target, mine: Member) -> None:
         problem = members.quorum_problem(do.etcd, mine)
@@ -126,62 +168,3 @@ class AddLearner(Step):
 
     def read(self, see: View, key: Key[tuple[Member, ...]]) -> tuple[Member, ...]:
         return see.etcd.members()
-
-
-@dataclasses.dataclass(frozen=True)
-class Started:
-    """The learner runs: it has told the others its name, and answers."""
-
-    node: str
-    address: str
-    deadline: float = 240.0
-    sentence: str = "etcd to run here as a learner"
-
-    def look(self, see: View, vals: Values) -> str | None:
-        try:
-            mine = own(see.etcd.members(), self.address)
-        except errors.Unreachable as error:
-            return error.message
-        if mine is None:
-            return "etcd does not have this machine any more"
-        return see.etcd.healthy(mine)
-
-    def explain(self, see: View) -> str:
-        return pod_logs.explain(see.host, self.node, ("etcd",))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Promote(Step):
-    """This machine's member votes."""
-
-    address: str
-
-    def check(self, see: View, vals: Values) -> Check:
-        mine = own(see.etcd.members(), self.address)
-        if mine is None:
-            return Later("this machine's member of etcd")
-        return Drift("make the learner a voter") if mine.learner else Ok()
-
-    def apply(self, do: Target, vals: Values) -> None:
-        with do.etcd.exclusively():
-            mine = own(do.etcd.members(), self.address)
-            if mine is not None and mine.learner:
-                members.insist(lambda: do.etcd.promote(mine), lambda: self._votes(do))
-
-    def _votes(self, do: Target) -> bool:
-        mine = own(do.etcd.members(), self.address)
-        return mine is not None and not mine.learner
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AwaitStarted(Step):
-    """Wait until the learner runs."""
-
-    condition: Condition
-
-    def check(self, see: View, vals: Values) -> Check:
-        waiting = self.condition.look(see, vals)
-        return Ok() if waiting is None else Drift(f"wait for {self.condition.sentence}")
-
-    def apply(self, do: Target, vals: Values) -> None:
-        """`settle` does the waiting."""

@@ -1,4 +1,6 @@
-"""etcd's members in memory, with etcd's own rules: one learner at a time, promotion once it is in sync."""
+"""etcd's members in memory, with its own rules: nobody is added while a voter is away, one learner at a time,
+promotion once it is in sync.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from kubeboot.kube.etcd import EtcdRefused, EtcdUnavailable, Member
 
 LATER = "etcdserver: can only promote a learner member which is in sync with leader"
+UNHEALTHY = "etcdserver: unhealthy cluster"
 TOO_MANY = "etcdserver: too many learner members in cluster"
 
 
@@ -39,6 +42,8 @@ class FakeEtcd:
     def add_learner(self, peer_url: str) -> None:
         if any(one.learner for one in self.found):
             raise EtcdRefused(f"etcd says: {TOO_MANY}")
+        if any(one.name in self.down for one in self.found):
+            raise EtcdRefused(f"etcd says: {UNHEALTHY}")
         self._change(f"add {peer_url}")
         self.found.append(Member(str(len(self.changes) + 90), "", (peer_url,), learner=True))
         self._answer()

@@ -12,9 +12,12 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Blocked, Drift, Later, Ok, Step, Target
 from kubeboot.engine.values import Values
+from kubeboot.fleet.remove import who
 from kubeboot.kube.api import NoApi
+from kubeboot.kube.etcd import Member
 from kubeboot.steps import etcd_join, etcd_learner
 from kubeboot.steps.leaving import LeaveEtcd
+from tests.fakes.api import FakeApi
 from tests.fakes.etcd import FakeEtcd, member
 from tests.fakes.host import Dir, FakeHost
 
@@ -97,6 +100,48 @@ def test_it_is_not_replaced_where_the_others_would_lose_their_quorum() -> None:
     with pytest.raises(errors.KubebootError) as raised:
         step("etcd/learner").apply(on(etcd), Values())
     assert (raised.value.reason, etcd.changes) == ("KB_ETCD_QUORUM", [])
+
+
+def moved(number: int, host: str) -> Member:
+    """cp-NUMBER, elsewhere."""
+    found = member(number)
+    return dataclasses.replace(
+        found, peer_urls=(f"https://{host}:2380",), client_urls=(f"https://{host}:2379",)
+    )
+
+
+def test_a_wiped_machine_with_a_new_address_replaces_its_member_too() -> None:
+    etcd = FakeEtcd(member(1), moved(2, "192.0.2.99"), member(3))
+    etcd.down = {"cp-2"}
+    adds = step("etcd/learner")
+    found = adds.check(on(etcd).see, Values())
+    assert isinstance(found, Drift) and "192.0.2.99" in found.summary
+    adds.apply(on(etcd), Values())
+    assert etcd.changes == ["remove cp-2", f"add {PEER}"]
+
+
+def test_another_machine_of_the_same_name_is_left_alone() -> None:
+    etcd = FakeEtcd(member(1), moved(2, "192.0.2.99"))
+    found = step("etcd/learner").check(on(etcd).see, Values())
+    assert isinstance(found, Blocked) and found.reason == "KB_NODE_NAME_TAKEN"
+
+
+def test_who_keeps_etcd_from_taking_anybody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubeboot.kube.etcd.insist.__defaults__", (0.0, lambda seconds: None))
+    etcd = FakeEtcd(member(1), member(3), member(4))
+    etcd.down = {"cp-3"}
+    with pytest.raises(errors.KubebootError, match="while cp-3 does not answer") as raised:
+        step("etcd/learner").apply(on(etcd), Values())
+    assert (raised.value.reason, etcd.changes, etcd.held) == ("KB_ETCD_UNHEALTHY", [], 0)
+
+
+def test_a_learner_in_the_way_is_named_by_what_node_remove_takes() -> None:
+    turn = etcd_learner.LearnerFree(NODE.address)
+    for started, whom in ((True, "cp-3"), (False, "192.0.2.13")):
+        etcd = FakeEtcd(member(1), member(3, learner=True, started=started))
+        assert f"node remove {whom}`" in turn.explain(on(etcd).see)
+        leave(*who(whom, FakeApi(), etcd.members()).addresses, name=whom).apply(on(etcd), Values())
+        assert etcd.found == [member(1)]
 
 
 def test_data_of_a_removed_member_is_not_started() -> None:
