@@ -14,6 +14,7 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.events import Notice
 from kubeboot.fleet.run import Emit
+from kubeboot.host import looks
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
@@ -66,7 +67,8 @@ def findings(
 
     `given`: files, by path, that it would get.
     """
-    scene = preflight.Scene(spec, node, facts, see, bool(journal.entries(see)), environ, cluster, given)
+    touched = looks.settled(see, lambda: bool(journal.entries(see)))
+    scene = preflight.Scene(spec, node, facts, see, touched, environ, cluster, given)
     return preflight.examine(scene, preflight.CHECKS, ignored)
 
 

@@ -140,7 +140,7 @@ class Shop:
         spec, who = planning.spec_of(self.spec, task.who.machine), task.who
         places = shared.places(spec.etcd.external)
         files = {places[name]: data for name, data in task.given.items() if name in places}
-        found = here.findings(spec, task.node, who.facts, who.host, self.ignored, around, files, NOTHING)
+        found = here.findings(spec, task.node, who.facts, who.view(), self.ignored, around, files, NOTHING)
         return tuple(one for one in found if not (task.early and one.name.startswith("ExternalEtcd")))
 
     def _settled(

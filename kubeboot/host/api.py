@@ -162,6 +162,16 @@ class Chain:
 
 
 @dataclasses.dataclass(frozen=True)
+class Rule:
+    """A rule of nftables, as `nft list` writes it."""
+
+    family: str
+    table: str
+    chain: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Listener:
     """A listening TCP or UDP socket and the process that holds it (pid 0: not visible)."""
 
@@ -259,6 +269,10 @@ class HostView(Protocol):
         ...
 
     def nft_chains(self) -> tuple[Chain, ...]: ...
+    def nft_refusals(self) -> tuple[Rule, ...]:
+        """The rules that drop or reject packets."""
+        ...
+
     def sync_seconds(self, path: str) -> float | None:
         """The mean time of a small synced write where `path` is or will be, by a file that has no name.
 

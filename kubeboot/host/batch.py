@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from kubeboot import errors
-from kubeboot.host import shell
+from kubeboot.host import health, shell
 from kubeboot.host.api import Unread
 from kubeboot.host.commands import ABSENT, sh
 from kubeboot.host.connection import Connection
@@ -45,6 +45,11 @@ class Batch(SshView):
             self.wanted[ask.argv] = ask
             raise Unread
         return ask.answer(self._known[key], self.name)
+
+    def sync_seconds(self, path: str) -> float | None:
+        """Measured when it is asked, and again when it is asked again."""
+        ask = health.sync_seconds(path)
+        return ask.answer(self.connection.run(ask.argv, (ask.stdin,), ask.deadline), self.name)
 
     def fetch(self) -> None:
         """Answer what is wanted, if anything is, as far as one command line holds it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from kubeboot.host import commands, health, scripts
-from kubeboot.host.api import Chain, Container, EtcdTool, Image, Link, Space
+from kubeboot.host.api import Chain, Container, EtcdTool, Image, Link, Rule, Space
 from kubeboot.host.facts import Facts
 from kubeboot.host.runner import Ask, Runner, Tell
 
@@ -75,6 +75,10 @@ class CommandView:
     def nft_chains(self) -> tuple[Chain, ...]:
         """nftables' chains."""
         return self._ask(health.nft_chains())
+
+    def nft_refusals(self) -> tuple[Rule, ...]:
+        """nftables' rules that drop or reject."""
+        return self._ask(health.nft_refusals())
 
     def sync_seconds(self, path: str) -> float | None:
         """The mean time of a small synced write."""

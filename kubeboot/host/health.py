@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 from kubeboot.host import files
-from kubeboot.host.api import Chain, Space
+from kubeboot.host.api import Chain, Rule, Space
 from kubeboot.host.commands import sh
 from kubeboot.host.runner import NOT_FOUND, Ask
 
@@ -22,6 +22,7 @@ LIMIT = 0.5
 _TOOLS = ("containerd", "runc", "iptables")
 _VERSION = re.compile(r"v?\d+\.\d+[^\s,]*")
 
+_REFUSES = re.compile(r"(^|\s)(drop|reject)(\s|$)")
 _SPACE = """\
 path=$1
 while [ ! -e "$path" ]; do path=$(dirname -- "$path"); done
@@ -105,6 +106,26 @@ def _chains(out: bytes) -> tuple[Chain, ...]:
             found.append(Chain(family, table, words[1]))
         elif words[:3] == ["type", "filter", "hook"] and found:
             found[-1] = dataclasses.replace(found[-1], hook=words[3], policy=_policy(line))
+    return tuple(found)
+
+
+def nft_refusals() -> Ask[tuple[Rule, ...]]:
+    """nftables' rules that drop or reject; what sets hold is left out."""
+    argv = ("nft", "--terse", "list", "ruleset")
+    return Ask(argv, _refusals, nothing=((),), statuses=(1, NOT_FOUND))
+
+
+def _refusals(out: bytes) -> tuple[Rule, ...]:
+    found: list[Rule] = []
+    family = table = chain = ""
+    for line in out.decode(errors="replace").splitlines():
+        words = line.split()
+        if words[:1] == ["table"] and len(words) >= 3:
+            family, table, chain = words[1], words[2], ""
+        elif words[:1] == ["chain"] and len(words) >= 2:
+            chain = words[1]
+        elif chain and _REFUSES.search(line) and words[0] != "type":
+            found.append(Rule(family, table, chain, " ".join(words)))
     return tuple(found)
 
 

@@ -29,6 +29,7 @@ from kubeboot.host.api import (
     Listener,
     Mount,
     Process,
+    Rule,
     Space,
     Stat,
     Unit,
@@ -155,6 +156,7 @@ class FakeHost:
         self.tool_versions: dict[str, str] = {}
         self.containerd_config = ""
         self.chains: list[Chain] = []
+        self.refusals: list[Rule] = []
         self.sync: float | None = 0.001
         self.dialers: dict[tuple[str, int], Callable[[], socket.socket]] = {}
         self.locks: dict[str, str] = {}
@@ -346,6 +348,10 @@ class FakeHost:
     def nft_chains(self) -> tuple[Chain, ...]:
         self._reach()
         return tuple(self.chains)
+
+    def nft_refusals(self) -> tuple[Rule, ...]:
+        self._reach()
+        return tuple(self.refusals)
 
     def sync_seconds(self, path: str) -> float | None:
         self._reach()

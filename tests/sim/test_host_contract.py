@@ -370,4 +370,5 @@ def test_fitness_is_told_and_nothing_is_left(real: HostTarget, tmp_path: Path) -
     assert isinstance(real.active_units(), frozenset)
     assert set(real.versions()) <= {"containerd", "runc", "iptables"}
     assert all(chain.family and chain.table and chain.name for chain in real.nft_chains())
+    assert all(rule.chain and ("drop" in rule.text or "reject" in rule.text) for rule in real.nft_refusals())
     assert isinstance(real.runtime_config(), str)

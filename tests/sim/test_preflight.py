@@ -13,7 +13,7 @@ from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.host.api import CommandFailed, Link, Listener
 from kubeboot.steps import preflight
-from kubeboot.steps.preflight import leftovers
+from kubeboot.steps.preflight import installers
 from tests.fakes.host import FakeHost
 from tests.sim import preflight_faults as faults
 from tests.sim.preflight_faults import FAULTS, Fault, Stage
@@ -244,7 +244,7 @@ def test_a_disk_that_is_busy_for_a_moment_is_measured_again(
 
 
 def test_the_name_of_every_other_installer_is_known() -> None:
-    for unit in leftovers.OTHERS:
+    for unit in installers.OTHERS:
         stage = Stage(faults.fit())
         faults.run(unit)(stage)
         assert len(names(stage)) == 1, unit

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubeboot.host import health
-from kubeboot.host.api import Chain, Space
+from kubeboot.host.api import Chain, Rule, Space
 from kubeboot.host.runner import Ask, Result
 
 
@@ -64,6 +64,29 @@ table inet filter {
         Chain("ip", "nat", "OUTPUT"),
         Chain("inet", "filter", "input", "input", "drop"),
         Chain("inet", "filter", "forward", "forward", "accept"),
+    )
+
+
+def test_rules_that_refuse_are_found_with_their_chains() -> None:
+    out = b"""table inet f {
+\tset blocked {
+\t\ttype ipv4_addr
+\t}
+\tchain in {
+\t\ttype filter hook input priority filter; policy drop;
+\t\ttcp dport { 22, 6443 } counter packets 0 bytes 0 drop
+\t\ttcp dport 22 accept
+\t}
+}
+table ip filter {
+\tchain FORWARD {
+\t\treject with icmp host-prohibited
+\t}
+}
+"""
+    assert answer(health.nft_refusals(), out) == (
+        Rule("inet", "f", "in", "tcp dport { 22, 6443 } counter packets 0 bytes 0 drop"),
+        Rule("ip", "filter", "FORWARD", "reject with icmp host-prohibited"),
     )
 
 

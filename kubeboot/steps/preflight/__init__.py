@@ -3,21 +3,30 @@
 from kubeboot.steps.preflight import (
     balancing,
     external_etcd,
+    identity,
+    installers,
     joining,
     kernel,
     leftovers,
     machine,
+    mounts,
     network,
+    packets,
+    proxies,
     ranges,
+    resolvers,
     runtime,
     storage,
     swap,
+    sysctls,
 )
 from kubeboot.steps.preflight.model import Finding, Scene, Surroundings, examine, refuse
 
 CHECKS = (
-    *machine.CHECKS, *kernel.CHECKS, *swap.CHECKS, *storage.CHECKS, *network.CHECKS, *ranges.CHECKS,
-    *runtime.CHECKS, *leftovers.CHECKS, *joining.CHECKS, *external_etcd.CHECKS, *balancing.CHECKS,
+    *machine.CHECKS, *identity.CHECKS, *kernel.CHECKS, *sysctls.CHECKS, *swap.CHECKS, *storage.CHECKS,
+    *mounts.CHECKS, *network.CHECKS, *packets.CHECKS, *resolvers.CHECKS, *proxies.CHECKS, *ranges.CHECKS,
+    *runtime.CHECKS, *installers.CHECKS, *leftovers.CHECKS, *joining.CHECKS, *external_etcd.CHECKS,
+    *balancing.CHECKS,
 )  # fmt: skip
 
 __all__ = ["CHECKS", "Finding", "Scene", "Surroundings", "examine", "refuse"]

@@ -1,26 +1,18 @@
-"""The kernel: what it can do, what is switched off in it, and what other files would set it to."""
+"""The kernel: what it can do, and what is switched off in it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from kubeboot.steps import kernel
-from kubeboot.steps.preflight.model import Finding, Scene
+from kubeboot.steps.preflight import configured
+from kubeboot.steps.preflight.model import Finding, Scene, each
 
 CONTROLLERS = ("cpu", "memory", "pids", "cpuset")
 MODPROBE_DIRS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
-SYSCTL_DIRS = (
-    "/etc/sysctl.d",
-    "/run/sysctl.d",
-    "/usr/local/lib/sysctl.d",
-    "/usr/lib/sysctl.d",
-    "/lib/sysctl.d",
-)
-OURS = (kernel.SYSCTL_FILE, kernel.MINIMUMS_FILE)
 MODULES = (*kernel.MODULES, "vxlan", "nf_tables")
-_OFF = re.compile(r"^\s*install\s+(\S+)\s+\S*/(?:true|false)\b", re.MULTILINE)
-_SETTING = re.compile(r"^\s*-?([\w./-]+)\s*=\s*(.*?)\s*$")
+_OFF = re.compile(r"^\s*(?:install\s+(\S+)\s+(?:\S*/)?(?:true|false)\b|blacklist\s+(\S+))", re.MULTILINE)
 
 
 def version(scene: Scene) -> Iterable[Finding]:
@@ -69,15 +61,16 @@ def modules(scene: Scene) -> Iterable[Finding]:
     known = scene.text(f"{folder}/modules.dep")
     if not known and _contained(scene):
         return
+    there = each(scene.see.module, MODULES)
     for name in MODULES:
         pattern = re.compile(rf"/{name.replace('_', '[-_]')}\.ko")
-        if not scene.see.module(name) and known and not pattern.search(known):
+        if not there[name] and known and not pattern.search(known):
             yield Finding(
                 f"KernelModule-{name}",
                 f"{name} is neither in the kernel {scene.facts.kernel} nor in {folder}",
                 "install the kernel's extra modules (linux-modules-extra, kernel-modules-extra) or reboot",
             )
-    if not known and not all(scene.see.module(name) for name in MODULES):
+    if not known and not all(there.values()):
         yield Finding(
             "KernelModules",
             f"{folder} is missing: the running kernel was updated or removed, and no module can be loaded",
@@ -91,86 +84,35 @@ def _contained(scene: Scene) -> bool:
 
 
 def modules_off(scene: Scene) -> Iterable[Finding]:
-    """`install NAME /bin/false`, as hardening guides have it, defeats modprobe."""
-    off = {name: path for path, text in _texts(scene, MODPROBE_DIRS) for name in _OFF.findall(text)}
-    for name in MODULES:
-        if name in off and not scene.see.module(name):
-            yield Finding(
-                f"ModuleDisabled-{name}",
-                f"{off[name]} forbids to load {name}, which pods' network needs",
-                f"sed -i '/install {name} /d' {off[name]}",
-            )
+    """`install NAME /bin/false` defeats modprobe, `blacklist NAME` systemd's loading at boot."""
+    for name, path in _forbidden(scene).items():
+        loaded = scene.see.module(name)
+        yield Finding(
+            f"ModuleDisabled-{name}",
+            f"{path} forbids to load {name}, which pods' network needs"
+            f"{'; it is loaded, and will not be after a reboot' if loaded else ''}",
+            f"sed -i -E '/(install|blacklist) {name.replace('_', '[-_]')}/d' {path}",
+            "warning" if loaded else "error",
+        )
+
+
+def _forbidden(scene: Scene) -> dict[str, str]:
+    """Modules that we need, and the file that keeps each of them out."""
+    off = {
+        (installed or listed).replace("-", "_"): path
+        for path, text in configured.confs(scene, MODPROBE_DIRS)
+        for installed, listed in _OFF.findall(text)
+    }
+    return {name: off[name] for name in MODULES if name in off}
 
 
 def modules_closed(scene: Scene) -> Iterable[Finding]:
-    missing = [name for name in MODULES if not scene.see.module(name)]
+    missing = [name for name, there in each(scene.see.module, MODULES).items() if not there]
     if scene.see.sysctl("kernel.modules_disabled") == "1" and missing:
         yield Finding(
             "ModulesDisabled",
             f"kernel.modules_disabled is 1, and {', '.join(missing)} cannot be loaded until a reboot",
             "take kernel.modules_disabled out of sysctl.d, load the modules at boot, and reboot",
-        )
-
-
-def overridden(scene: Scene) -> Iterable[Finding]:
-    """The last file in the order of their names wins at boot; ours has to be that one."""
-    wanted = {s.key: s for s in kernel.settings(scene.spec, scene.facts.cpus)}
-    for key, (path, value) in _last_words(scene).items():
-        setting = wanted.get(key)
-        if setting is None or not value.isdigit() or not _after_ours(path, setting.minimum):
-            continue
-        if int(value) < setting.value if setting.minimum else int(value) != setting.value:
-            yield Finding(
-                f"SysctlOverridden-{key}",
-                f"{path} sets {key} to {value} at every boot, after kubeboot's own file: {setting.why} "
-                f"with {setting.value}",
-                f"sed -i '/^\\s*{key}/d' {path}",
-                "warning",
-            )
-
-
-def _after_ours(path: str, minimum: bool) -> bool:
-    ours = (kernel.MINIMUMS_FILE if minimum else kernel.SYSCTL_FILE).rpartition("/")[2]
-    return path.rpartition("/")[2] > ours
-
-
-def _last_words(scene: Scene) -> dict[str, tuple[str, str]]:
-    files = {
-        path.rpartition("/")[2]: (path, text) for path, text in reversed(tuple(_texts(scene, SYSCTL_DIRS)))
-    }
-    said: dict[str, tuple[str, str]] = {}
-    for name in sorted(files):
-        path, text = files[name]
-        if path not in OURS:
-            rows = (_SETTING.match(line) for line in text.splitlines())
-            said |= {_dotted(row[1]): (path, row[2]) for row in rows if row}
-    return said
-
-
-def _dotted(key: str) -> str:
-    return key.replace("/", ".") if "/" in key.split(".")[0] else key
-
-
-def _texts(scene: Scene, folders: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Every .conf file and its text; a name in an earlier directory hides the same in a later one."""
-    seen: set[str] = set()
-    for folder in folders:
-        for name in scene.see.listdir(folder):
-            if name.endswith(".conf") and name not in seen:
-                seen.add(name)
-                yield f"{folder}/{name}", scene.text(f"{folder}/{name}")
-
-
-def limits(scene: Scene) -> Iterable[Finding]:
-    """kubeboot raises them, unless the kernel shows them read-only."""
-    value = scene.see.sysctl("fs.inotify.max_user_instances") or "512"
-    stat = scene.see.stat("/proc/sys/fs/inotify/max_user_instances")
-    if int(value) < 512 and stat is not None and not stat.mode & 0o200:
-        yield Finding(
-            "InotifyLimit",
-            f"fs.inotify.max_user_instances is {value} and read-only here: pods will see too many open files",
-            "sysctl -w fs.inotify.max_user_instances=8192 (on the machine that holds this container)",
-            "warning",
         )
 
 
@@ -205,6 +147,5 @@ def reboot(scene: Scene) -> Iterable[Finding]:
 
 
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
-    version, cgroups, controllers, modules, modules_off, modules_closed, overridden, limits, seccomp, kmsg,
-    reboot,
+    version, cgroups, controllers, modules, modules_off, modules_closed, seccomp, kmsg, reboot,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from kubeboot.steps.preflight.model import Finding, Scene
@@ -9,27 +10,30 @@ from kubeboot.steps.preflight.model import Finding, Scene
 MANIFESTS = "/etc/kubernetes/manifests"
 FILES = (
     "/etc/kubernetes/admin.conf",
+    "/etc/kubernetes/super-admin.conf",
+    "/etc/kubernetes/controller-manager.conf",
+    "/etc/kubernetes/scheduler.conf",
     "/etc/kubernetes/kubelet.conf",
     "/etc/kubernetes/bootstrap-kubelet.conf",
     "/etc/kubernetes/pki/ca.crt",
+    "/etc/kubernetes/pki/ca.key",
+    "/etc/kubernetes/pki/sa.key",
+    "/etc/kubernetes/pki/front-proxy-ca.crt",
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/kubeadm-flags.env",
+    "/var/lib/kubelet/cpu_manager_state",
+    "/var/lib/kubelet/memory_manager_state",
 )
-OTHERS = {
-    "k3s.service": "k3s-uninstall.sh",
-    "k3s-agent.service": "k3s-agent-uninstall.sh",
-    "rke2-server.service": "rke2-uninstall.sh",
-    "rke2-agent.service": "rke2-uninstall.sh",
-    "k0scontroller.service": "k0s reset",
-    "k0sworker.service": "k0s reset",
-    "snap.microk8s.daemon-kubelite.service": "snap remove microk8s",
-    "crio.service": "systemctl disable --now crio",
-}
-LINKS = ("cni0", "flannel.1", "cilium_host", "cilium_net", "tunl0", "vxlan.calico", "weave", "kube-ipvs0")
+_LINKS = re.compile(
+    r"cni0|flannel[.-].+|cilium_.+|cali[0-9a-f]{11}|vxlan(-v6)?\.calico|wireguard\.cali|weave|vethwe-.+"
+    r"|kube-ipvs0|kube-bridge|kube-dummy-if|nodelocaldns|antrea-gw0|ovn-k8s-mp0|tunl0"
+)
 CNI_DIR = "/etc/cni/net.d"
 CNI_CONFIG = "10-flannel.conflist"
-CNI_STATE = "/var/lib/cni/networks"
+CNI_STATES = ("/var/lib/cni/networks", "/var/lib/cni/flannel", "/var/lib/cni/results", "/var/lib/cni/cache")
 SUBNET = "/run/flannel/subnet.env"
-CHAINS = ("KUBE-", "CNI-", "FLANNEL-", "cali-", "CILIUM_", "WEAVE-")
-TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "cilium", "calico")
+CHAINS = ("KUBE-", "CNI-", "FLANNEL-", "cali-", "CILIUM_", "WEAVE-", "ANTREA-", "KUBE_", "FLANNEL_")
+TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "cilium", "calico", "kube-router", "antrea")
 
 
 def manifests(scene: Scene) -> Iterable[Finding]:
@@ -48,8 +52,8 @@ def manifests(scene: Scene) -> Iterable[Finding]:
 def files(scene: Scene) -> Iterable[Finding]:
     if scene.touched:
         return
-    for path in FILES:
-        if scene.see.stat(path) is not None:
+    for path, stat in scene.stats(FILES).items():
+        if stat is not None:
             yield Finding(
                 f"FileAvailable-{path.replace('/', '-')}",
                 f"{path} is there: this machine has been part of another cluster",
@@ -59,42 +63,21 @@ def files(scene: Scene) -> Iterable[Finding]:
 
 def etcd_data(scene: Scene) -> Iterable[Finding]:
     path = scene.spec.etcd.data_dir
-    if scene.runs_etcd and not scene.touched and "member" in scene.see.listdir(path):
+    names = set(scene.see.listdir(path)) - {"lost+found"}
+    if scene.runs_etcd and not scene.touched and names:
+        held = "the data of another etcd member" if "member" in names else f"{min(names)}, and is to be empty"
         yield Finding(
             f"DirAvailable-{path.replace('/', '-')}",
-            f"{path} holds the data of another etcd member",
+            f"{path} holds {held}",
             f"keep it with: mv {path} {path}.old",
         )
 
 
-def others(scene: Scene) -> Iterable[Finding]:
-    active = scene.see.active_units()
-    for unit, removal in OTHERS.items():
-        if unit in active:
-            yield Finding(
-                f"Service-{unit.split('.')[0]}", f"{unit} runs on this machine", f"remove it: {removal}"
-            )
-    if "docker.service" in active and not scene.touched:
-        yield Finding(
-            "Service-docker",
-            "Docker runs on this machine: it sets the policy of forwarding to DROP, and shares containerd",
-            "systemctl disable --now docker.service docker.socket, if nobody needs it",
-            "warning",
-        )
-
-
-def kubelet(scene: Scene) -> Iterable[Finding]:
-    if not scene.touched and scene.see.unit("kubelet.service").active == "active":
-        yield Finding(
-            "Service-kubelet",
-            "a kubelet that kubeboot did not start runs on this machine",
-            "leave its cluster first: kubeadm reset, then systemctl disable --now kubelet",
-        )
-
-
 def links(scene: Scene) -> Iterable[Finding]:
+    """tunl0 is in every network namespace once its module is loaded: with an address it is Calico's."""
     for link in scene.see.links():
-        if link.name in LINKS and not scene.touched:
+        foreign = _LINKS.fullmatch(link.name) and (link.name != "tunl0" or link.addresses)
+        if foreign and not scene.touched:
             yield Finding(
                 f"Link-{link.name}",
                 f"{link.name} ({', '.join(link.addresses) or 'no address'}) is left from another cluster",
@@ -114,11 +97,10 @@ def cni(scene: Scene) -> Iterable[Finding]:
             )
     if scene.touched:
         return
-    for name in scene.see.listdir(CNI_STATE):
+    states = scene.listings(CNI_STATES)
+    for path in (f"{folder}/{name}" for folder, names in states.items() for name in names):
         yield Finding(
-            "CNIState",
-            f"{CNI_STATE}/{name} keeps addresses that another cluster gave to pods",
-            f"rm -r {CNI_STATE}/{name}",
+            "CNIState", f"{path} keeps addresses that another cluster gave to pods", f"rm -r {path}"
         )
 
 
@@ -163,5 +145,5 @@ def packet_rules(scene: Scene) -> Iterable[Finding]:
 
 
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
-    manifests, files, etcd_data, others, kubelet, links, cni, subnet, packet_rules,
+    manifests, files, etcd_data, links, cni, subnet, packet_rules,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The machine itself: rights, size, commands, identity, confinement, clock."""
+"""The machine itself: rights, size, commands, confinement, clock."""
 
 from __future__ import annotations
 
@@ -13,15 +13,26 @@ MIN_MEMORY = {
     "etcd": 700 << 20,
     "load_balancer": 400 << 20,
 }
+MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+PIDS_LIMITS = ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max")
+CPU_QUOTA = (
+    "/sys/fs/cgroup/cpu.max",
+    "/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
+    "/sys/fs/cgroup/cpu/cpu.cfs_period_us",
+)
+MIN_PIDS = 2_000
 MIN_CPUS = {"control_plane": 2, "worker": 1, "etcd": 1, "load_balancer": 1}
 COMMANDS = {
     "sh": "dash",
     "systemctl": "systemd",
+    "journalctl": "systemd",
     "modprobe": "kmod",
     "ip": "iproute2",
     "nft": "nftables",
     "mount": "mount",
     "umount": "mount",
+    "flock": "util-linux",
+    "sha256sum": "coreutils",
 }
 ARCHITECTURES = ("amd64", "arm64")
 CONTAINER_POLICY = (
@@ -46,7 +57,6 @@ TIME_UNITS = frozenset(
 )
 EPOCH = 1_760_000_000
 """October 2025: no clock that is right shows less."""
-NAMES_OF_EVERY_MACHINE = frozenset({"localhost", "localhost.localdomain", "localhost4", "debian", "ubuntu"})
 
 
 def privileged(scene: Scene) -> Iterable[Finding]:
@@ -62,22 +72,45 @@ def init_system(scene: Scene) -> Iterable[Finding]:
 
 
 def cpus(scene: Scene) -> Iterable[Finding]:
-    need = MIN_CPUS[scene.node.role]
-    if scene.facts.cpus < need:
+    """Those that this machine may use; a container's quota counts as well."""
+    need, may = MIN_CPUS[scene.node.role], _quota(scene)
+    have = scene.facts.cpus if may is None else min(scene.facts.cpus, may)
+    if have < need:
         yield Finding(
             "NumCPU",
-            f"{scene.facts.cpus} CPU; a {scene.node.role.replace('_', ' ')} needs {need}",
+            f"{have:g} CPU; a {scene.node.role.replace('_', ' ')} needs {need}",
             "give the machine more CPUs",
         )
 
 
+def _quota(scene: Scene) -> float | None:
+    """CPUs by the control group that this machine may be; v2's `100000 50000`, or v1's two files."""
+    row = " ".join(scene.texts(CPU_QUOTA).values()).split()
+    told = len(row) == 2 and all(word.isdigit() for word in row) and row[1] != "0"
+    return int(row[0]) / int(row[1]) if told else None
+
+
 def memory(scene: Scene) -> Iterable[Finding]:
+    """A container's limit counts as well."""
     need = MIN_MEMORY[scene.node.role]
-    if scene.facts.memory < need:
+    limits = scene.texts(MEMORY_LIMITS).values()
+    have = min((scene.facts.memory, *(int(limit) for limit in limits if limit.strip().isdigit())))
+    if have < need:
         yield Finding(
             "Mem",
-            f"{scene.facts.memory >> 20} MiB of memory; this role needs {need >> 20}",
+            f"{have >> 20} MiB of memory; this role needs {need >> 20}",
             "give the machine more memory",
+        )
+
+
+def processes(scene: Scene) -> Iterable[Finding]:
+    limit = next((text.strip() for text in scene.texts(PIDS_LIMITS).values() if text), "")
+    if limit.isdigit() and int(limit) < MIN_PIDS:
+        yield Finding(
+            "PidsLimit",
+            f"this container may have {limit} processes and threads; a node needs {MIN_PIDS}",
+            "raise its limit from outside (docker: --pids-limit -1)",
+            "warning",
         )
 
 
@@ -96,43 +129,6 @@ def commands(scene: Scene) -> Iterable[Finding]:
                 f"{command} is not on the PATH",
                 f"apt-get install {package} (or the package of that name here)",
             )
-
-
-def machine_id(scene: Scene) -> Iterable[Finding]:
-    if len(scene.facts.machine_id) != 32:
-        yield Finding(
-            "MachineID",
-            f"/etc/machine-id is {scene.facts.machine_id or 'empty'!r}",
-            "rm -f /etc/machine-id; systemd-machine-id-setup",
-        )
-
-
-def hostname(scene: Scene) -> Iterable[Finding]:
-    name = scene.node.name
-    if name in NAMES_OF_EVERY_MACHINE or name.isdigit():
-        yield Finding(
-            "Hostname",
-            f"this machine's name in the cluster would be {name}, which is no name of its own",
-            "hostnamectl set-hostname NAME, or --node-name NAME",
-        )
-    if len(name) > 63:
-        yield Finding(
-            "HostnameLength",
-            f"the node's name has {len(name)} characters, and the label kubernetes.io/hostname takes 63",
-            f"--node-name {name[:63].split('.')[0]}",
-        )
-
-
-def localhost(scene: Scene) -> Iterable[Finding]:
-    rows = (line.split("#")[0].split() for line in scene.text("/etc/hosts").splitlines())
-    names = {name: row[0] for row in rows for name in row[1:]}
-    if scene.see.stat("/etc/hosts") is not None and names.get("localhost", "") not in ("127.0.0.1", "::1"):
-        yield Finding(
-            "Localhost",
-            f"/etc/hosts gives localhost as {names.get('localhost') or 'nothing'}",
-            "echo '127.0.0.1 localhost' >> /etc/hosts",
-            "warning",
-        )
 
 
 def selinux(scene: Scene) -> Iterable[Finding]:
@@ -178,6 +174,6 @@ def time_sync(scene: Scene) -> Iterable[Finding]:
 
 
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
-    privileged, init_system, architecture, cpus, memory, commands, machine_id, hostname, localhost, selinux,
-    apparmor, clock, time_sync,
+    privileged, init_system, architecture, cpus, memory, processes, commands, selinux, apparmor, clock,
+    time_sync,
 )  # fmt: skip

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, TypeVar
 
 from kubeboot import errors
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.host.api import CommandFailed, HostView
+from kubeboot.host import looks
+from kubeboot.host.api import CommandFailed, HostView, Stat, Unread
 from kubeboot.host.facts import Facts
 from kubeboot.kube.surroundings import Machine
 
 Level = Literal["error", "warning"]
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,25 +75,55 @@ class Scene:
         """A file of the machine's as text; empty where it is not there."""
         return (self.see.read(path) or b"").decode(errors="replace")
 
+    def texts(self, paths: Iterable[str]) -> dict[str, str]:
+        """Several, by their paths."""
+        return each(self.text, paths)
+
+    def stats(self, paths: Iterable[str]) -> dict[str, Stat | None]:
+        """What is there, by its path."""
+        return each(self.see.stat, paths)
+
+    def listings(self, folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The names in each of these directories."""
+        return each(self.see.listdir, folders)
+
 
 Check = Callable[[Scene], Iterable[Finding]]
+
+
+def each(ask: Callable[[str], T], subjects: Iterable[str]) -> dict[str, T]:
+    """The same question about each of these, in one round trip where the view has those."""
+    about = tuple(subjects)
+    return dict(zip(about, looks.together(functools.partial(ask, one) for one in about), strict=True))
 
 
 def examine(
     scene: Scene, checks: Sequence[Check], ignored: frozenset[str] = frozenset()
 ) -> tuple[Finding, ...]:
     """Run every check at once; findings in the checks' order, ignored errors demoted to warnings."""
+    found: dict[Check, tuple[Finding, ...]] = {}
     with ThreadPoolExecutor(8, thread_name_prefix="preflight") as pool:
-        found = [
-            finding for findings in pool.map(lambda c: _checked(c, scene), checks) for finding in findings
-        ]
-    return tuple(_placed(finding, scene, ignored) for finding in found)
+
+        def look() -> None:
+            still = [check for check in checks if check not in found]
+            told = zip(still, pool.map(lambda check: _checked(check, scene), still), strict=True)
+            found.update({check: findings for check, findings in told if findings is not None})
+            if len(found) < len(checks):
+                raise Unread
+
+        looks.settled(scene.see, look)
+    return tuple(_placed(finding, scene, ignored) for check in checks for finding in found[check])
 
 
-def _checked(check: Check, scene: Scene) -> tuple[Finding, ...]:
-    """What cannot be looked at hides nothing else. A machine that is gone is another matter."""
+def _checked(check: Check, scene: Scene) -> tuple[Finding, ...] | None:
+    """What cannot be looked at hides nothing else. A machine that is gone is another matter.
+
+    None: what it wants has to be fetched first.
+    """
     try:
         return tuple(check(scene))
+    except Unread:
+        return None
     except CommandFailed as error:
         name = getattr(check, "__name__", "check")
         hint = error.hint or "run the same command with sudo"

@@ -1,4 +1,4 @@
-"""Ports, address ranges, firewalls, names."""
+"""Ports, addresses, links."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from kubeboot.config import balancing
 from kubeboot.host.api import Listener
 from kubeboot.steps import firewall
 from kubeboot.steps.preflight.model import Finding, Scene
-from kubeboot.steps.preflight.runtime import bypass
 
 PORTS = {
     "control_plane": {
         6443: "kube-apiserver", 2379: "etcd", 2380: "etcd", 2381: "etcd", 10250: "kubelet",
         10248: "kubelet", 10257: "kube-controller", 10259: "kube-scheduler", 8443: "haproxy", 8444: "haproxy",
+        10249: "kube-proxy", 10256: "kube-proxy",
     },
-    "worker": {10250: "kubelet", 10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
+    "worker": {
+        10250: "kubelet", 10248: "kubelet", 8443: "haproxy", 8444: "haproxy",
+        10249: "kube-proxy", 10256: "kube-proxy",
+    },
     "etcd": {2379: "etcd", 2380: "etcd", 2381: "etcd", 10248: "kubelet"},
     "load_balancer": {10248: "kubelet", 8443: "haproxy", 8444: "haproxy"},
 }  # fmt: skip
@@ -26,8 +29,6 @@ NAT = ("10.0.2.0/24", "192.168.121.0/24", "192.168.122.0/24")
 NM = "NetworkManager.service"
 NM_DIRS = ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr/lib/NetworkManager/conf.d")
 CLOUD_SETUP = frozenset({"nm-cloud-setup.timer", "nm-cloud-setup.service"})
-RESOLVERS = 3
-PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 
 
 def ports(scene: Scene) -> Iterable[Finding]:
@@ -71,44 +72,6 @@ def vxlan_port(scene: Scene) -> Iterable[Finding]:
         )
 
 
-def firewalls(scene: Scene) -> Iterable[Finding]:
-    """What an administrator's rules let through cannot be told from outside: told of, not refused."""
-    if scene.spec.open_firewall:
-        return
-    opened = scene.see.stat(firewall.STATE) is not None
-    running = scene.see.active_units()
-    active = [unit for unit in firewall.FIREWALLS if unit in running and not opened]
-    for unit in active:
-        yield _firewall(scene, f"Firewall-{unit.split('.')[0]}", f"{unit} is active")
-    drops = [c for c in firewall.closed(scene.see.nft_chains()) if c.policy == "drop"]
-    if drops and not active:
-        named = ", ".join(f"{c.family} {c.table} {c.name}" for c in drops)
-        yield _firewall(scene, "Firewall-policy", f"nftables drops by default what comes to {named}")
-
-
-def _firewall(scene: Scene, name: str, what: str) -> Finding:
-    wanted = ", ".join(map(str, firewall.ports(scene.spec, scene.node)))
-    return Finding(
-        name,
-        f"{what}; the cluster needs TCP {wanted}, UDP {firewall.VXLAN} and forwarding for pods",
-        "run init or join with --open-firewall, or add rules of your own that accept these",
-        "warning",
-    )
-
-
-def iptables(scene: Scene) -> Iterable[Finding]:
-    """Legacy rules and nftables' are both in force, and neither's tool shows the other's."""
-    legacy = scene.text("/proc/net/ip_tables_names").split()
-    modern = [name for family, name in scene.see.nft_tables() if family == "ip" and name in ("filter", "nat")]
-    if legacy and modern:
-        yield Finding(
-            "IptablesMixed",
-            f"iptables rules are kept both in legacy tables ({', '.join(legacy)}) and in nftables ones",
-            "update-alternatives --set iptables /usr/sbin/iptables-nft; iptables-legacy -F; reboot",
-            "warning",
-        )
-
-
 def nm(scene: Scene) -> Iterable[Finding]:
     """NetworkManager takes over links that it does not know, and takes their addresses away."""
     active = scene.see.active_units()
@@ -132,32 +95,6 @@ def _unmanaged(scene: Scene) -> bool:
     files = (f"{folder}/{name}" for folder in NM_DIRS for name in scene.see.listdir(folder))
     texts = [scene.text("/etc/NetworkManager/NetworkManager.conf"), *map(scene.text, files)]
     return any(re.search(r"unmanaged-devices.*(cni|flannel)", text) for text in texts)
-
-
-def resolver(scene: Scene) -> Iterable[Finding]:
-    servers = scene.facts.nameservers
-    if not servers:
-        yield Finding(
-            "ResolverEmpty",
-            "/etc/resolv.conf names no name server: pods will resolve the cluster's own names only",
-            "put a name server that other machines can reach into /etc/resolv.conf",
-            "warning",
-        )
-    elif all(ns.startswith("127.") or ns == "::1" for ns in servers) and scene.node.nameservers:
-        yield Finding(
-            "Resolver",
-            f"/etc/resolv.conf names only {', '.join(servers)}, "
-            "which pods cannot use: they will resolve the cluster's own names only",
-            "put a name server that other machines can reach into /etc/resolv.conf",
-            "warning",
-        )
-    if len(servers) > RESOLVERS:
-        yield Finding(
-            "ResolverLimit",
-            f"/etc/resolv.conf names {len(servers)} name servers; pods get the first {RESOLVERS}",
-            f"leave {RESOLVERS} of them",
-            "warning",
-        )
 
 
 def address(scene: Scene) -> Iterable[Finding]:
@@ -219,19 +156,6 @@ def ipv6(scene: Scene) -> Iterable[Finding]:
         )
 
 
-def proxy(scene: Scene) -> Iterable[Finding]:
-    """For this command's own requests, and for whatever is started from the same environment."""
-    name = next((name for name in PROXIES if scene.environ.get(name)), "")
-    spared = scene.environ.get("NO_PROXY") or scene.environ.get("no_proxy") or ""
-    missing = [part for part in bypass(scene).split(",") if part not in re.split(r"[,\s]+", spared)]
-    if name and spared != "*" and scene.spec.networking.service_subnet in missing:
-        yield Finding(
-            "ProxyBypass",
-            f"{name} is set, and requests to the cluster's own addresses would go through that proxy",
-            f"export NO_PROXY={spared + ',' if spared else ''}{','.join(missing)}",
-        )
-
-
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
-    ports, vxlan_port, firewalls, iptables, nm, resolver, address, links, ipv6, proxy,
+    ports, vxlan_port, nm, address, links, ipv6,
 )  # fmt: skip

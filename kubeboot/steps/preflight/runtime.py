@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -11,10 +12,16 @@ from kubeboot.config.versions import CONTAINERD
 from kubeboot.steps.preflight.model import Finding, Scene
 
 RUNC = (1, 1)
-OURS = ("10-kubeboot-inputs.conf", "10-kubeboot-standalone.conf", "10-kubeadm.conf")
-DROP_INS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/system")
-_PROXY = re.compile(r"^Environment=.*\b(https?_proxy)=", re.IGNORECASE | re.MULTILINE)
-_NO_PROXY = re.compile(r"^Environment=.*\bno_proxy=", re.IGNORECASE | re.MULTILINE)
+CONFIG = "/etc/containerd/config.toml"
+NEEDED = (
+    "cri",
+    "io.containerd.grpc.v1.cri",
+    "io.containerd.cri.v1.runtime",
+    "io.containerd.cri.v1.images",
+    "io.containerd.snapshotter.v1.overlayfs",
+    "io.containerd.runtime.v2.task",
+)
+"""The plugins that a node works with, by their names in versions 1 and 2."""
 _REPLACED = "kubeboot brings its own and restarts it; containers that run go on"
 
 
@@ -35,11 +42,20 @@ def versions(scene: Scene) -> Iterable[Finding]:
 
 def config(scene: Scene) -> Iterable[Finding]:
     said = _effective(scene)
-    if any(name in ("cri", "io.containerd.grpc.v1.cri") for name in said.get("disabled_plugins", ())):
+    if said is None:
+        yield Finding(
+            "ContainerdConfig",
+            f"{CONFIG} cannot be read as TOML, and containerd does not start with it: {_REPLACED}",
+            f"mend it, or move it away: mv {CONFIG} {CONFIG}.old",
+            "warning",
+        )
+        return
+    off = [name for name in said.get("disabled_plugins", ()) if name in NEEDED]
+    if off:
         yield Finding(
             "CRIDisabled",
-            f"containerd's configuration disables its CRI plugin, which the kubelet talks to: {_REPLACED}",
-            "take cri out of disabled_plugins in /etc/containerd/config.toml",
+            f"containerd's configuration disables {', '.join(off)}, which the kubelet needs: {_REPLACED}",
+            f"take it out of disabled_plugins in {CONFIG}",
             "warning",
         )
     drivers = set(_found(said, "SystemdCgroup"))
@@ -48,18 +64,36 @@ def config(scene: Scene) -> Iterable[Finding]:
             "CgroupDriver",
             "containerd makes its cgroups itself (cgroupfs), and the kubelet asks systemd for them: "
             f"{_REPLACED}",
-            "set SystemdCgroup = true for runc in /etc/containerd/config.toml",
+            f"set SystemdCgroup = true for runc in {CONFIG}",
             "warning",
         )
 
 
-def _effective(scene: Scene) -> Mapping[str, Any]:
-    if "containerd" not in scene.facts.commands:
+def _effective(scene: Scene) -> Mapping[str, Any] | None:
+    """As containerd merges it, else as its files have it; None where they cannot be read.
+
+    A file of kubeboot's own is a step's to mend.
+    """
+    if scene.touched and "containerd" not in scene.facts.commands:
         return {}
     try:
-        return tomllib.loads(scene.see.runtime_config())
+        dumped = scene.see.runtime_config() if "containerd" in scene.facts.commands else ""
+        return tomllib.loads(dumped) if dumped else _files(scene)
     except tomllib.TOMLDecodeError:
-        return {}
+        return None
+
+
+def _files(scene: Scene) -> Mapping[str, Any]:
+    main = tomllib.loads(scene.text(CONFIG))
+    merged = dict(main)
+    for pattern in main.get("imports", ()):
+        folder, _, names = str(pattern).rpartition("/")
+        for name in fnmatch.filter(scene.see.listdir(folder), names):
+            more = tomllib.loads(scene.text(f"{folder}/{name}"))
+            off = [*merged.get("disabled_plugins", ()), *more.get("disabled_plugins", ())]
+            merged |= {**more, "plugins": {**merged.get("plugins", {}), **more.get("plugins", {})}}
+            merged["disabled_plugins"] = off
+    return merged
 
 
 def _found(tree: object, key: str) -> Iterable[object]:
@@ -93,43 +127,6 @@ def containers(scene: Scene) -> Iterable[Finding]:
         )
 
 
-def drop_ins(scene: Scene) -> Iterable[Finding]:
-    """What others add to our units takes effect after a restart, and is in none of our files."""
-    for path, text in _drop_ins(scene):
-        if _PROXY.search(text) and not _NO_PROXY.search(text):
-            yield Finding(
-                "ProxyUnit",
-                f"{path} sends requests through a proxy, the cluster's own among them",
-                f"add NO_PROXY={bypass(scene)} to {path}",
-            )
-        elif re.search(r"^ExecStart=", text, re.MULTILINE):
-            yield Finding(
-                f"DropIn-{path.rpartition('/')[2]}",
-                f"{path} changes how the unit is started",
-                f"rm {path}; systemctl daemon-reload",
-                "warning",
-            )
-
-
-def _drop_ins(scene: Scene) -> Iterable[tuple[str, str]]:
-    for unit in ("containerd.service", "kubelet.service"):
-        folders = [f"{root}/{unit}.d" for root in DROP_INS]
-        names = {n: folder for folder in reversed(folders) for n in scene.see.listdir(folder)}
-        for name, folder in sorted(names.items()):
-            if name.endswith(".conf") and name not in OURS:
-                yield f"{folder}/{name}", scene.text(f"{folder}/{name}")
-
-
-def bypass(scene: Scene) -> str:
-    """What must not go through a proxy."""
-    networking = scene.spec.networking
-    own = next(
-        (a for nic in scene.facts.nics for a in nic.addresses if a.startswith(f"{scene.node.address}/")), ""
-    )
-    ranges = (networking.pod_subnet, networking.service_subnet, own or scene.node.address)
-    return ",".join(("127.0.0.1", "localhost", *ranges, f".{networking.dns_domain}", ".svc"))
-
-
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
-    versions, config, running_cgroups, containers, drop_ins,
+    versions, config, running_cgroups, containers,
 )  # fmt: skip

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
+from kubeboot.steps.preflight import configured
 from kubeboot.steps.preflight.model import Finding, Scene
 
 ZRAM = ("/etc/systemd/zram-generator.conf", "/usr/lib/systemd/zram-generator.conf")
+ZRAM_DIRS = tuple(f"{folder}/systemd/zram-generator.conf.d" for folder in ("/etc", "/run", "/usr/lib"))
 ZRAM_UNITS = (
     "zramswap.service",
     "zram-swap.service",
     "zram-config.service",
     "systemd-zram-setup@zram0.service",
 )
+SWAP_UNITS = ("dphys-swapfile.service", "swapspace.service")
+"""What makes swap files by itself."""
+_SWAPON = re.compile(r"^[^#\n]*\bswapon\b", re.MULTILINE)
 GENERATED = "/run/systemd/generator.late"
 """Where systemd notes, at each boot, the swap partitions that it finds by their GPT type."""
-UNIT_DIRS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
 
 def swap(scene: Scene) -> Iterable[Finding]:
@@ -41,10 +46,11 @@ def fstab(scene: Scene) -> Iterable[Finding]:
 
 
 def zram(scene: Scene) -> Iterable[Finding]:
-    active = scene.see.active_units() & frozenset(ZRAM_UNITS)
-    config = next((path for path in ZRAM if scene.text(path).strip()), "")
+    active = (scene.see.active_units() | configured.enabled(scene)) & frozenset(ZRAM_UNITS)
+    config = next((path for path, text in scene.texts(ZRAM).items() if text.strip()), "")
     if config == ZRAM[1] and scene.see.stat(ZRAM[0]) is not None:
         config = ""  # an empty file in /etc masks the distribution's
+    config = config or next((path for path, text in configured.confs(scene, ZRAM_DIRS) if text.strip()), "")
     if active or config:
         yield Finding(
             "SwapReturns-zram",
@@ -55,10 +61,12 @@ def zram(scene: Scene) -> Iterable[Finding]:
 
 def units(scene: Scene) -> Iterable[Finding]:
     """Units that somebody wrote; those that systemd makes of /etc/fstab are in /run."""
-    for unit in sorted({name for folder in UNIT_DIRS for name in _swaps(scene, folder)}):
-        if scene.see.unit(unit).enabled or scene.see.unit(unit).active == "active":
+    names = configured.units(scene)
+    for unit in sorted(name for name in names if name.endswith(".swap")):
+        pulled = unit in configured.enabled(scene)
+        if pulled or scene.see.unit(unit).enabled or scene.see.unit(unit).active == "active":
             # what an administrator wrote there cannot be masked
-            masked = "" if unit in _swaps(scene, UNIT_DIRS[0]) else f"; systemctl mask {unit}"
+            masked = "" if unit in _swaps(scene, configured.ADMINISTRATORS) else f"; systemctl mask {unit}"
             yield Finding(
                 f"SwapReturns-{unit}",
                 f"{unit} turns swap on at the next boot, and the kubelet will not start",
@@ -66,10 +74,35 @@ def units(scene: Scene) -> Iterable[Finding]:
             )
 
 
+def scripts(scene: Scene) -> Iterable[Finding]:
+    """Services and boot scripts that turn it on by themselves."""
+    coming = (scene.see.active_units() | configured.enabled(scene)) & frozenset(SWAP_UNITS)
+    for unit in sorted(coming | frozenset(_own_services(scene))):
+        yield Finding(
+            f"SwapReturns-{unit}",
+            f"{unit} turns swap on at every boot, and the kubelet will not start",
+            f"systemctl disable --now {unit}; swapoff -a",
+        )
+    if _SWAPON.search(scene.text("/etc/rc.local")):
+        yield Finding(
+            "SwapReturns-rc.local",
+            "/etc/rc.local turns swap on at every boot, and the kubelet will not start",
+            "sed -i '/swapon/d' /etc/rc.local; swapoff -a",
+        )
+
+
+def _own_services(scene: Scene) -> Iterable[str]:
+    """Enabled services of an administrator's own that call swapon."""
+    here = frozenset(scene.see.listdir(configured.ADMINISTRATORS)) & configured.enabled(scene)
+    names = [name for name in sorted(here) if name.endswith(".service")]
+    texts = scene.texts(f"{configured.ADMINISTRATORS}/{name}" for name in names)
+    return [path.rpartition("/")[2] for path, text in texts.items() if _SWAPON.search(text)]
+
+
 def partitions(scene: Scene) -> Iterable[Finding]:
     """Nobody wrote these units; a file or mask of that name in /etc goes before them."""
     for unit in _swaps(scene, GENERATED):
-        if scene.see.stat(f"{UNIT_DIRS[0]}/{unit}") is None:
+        if scene.see.stat(f"{configured.ADMINISTRATORS}/{unit}") is None:
             yield Finding(
                 f"SwapReturns-{unit}",
                 f"systemd finds a swap partition by its type, and turns it on at every boot as {unit}",
@@ -91,5 +124,5 @@ def _where_it_matters(check: Callable[[Scene], Iterable[Finding]]) -> Callable[[
 
 
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = tuple(
-    map(_where_it_matters, (swap, fstab, zram, units, partitions))
+    map(_where_it_matters, (swap, fstab, zram, units, scripts, partitions))
 )

@@ -1,0 +1,106 @@
+"""Proxies that the cluster's own traffic would go through, and what else is set for all services."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from kubeboot.steps.preflight import configured
+from kubeboot.steps.preflight.model import Finding, Scene
+
+OURS = ("10-kubeboot-inputs.conf", "10-kubeboot-standalone.conf", "10-kubeadm.conf")
+UNITS = ("containerd.service", "kubelet.service")
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+ENVIRONMENT = "/etc/environment"
+FILES_OPEN = 65_536
+_PROXY = re.compile(r"^(?:Default)?Environment=.*\b(https?_proxy)=", re.IGNORECASE | re.MULTILINE)
+_NO_PROXY = re.compile(r"^(?:Default)?Environment=.*\bno_proxy=", re.IGNORECASE | re.MULTILINE)
+_PLAIN = re.compile(r"^\s*(?:export\s+)?(https?_proxy)=", re.IGNORECASE | re.MULTILINE)
+_PLAIN_NO = re.compile(r"^\s*(?:export\s+)?no_proxy=", re.IGNORECASE | re.MULTILINE)
+_LIMIT = re.compile(r"^DefaultLimitNOFILE=(?:\d+:)?(\d+)\s*$", re.MULTILINE)
+
+
+def command(scene: Scene) -> Iterable[Finding]:
+    """For this command's own requests, and for whatever is started from the same environment."""
+    name = next((name for name in PROXIES if scene.environ.get(name)), "")
+    spared = scene.environ.get("NO_PROXY") or scene.environ.get("no_proxy") or ""
+    missing = [part for part in bypass(scene).split(",") if part not in re.split(r"[,\s]+", spared)]
+    if name and spared != "*" and scene.spec.networking.service_subnet in missing:
+        yield Finding(
+            "ProxyBypass",
+            f"{name} is set, and requests to the cluster's own addresses would go through that proxy",
+            f"export NO_PROXY={spared + ',' if spared else ''}{','.join(missing)}",
+        )
+
+
+def logins(scene: Scene) -> Iterable[Finding]:
+    """kubectl has it from here, at the next login."""
+    text = scene.text(ENVIRONMENT)
+    if _PLAIN.search(text) and not _PLAIN_NO.search(text):
+        yield Finding(
+            "ProxyEnvironment",
+            f"{ENVIRONMENT} sends whatever is started by hand through a proxy, kubectl among it",
+            f"echo NO_PROXY={bypass(scene)} >> {ENVIRONMENT}",
+            "warning",
+        )
+
+
+def services(scene: Scene) -> Iterable[Finding]:
+    """systemd's own settings are in force for containerd and the kubelet too."""
+    texts = dict(configured.manager(scene))
+    if not any(map(_NO_PROXY.search, texts.values())):
+        for path in (path for path, text in texts.items() if _PROXY.search(text)):
+            yield Finding(
+                "ProxyDefault",
+                f"{path} sends every service's requests through a proxy, those to the cluster among them",
+                f"add NO_PROXY={bypass(scene)} to DefaultEnvironment in {path}; systemctl daemon-reexec",
+            )
+    for path, text in texts.items():
+        limit = _LIMIT.search(text)
+        if limit and int(limit[1]) < FILES_OPEN:
+            yield Finding(
+                "OpenFiles",
+                f"{path} lets a service open {limit[1]} files; etcd, API server and haproxy need thousands",
+                f"sed -i '/^DefaultLimitNOFILE/d' {path}; systemctl daemon-reexec",
+                "warning",
+            )
+
+
+def drop_ins(scene: Scene) -> Iterable[Finding]:
+    """What others add to our units takes effect after a restart, and is in none of our files."""
+    for unit, path, text in _drop_ins(scene):
+        adds = unit in UNITS and not scene.touched
+        if _PROXY.search(text) and not _NO_PROXY.search(text):
+            yield Finding(
+                "ProxyUnit",
+                f"{path} sends requests through a proxy, the cluster's own among them",
+                f"add NO_PROXY={bypass(scene)} to {path}",
+            )
+        elif adds or re.search(r"^ExecStart=", text, re.MULTILINE):
+            yield Finding(
+                f"DropIn-{path.rpartition('/')[2]}",
+                f"{path} changes how a unit of kubeboot's is run",
+                f"rm {path}; systemctl daemon-reload",
+                "warning",
+            )
+
+
+def _drop_ins(scene: Scene) -> Iterable[tuple[str, str, str]]:
+    """Those of `service.d` are every service's."""
+    for unit in (*UNITS, "service"):
+        for path, text in configured.confs(scene, (f"{root}/{unit}.d" for root in configured.UNIT_DIRS)):
+            if path.rpartition("/")[2] not in OURS:
+                yield unit, path, text
+
+
+def bypass(scene: Scene) -> str:
+    """What must not go through a proxy."""
+    networking = scene.spec.networking
+    own = next(
+        (a for nic in scene.facts.nics for a in nic.addresses if a.startswith(f"{scene.node.address}/")), ""
+    )
+    ranges = (networking.pod_subnet, networking.service_subnet, own or scene.node.address)
+    return ",".join(("127.0.0.1", "localhost", *ranges, f".{networking.dns_domain}", ".svc"))
+
+
+CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (command, logins, services, drop_ins)

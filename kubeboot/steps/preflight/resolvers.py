@@ -1,0 +1,71 @@
+"""Name servers and search domains: what pods inherit from the machine."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+
+from kubeboot.steps.preflight.model import Finding, Scene
+
+RESOLVERS = 3
+SEARCH = (32, 2048)
+"""Domains and characters that the kubelet gives to pods."""
+
+
+def resolver(scene: Scene) -> Iterable[Finding]:
+    servers = scene.facts.nameservers
+    if not servers:
+        yield Finding(
+            "ResolverEmpty",
+            "/etc/resolv.conf names no name server: pods will resolve the cluster's own names only",
+            "put a name server that other machines can reach into /etc/resolv.conf",
+            "warning",
+        )
+    elif all(ns.startswith("127.") or ns == "::1" for ns in servers) and scene.node.nameservers:
+        yield Finding(
+            "Resolver",
+            f"/etc/resolv.conf names only {', '.join(servers)}, "
+            "which pods cannot use: they will resolve the cluster's own names only",
+            "put a name server that other machines can reach into /etc/resolv.conf",
+            "warning",
+        )
+    wrong = [server for server in servers if not _is_address(server)]
+    if wrong:
+        yield Finding(
+            "ResolverInvalid",
+            f"/etc/resolv.conf names {', '.join(wrong)}, which is no address: pods get it all the same",
+            "give name servers by their addresses in /etc/resolv.conf",
+            "warning",
+        )
+    if len(servers) > RESOLVERS:
+        yield Finding(
+            "ResolverLimit",
+            f"/etc/resolv.conf names {len(servers)} name servers; pods get the first {RESOLVERS}",
+            f"leave {RESOLVERS} of them",
+            "warning",
+        )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.split("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def search(scene: Scene) -> Iterable[Finding]:
+    rows = [line.split() for line in scene.text("/etc/resolv.conf").splitlines()]
+    domains = next((row[1:] for row in reversed(rows) if row[:1] == ["search"]), [])
+    own = 3  # default.svc.DOMAIN, svc.DOMAIN, DOMAIN
+    if len(domains) + own > SEARCH[0] or len(" ".join(domains)) > SEARCH[1]:
+        yield Finding(
+            "SearchDomains",
+            f"/etc/resolv.conf has {len(domains)} search domains ({len(' '.join(domains))} characters); with "
+            f"the cluster's {own} pods get the first {SEARCH[0]}, of {SEARCH[1]} characters",
+            "leave the domains that pods need in /etc/resolv.conf",
+            "warning",
+        )
+
+
+CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (resolver, search)
