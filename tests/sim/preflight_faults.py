@@ -408,7 +408,7 @@ FAULTS = (
         "Symlink-var-lib-kubelet",
         "warning",
         "lstat",
-        host(lambda h: h.symlink("/var/lib/kubelet", "/data/kubelet")),
+        all_of(host(lambda h: h.mkdir("/data/kubelet")), link_to("/var/lib/kubelet", "/data/kubelet")),
     ),
     # network
     *(
