@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 
@@ -9,7 +10,7 @@ from kubeboot import errors
 from kubeboot.engine.events import Event, RunFinished, RunStarted, State, StepFinished
 from kubeboot.engine.plan import Node, Plan, edges, node
 from kubeboot.engine.plan import ordered as in_order
-from kubeboot.engine.step import CLUSTER, Blocked, Check, Drift, Later, Ok, Step, View
+from kubeboot.engine.step import CLUSTER, Blocked, Check, Drift, Later, Ok, Step, View, impact
 from kubeboot.engine.values import Values
 from kubeboot.host.api import Unread
 
@@ -51,6 +52,7 @@ class _Looking:
         self._vals = Values()
         self._found: dict[Node, StepFinished] = {}
         self._open = set(self._order)
+        self._loud: set[Node] = set()
 
     def again(self) -> bool:
         """Look; True when nothing is unread."""
@@ -64,13 +66,25 @@ class _Looking:
         except Unread:
             return False
         self._found[n] = _event(step, found, start, self._began)
+        if isinstance(found, Drift) and not found.quiet:
+            self._loud.add(n)
         if not isinstance(found, Later) and all(self._vals.get(key) is not None for key in step.needs):
             self._open.discard(n)
         return True
 
     def events(self) -> list[StepFinished]:
         """What was found, in the order of the run."""
-        return [self._found[n] for n in self._order]
+        return [self._after_all(n) for n in self._order]
+
+    def _after_all(self, n: Node) -> StepFinished:
+        """What is as it should be now acts all the same when what it follows has changed."""
+        event, step = self._found[n], self._steps[n]
+        because = sorted(ref for ref in step.follows if (n[0], ref) in self._loud)
+        if event.state != "ok" or not because:
+            return event
+        return dataclasses.replace(
+            event, state="drift", change="change", summary=f"restart, because of {', '.join(because)}"
+        )
 
 
 def _event(step: Step, found: Check, start: float, began: float) -> StepFinished:
@@ -84,7 +98,7 @@ def _event(step: Step, found: Check, start: float, began: float) -> StepFinished
         at=now - began,
         summary=_summary(found),
         change=found.change if isinstance(found, Drift) else "",
-        impact=step.impact.value,
+        impact=impact(step, found if isinstance(found, Drift) else None),
         diff=found.diff if isinstance(found, Drift) else None,
         reason=found.reason if isinstance(found, Blocked) else None,
     )

@@ -17,7 +17,7 @@ from kubeboot.engine.events import Event, RunFinished, RunStarted, State, StepFi
 from kubeboot.engine.execute import Context, Intents, execute
 from kubeboot.engine.failpoints import UNWATCHED, Watch
 from kubeboot.engine.plan import Node, Plan, edges, node, remaining, requirements
-from kubeboot.engine.step import CLUSTER, Drift, Slot, Step, Target
+from kubeboot.engine.step import CLUSTER, Drift, Slot, Step, Target, impact
 from kubeboot.engine.values import Values
 
 WORKERS = 24
@@ -189,7 +189,7 @@ class _Run:
                 at=time.monotonic() - self._began,
                 summary=done.drift.summary if done.drift else str(done.error or ""),
                 change=done.drift.change if done.drift else "",
-                impact=step.impact.value,
+                impact=impact(step, done.drift),
                 diff=done.drift.diff if done.drift else None,
                 reason=done.error.reason if isinstance(done.error, errors.KubebootError) else None,
             )

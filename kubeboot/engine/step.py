@@ -45,11 +45,15 @@ class Ok:
 
 @dataclasses.dataclass(frozen=True)
 class Drift:
-    """It is not. `diff` is a unified diff, and never given for a secret."""
+    """It is not. `diff` is a unified diff, and never given for a secret.
+
+    `quiet`: only a mode or the like, which nothing that runs will notice.
+    """
 
     summary: str
     change: Literal["create", "change", "remove"] = "create"
     diff: str | None = None
+    quiet: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +119,9 @@ class Step:
 
     Subclasses implement `check` and `apply`, and `undo` where something on the machine changes. `after` is
     the order, and a failure's path: what comes after a failed step is skipped. `behind` is order alone, for
-    what must be tried whatever came of the others. A `needs` implies its giver. `cost` is a rough number of
-    seconds, used to start the longest remaining path first.
+    what must be tried whatever came of the others. `follows`: steps on the same machine whose changes make
+    this one act too, although it finds nothing to do before. A `needs` implies its giver. `cost` is a rough
+    number of seconds, used to start the longest remaining path first.
     """
 
     id: str
@@ -124,6 +129,7 @@ class Step:
     on: str
     after: frozenset[Ref] = frozenset()
     behind: frozenset[Ref] = frozenset()
+    follows: frozenset[Ref] = frozenset()
     needs: frozenset[Key[Any]] = frozenset()
     gives: frozenset[Key[Any]] = frozenset()
     impact: Impact = Impact.NONE
@@ -151,3 +157,8 @@ class Step:
     def read(self, see: View, key: Key[Any]) -> Any:  # noqa: ANN401 - the key carries the type
         """A given value, re-read from the machine; None when it is not there."""
         raise NotImplementedError(f"{self.id} gives {key.name} and cannot read it")
+
+
+def impact(step: Step, drift: Drift | None) -> str:
+    """What bringing a step about does to what runs."""
+    return Impact.NONE.value if drift is not None and drift.quiet else step.impact.value

@@ -52,8 +52,15 @@ def steps(node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, .
     return (verified,)
 
 
-def binary(step_id: str, node: NodeSettings, catalog: Catalog, source: Source, name: str) -> Step:
-    """The step that installs one binary of the catalog."""
+def binary(
+    step_id: str,
+    node: NodeSettings,
+    catalog: Catalog,
+    source: Source,
+    name: str,
+    reader: basic.Reader | None = None,
+) -> Step:
+    """The step that installs one binary of the catalog; `reader` is the unit that runs it."""
     wanted = catalog.binary(name)
     return basic.EnsureBinary(
         id=step_id,
@@ -64,6 +71,7 @@ def binary(step_id: str, node: NodeSettings, catalog: Catalog, source: Source, n
         cost=0.05 + wanted.size / 200e6,
         binary=wanted,
         source=source,
+        reader=reader,
     )
 
 

@@ -16,13 +16,14 @@ from kubeboot.steps.machine import (
     EnsureModule,
     EnsureSysctl,
     EnsureUnit,
+    Reader,
 )
 from kubeboot.steps.offered import CONTAINERD, EnsureBinary, EnsureImage, LookForImages
 
 __all__ = [
     "Await", "CONTAINERD", "EnsureActive", "EnsureBinary", "EnsureDir", "EnsureEnabled", "EnsureFile",
     "EnsureImage", "EnsureLink", "EnsureModule", "EnsureSysctl", "EnsureUnit", "EnsureUnitFile", "INPUTS",
-    "LookForImages", "digest", "unified",
+    "LookForImages", "Reader", "digest", "unified",
 ]  # fmt: skip
 
 

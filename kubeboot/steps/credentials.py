@@ -29,7 +29,7 @@ class PairFiles:
     def check_modes(self, see: View) -> Check:
         """Drift when others may write the certificate or read the key."""
         wrong = exposed(see, self.certificate, CERTIFICATE_MODE) or exposed(see, self.key, KEY_MODE)
-        return Drift(wrong, "change") if wrong else Ok()
+        return Drift(wrong, "change", quiet=True) if wrong else Ok()
 
     def protect(self, do: Target) -> None:
         """Mode and owner as they should be; what is stricter is left alone."""

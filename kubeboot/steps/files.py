@@ -11,17 +11,22 @@ from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import RemoveDir, RestoreMode, RestoreUnit, Undo
 from kubeboot.engine.values import Values
 from kubeboot.steps import paths, trees
+from kubeboot.steps.machine import Reader
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureFile(Step):
-    """A regular file with these bytes, mode and owner. A `secret` is never shown, not even as a diff."""
+    """A regular file with these bytes, mode and owner. A `secret` is never shown, not even as a diff.
+
+    `reader` reads it at its start.
+    """
 
     path: str
     data: bytes = dataclasses.field(repr=False)
     mode: int = 0o644
     owner: str = "root:root"
     secret: bool = False
+    reader: Reader | None = None
 
     def check(self, see: View, vals: Values) -> Check:
         stat = see.host.stat(self.path)
@@ -35,15 +40,18 @@ class EnsureFile(Step):
         if old != self.data:
             return Drift(f"change {self.path}", "change", self._diff(old))
         wrong = paths.mode_drift(stat, self.mode, self.owner)
-        return Drift(f"{self.path}: {wrong}", "change") if wrong else Ok()
+        return Drift(f"{self.path}: {wrong}", "change", quiet=True) if wrong else Ok()
 
     def _diff(self, old: bytes) -> str | None:
         return None if self.secret else unified(self.path, old, self.data)
 
     def undo(self, see: View) -> Sequence[Undo]:
-        return paths.undo(see, self.path, hashlib.sha256(self.data).hexdigest())
+        ended = self.reader.undo_end(see) if self.reader and see.host.read(self.path) != self.data else ()
+        return (*ended, *paths.undo(see, self.path, hashlib.sha256(self.data).hexdigest()))
 
     def apply(self, do: Target, vals: Values) -> None:
+        if self.reader and do.host.read(self.path) != self.data:
+            self.reader.end(do)
         do.host.write(self.path, self.data, self.mode, self.owner)
 
 
@@ -73,7 +81,7 @@ class EnsureDir(Step):
         if stat.kind != "dir":
             return Blocked(f"{self.path} is not a directory", f"move it away: mv {self.path} {self.path}.old")
         wrong = paths.mode_drift(stat, self.mode, self.owner)
-        return Drift(f"{self.path}/: {wrong}", "change") if wrong else Ok()
+        return Drift(f"{self.path}/: {wrong}", "change", quiet=True) if wrong else Ok()
 
     def undo(self, see: View) -> Sequence[Undo]:
         path = paths.followed(see, self.path)

@@ -150,7 +150,7 @@ class EnsureKubeletKubeconfig(Step):
 def check_mode(see: View, path: str) -> Check:
     """Drift when others than root may read it."""
     wrong = credentials.exposed(see, path, MODE)
-    return Drift(wrong, "change") if wrong else Ok()
+    return Drift(wrong, "change", quiet=True) if wrong else Ok()
 
 
 def init_steps(

@@ -25,6 +25,19 @@ UNIT = kubelet_identity.UNIT
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 KUBEADM_FILE = f"/etc/systemd/system/{UNIT}.d/10-kubeadm.conf"
 SERVICE = "kubelet/service"
+READ = frozenset(
+    {
+        "kubelet/binary",
+        "kubelet/unit",
+        "kubelet/unit-kubeadm",
+        "kubelet/config",
+        "kubelet/node-config",
+        "kubelet/flags",
+        "kubelet/client-certificate",
+        "kubeconfig/kubelet",
+    }
+)
+"""The steps of what a kubelet reads at its start: it is restarted for each of them."""
 
 
 def unit(catalog: Catalog) -> str:
@@ -78,7 +91,8 @@ def steps(
     `after`: what else must be there before it starts (static pods).
     """
     text = config(shared, patching.of(spec, patching.KUBELET))
-    files = (*_units(text, node, catalog), *_files(text, node))
+    reader = basic.Reader(UNIT, inputs(text, node, catalog))
+    files = (*_units(node, catalog, reader), *_files(text, node, reader))
     enabled = basic.EnsureEnabled(
         id="kubelet/enabled",
         title="Let the kubelet start with the machine",
@@ -88,7 +102,7 @@ def steps(
     )
     needed = {enabled.id, "kubelet/binary", "kubelet/client-certificate", "kubeconfig/kubelet"}
     return (
-        artifacts.binary("kubelet/binary", node, catalog, source, "kubelet"),
+        artifacts.binary("kubelet/binary", node, catalog, source, "kubelet", reader),
         artifacts.binary("kubelet/kubectl", node, catalog, source, "kubectl"),
         *files,
         enabled,
@@ -97,13 +111,15 @@ def steps(
             title="Run the kubelet",
             on=node.name,
             after=frozenset({*needed, "kernel/", "runtime/", *(step.id for step in files), *after}),
+            follows=READ,
+            enables=False,
             unit=UNIT,
-            digest=inputs(text, node, catalog),
+            digest=reader.digest,
         ),
     )
 
 
-def _units(text: str, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
+def _units(node: NodeSettings, catalog: Catalog, reader: basic.Reader) -> tuple[Step, ...]:
     after_unit = frozenset({"kubelet/unit"})
     return (
         basic.EnsureUnitFile(
@@ -115,14 +131,15 @@ def _units(text: str, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
             data=unit(catalog).encode(),
             mode=0o600,
             unit=UNIT,
+            reader=reader,
         ),
         _file(node, "kubelet/unit-kubeadm", "Write how the kubelet is started", KUBEADM_FILE,
-              unit_kubeadm(catalog), after_unit),
-        artifacts.inputs("kubelet/inputs", node, UNIT, inputs(text, node, catalog), after_unit),
+              unit_kubeadm(catalog), reader),
+        artifacts.inputs("kubelet/inputs", node, UNIT, reader.digest, after_unit),
     )  # fmt: skip
 
 
-def _files(text: str, node: NodeSettings) -> tuple[Step, ...]:
+def _files(text: str, node: NodeSettings, reader: basic.Reader) -> tuple[Step, ...]:
     # instance-config.yaml is not read by the kubelet: `kubeadm upgrade node` merges it into config.yaml
     instance = render.dump({"containerRuntimeEndpoint": RUNTIME_ENDPOINT})
     table = (
@@ -136,7 +153,7 @@ def _files(text: str, node: NodeSettings) -> tuple[Step, ...]:
         ("kubelet/instance-config", "Write kubeadm's instance config", INSTANCE_CONFIG, instance),
         ("kubelet/flags", "Write the kubelet's flags", FLAGS, flags(node)),
     )
-    made = tuple(_file(node, *row, frozenset({"kubelet/unit"})) for row in table)
+    made = tuple(_file(node, *row, reader if row[0] in READ else None) for row in table)
     if not node.nameservers:
         return made
     resolver = basic.EnsureFile(
@@ -150,7 +167,16 @@ def _files(text: str, node: NodeSettings) -> tuple[Step, ...]:
     return (*made, resolver)
 
 
-def _file(node: NodeSettings, step_id: str, title: str, path: str, text: str, after: frozenset[Ref]) -> Step:
+def _file(
+    node: NodeSettings, step_id: str, title: str, path: str, text: str, reader: basic.Reader | None
+) -> Step:
     return basic.EnsureFile(
-        id=step_id, title=title, on=node.name, after=after, path=path, data=text.encode(), mode=0o600
+        id=step_id,
+        title=title,
+        on=node.name,
+        after=frozenset({"kubelet/unit"}),
+        path=path,
+        data=text.encode(),
+        mode=0o600,
+        reader=reader,
     )

@@ -55,7 +55,7 @@ class Identity:
         if wrong:
             return Drift(f"{name} {' and '.join(wrong)}", "change")
         exposed = credentials.exposed(see, _target(link.target), credentials.KEY_MODE)
-        return Drift(exposed, "change") if exposed else Ok()
+        return Drift(exposed, "change", quiet=True) if exposed else Ok()
 
 
 def ensure(do: Target, identity: Identity, make: Callable[[], bytes]) -> None:

@@ -113,15 +113,41 @@ class EnsureEnabled(Step):
         do.host.enable(self.unit)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EnsureUnit(Step):
-    """A unit, enabled and active, whose running process was started from the inputs that `digest` sums up.
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """A unit that reads files at its start only. `digest`: what EnsureUnit knows a good start by.
 
-    `impact` is that of a change; a first start (Drift "create") disturbs nobody.
+    Where a file was changed by hand, the process may have read that, and says that it has not: nothing would
+    restart it. It ends before the file is mended, and is started later; a kill between the two is no harm.
     """
 
     unit: str
     digest: str
+
+    def end(self, do: Target) -> None:
+        """Stop it, if it says that it was started well."""
+        if self._claims(do.see):
+            do.host.stop(self.unit)
+
+    def undo_end(self, see: View) -> Sequence[Undo]:
+        """What takes `end` back."""
+        return undo_unit(see, self.unit) if self._claims(see) else ()
+
+    def _claims(self, see: View) -> bool:
+        found = see.host.unit(self.unit)
+        return found.active == "active" and found.environment.get(INPUTS) == self.digest
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnsureUnit(Step):
+    """A unit, enabled and active, whose running process was started from the inputs that `digest` sums up.
+
+    `impact` is that of a change; a first start (Drift "create") disturbs nobody. `enables`: nobody else does.
+    """
+
+    unit: str
+    digest: str
+    enables: bool = True
     impact: Impact = Impact.RESTART
     cost: float = 0.5
 
@@ -131,7 +157,8 @@ class EnsureUnit(Step):
             return Drift(f"start {self.unit}", "create")
         if found.environment.get(INPUTS) != self.digest:
             return Drift(f"restart {self.unit}: it was started from something else", "change")
-        return Ok() if found.enabled else Drift(f"enable {self.unit}", "change")
+        missing = self.enables and not found.enabled
+        return Drift(f"enable {self.unit}", "change", quiet=True) if missing else Ok()
 
     def undo(self, see: View) -> Sequence[Undo]:
         return undo_unit(see, self.unit)

@@ -12,6 +12,7 @@ from kubeboot.engine.undo import RemoveImage, Undo
 from kubeboot.engine.values import Key, Values
 from kubeboot.host import api as host
 from kubeboot.steps import paths
+from kubeboot.steps.machine import Reader
 
 CONTAINERD = "containerd.service"
 SEEN: Key[frozenset[host.Image]] = Key("images")
@@ -20,10 +21,11 @@ SEEN: Key[frozenset[host.Image]] = Key("images")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureBinary(Step):
-    """An executable with the catalog's sum, mode 0755."""
+    """An executable with the catalog's sum, mode 0755. `reader` is the unit that runs it."""
 
     binary: Binary
     source: Source = dataclasses.field(repr=False, compare=False)
+    reader: Reader | None = None
 
     def check(self, see: View, vals: Values) -> Check:
         what = f"{self.binary.name} {self.binary.version}"
@@ -32,15 +34,21 @@ class EnsureBinary(Step):
             return Drift(f"install {what} as {self.binary.path}", "create")
         if stat.kind == "dir":
             return Blocked(f"{self.binary.path} is a directory", "move it away")
-        if stat.kind != "file" or see.host.sha256(self.binary.path) != self.binary.sha256:
+        if stat.kind != "file" or self._differs(see):
             return Drift(f"replace {self.binary.path} by {what}", "change")
         wrong = paths.mode_drift(stat, 0o755, "root:root")
-        return Drift(f"{self.binary.path}: {wrong}", "change") if wrong else Ok()
+        return Drift(f"{self.binary.path}: {wrong}", "change", quiet=True) if wrong else Ok()
 
     def undo(self, see: View) -> Sequence[Undo]:
-        return paths.undo(see, self.binary.path, self.binary.sha256)
+        ended = self.reader.undo_end(see) if self.reader and self._differs(see) else ()
+        return (*ended, *paths.undo(see, self.binary.path, self.binary.sha256))
+
+    def _differs(self, see: View) -> bool:
+        return see.host.sha256(self.binary.path) != self.binary.sha256
 
     def apply(self, do: Target, vals: Values) -> None:
+        if self.reader and self._differs(do.see):
+            self.reader.end(do)
         do.host.put(self.binary.path, self.source.binary(self.binary), self.binary.sha256, 0o755)
 
 

@@ -49,22 +49,28 @@ def steps(node: NodeSettings, catalog: Catalog, source: Source) -> tuple[Step, .
     """Binaries, files, service. The service starts without the CNI plugins: pods need them."""
     binaries = tuple(f"runtime/binary-{name}" for name in BINARIES)
     files = ("runtime/config", "runtime/unit", "runtime/inputs", "runtime/shutdown")
+    reader = basic.Reader(UNIT, inputs(node, catalog))
+    readers = {"containerd": reader}
     return (
-        *(artifacts.binary(f"runtime/binary-{n}", node, catalog, source, n) for n in BINARIES),
+        *(
+            artifacts.binary(f"runtime/binary-{n}", node, catalog, source, n, readers.get(n))
+            for n in BINARIES
+        ),
         *(artifacts.binary(f"runtime/cni-{n}", node, catalog, source, f"cni-{n}") for n in PLUGINS),
-        *_files(node, catalog),
+        *_files(node, catalog, reader),
         basic.EnsureUnit(
             id=SERVICE,
             title="Run containerd",
             on=node.name,
             after=frozenset({*binaries, *files, "kernel/module-overlay"}),
+            follows=frozenset({"runtime/binary-containerd", "runtime/unit", "runtime/config"}),
             unit=UNIT,
-            digest=inputs(node, catalog),
+            digest=reader.digest,
         ),
     )
 
 
-def _files(node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
+def _files(node: NodeSettings, catalog: Catalog, reader: basic.Reader) -> tuple[Step, ...]:
     after_unit = frozenset({"runtime/unit"})
     return (
         basic.EnsureUnitFile(
@@ -75,6 +81,7 @@ def _files(node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
             path=UNIT_FILE,
             data=unit(node, catalog).encode(),
             unit=UNIT,
+            reader=reader,
         ),
         basic.EnsureFile(
             id="runtime/config",
@@ -83,6 +90,7 @@ def _files(node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
             after=after_unit,
             path=CONFIG,
             data=config(node, catalog).encode(),
+            reader=reader,
         ),
         basic.EnsureFile(
             id="runtime/shutdown",
@@ -92,5 +100,5 @@ def _files(node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
             path=SHUTDOWN,
             data=SHUTDOWN_TEXT.encode(),
         ),
-        artifacts.inputs("runtime/inputs", node, UNIT, inputs(node, catalog), after_unit),
+        artifacts.inputs("runtime/inputs", node, UNIT, reader.digest, after_unit),
     )

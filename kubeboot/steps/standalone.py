@@ -54,6 +54,7 @@ def steps(
     text, start = render.dump(config(node)), drop_in(node, catalog)
     unit = kubelet.unit(catalog)
     digest = basic.digest(catalog.binary("kubelet").sha256, unit, start, text)
+    reader = basic.Reader(kubelet.UNIT, digest)
     files = (
         basic.EnsureUnitFile(
             id="kubelet/unit",
@@ -64,28 +65,38 @@ def steps(
             data=unit.encode(),
             mode=0o600,
             unit=kubelet.UNIT,
+            reader=reader,
         ),
-        _file(node, "kubelet/unit-standalone", "Write how the kubelet is started", DROP_IN, start),
-        _file(node, "kubelet/config", "Write the kubelet's config", kubelet.CONFIG, text),
+        _file(node, "kubelet/unit-standalone", "Write how the kubelet is started", DROP_IN, start, reader),
+        _file(node, "kubelet/config", "Write the kubelet's config", kubelet.CONFIG, text, reader),
         artifacts.inputs("kubelet/inputs", node, kubelet.UNIT, digest, frozenset({"kubelet/unit"})),
     )
     needed = {"kubelet/binary", "images/pause", "kernel/", "runtime/", *(step.id for step in files)}
     return (
-        artifacts.binary("kubelet/binary", node, catalog, source, "kubelet"),
+        artifacts.binary("kubelet/binary", node, catalog, source, "kubelet", reader),
         *files,
         basic.EnsureUnit(
             id=kubelet.SERVICE,
             title="Run the kubelet, by itself",
             on=node.name,
             after=frozenset({*needed, *after}),
+            follows=frozenset(
+                {"kubelet/binary", "kubelet/unit", "kubelet/unit-standalone", "kubelet/config"}
+            ),
             unit=kubelet.UNIT,
             digest=digest,
         ),
     )
 
 
-def _file(node: NodeSettings, step_id: str, title: str, path: str, text: str) -> Step:
-    after = frozenset({"kubelet/unit"})
+def _file(node: NodeSettings, step_id: str, title: str, path: str, text: str, reader: basic.Reader) -> Step:
     return basic.EnsureFile(
-        id=step_id, title=title, on=node.name, after=after, path=path, data=text.encode(), mode=0o600
+        id=step_id,
+        title=title,
+        on=node.name,
+        after=frozenset({"kubelet/unit"}),
+        path=path,
+        data=text.encode(),
+        mode=0o600,
+        reader=reader,
     )

@@ -126,7 +126,7 @@ class EnsureStaticPod(Step):
             return Drift(f"change {path}", "change", basic.unified(path, found, wanted))
         stat = see.host.stat(path)
         wrong = paths.mode_drift(stat, _MODE, "root:root") if stat else None
-        return Drift(f"{path}: {wrong}", "change") if wrong else Ok()
+        return Drift(f"{path}: {wrong}", "change", quiet=True) if wrong else Ok()
 
     def undo(self, see: View) -> Sequence[Undo]:
         return paths.undo(see, self.pod.path)

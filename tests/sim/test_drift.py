@@ -1,0 +1,194 @@
+"""What changes behind kubeboot's back: a dry run names all that a rerun then does, restarts too."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+
+import pytest
+
+from kubeboot.engine import journal
+from kubeboot.engine.events import Event, StepFinished
+from kubeboot.engine.inspect import inspect
+from kubeboot.engine.plan import Plan
+from kubeboot.engine.run import Site, run
+from kubeboot.engine.step import CLUSTER, View
+from kubeboot.pki import build
+from tests.fakes.host import File
+from tests.fakes.world import World
+from tests.sim.test_resume import INIT, after, init_plan
+
+MANIFESTS = "/etc/kubernetes/manifests"
+UNITS = {"kubelet/service": "kubelet.service", "runtime/service": "containerd.service"}
+Change = Callable[[World], None]
+
+
+def edit(path: str, more: bytes = b"# by hand\n") -> Change:
+    def act(world: World) -> None:
+        file = world.host.files[path]
+        world.host.files[path] = dataclasses.replace(file, data=file.data + more)
+
+    return act
+
+
+def delete(path: str) -> Change:
+    return lambda world: (world.host.files.pop(path, None) or world.host.symlinks.pop(path)) and None
+
+
+def mode(path: str, bits: int) -> Change:
+    def act(world: World) -> None:
+        world.host.files[path] = dataclasses.replace(world.host.files[path], mode=bits)
+
+    return act
+
+
+def stop(unit: str) -> Change:
+    return lambda world: world.host.systemd.stop(unit)
+
+
+def disable(unit: str) -> Change:
+    return lambda world: world.host.systemd.enable(unit, enabled=False)
+
+
+def old_settings(unit: str) -> Change:
+    """The process was started before the present files were written."""
+
+    def act(world: World) -> None:
+        found = world.host.systemd.units[unit]
+        old = {**found.environment, "KUBEBOOT_INPUTS": "of another time"}
+        world.host.systemd.units[unit] = dataclasses.replace(found, environment=old)
+
+    return act
+
+
+def replaced(path: str) -> Change:
+    return lambda world: world.host.files.update({path: File(b"another binary", 0o755)})
+
+
+def sysctl(key: str, value: str) -> Change:
+    return lambda world: world.host.sysctls.update({key: value})
+
+
+def look(world: World, plan: Plan) -> dict[str, StepFinished]:
+    """What a dry run says is to be done, by step."""
+    events: list[Event] = []
+    view = View(world.host, world.api)
+    inspect(plan, {world.host.name: view, CLUSTER: view}, events.append)
+    found = (event for event in events if isinstance(event, StepFinished))
+    return {event.step: event for event in found if event.state != "ok"}
+
+
+def rerun(world: World, plan: Plan) -> dict[str, StepFinished]:
+    """What a run did, by step."""
+    events: list[Event] = []
+    book = journal.Journal(world.host)
+    book.begin(plan.command)
+    sites = {on: Site(world.target(on), book) for on in (world.host.name, CLUSTER)}
+    assert run(plan, sites, events.append, timeout_scale=0.02).failures == ()
+    found = (event for event in events if isinstance(event, StepFinished))
+    return {event.step: event for event in found if event.state == "changed"}
+
+
+def processes(world: World) -> dict[str, object]:
+    """What tells one process from the one that it was before: units' pids, static pods' manifests."""
+    pids = {step: world.host.unit(unit).pid for step, unit in UNITS.items()}
+    pods = {name: world.host.read(f"{MANIFESTS}/{name}") for name in world.host.listdir(MANIFESTS)}
+    return {**pids, **pods}
+
+
+def announced(found: dict[str, StepFinished]) -> set[str]:
+    """The steps that are said to restart something."""
+    return {step for step, event in found.items() if event.impact != "none" and event.change == "change"}
+
+
+KUBELET, RUNTIME = "kubelet/service", "runtime/service"
+DRIFTS: dict[str, tuple[Change, set[str]]] = {
+    "a manifest edited": (edit(f"{MANIFESTS}/kube-scheduler.yaml"), {"control-plane/kube-scheduler"}),
+    "a manifest deleted": (delete(f"{MANIFESTS}/kube-scheduler.yaml"), set()),
+    "a manifest's mode": (mode(f"{MANIFESTS}/kube-scheduler.yaml", 0o644), set()),
+    "a key's mode": (mode("/etc/kubernetes/pki/sa.key", 0o644), set()),
+    "a kubeconfig's mode": (mode("/etc/kubernetes/scheduler.conf", 0o644), set()),
+    "the kubelet stopped": (stop("kubelet.service"), set()),
+    "containerd stopped": (stop("containerd.service"), set()),
+    "the kubelet disabled": (disable("kubelet.service"), set()),
+    "the kubelet with old settings": (old_settings("kubelet.service"), {KUBELET}),
+    "containerd with old settings": (old_settings("containerd.service"), {RUNTIME}),
+    "the kubelet's config edited": (edit("/var/lib/kubelet/config.yaml"), {KUBELET}),
+    "the kubelet's config deleted": (delete("/var/lib/kubelet/config.yaml"), {KUBELET}),
+    "the kubelet's config's mode": (mode("/var/lib/kubelet/config.yaml", 0o666), set()),
+    "the kubelet's flags edited": (edit("/var/lib/kubelet/kubeadm-flags.env"), {KUBELET}),
+    "the kubelet's unit edited": (edit("/etc/systemd/system/kubelet.service"), {KUBELET}),
+    "the kubelet replaced": (replaced("/usr/local/bin/kubelet"), {KUBELET}),
+    "its certificate gone": (delete("/var/lib/kubelet/pki/kubelet-client-current.pem"), {KUBELET}),
+    "kubelet.conf edited": (edit("/etc/kubernetes/kubelet.conf", b"users: []\n"), {KUBELET}),
+    "containerd's config edited": (edit("/etc/containerd/config.toml"), {RUNTIME}),
+    "containerd's unit edited": (edit("/etc/systemd/system/containerd.service"), {RUNTIME}),
+    "runc replaced": (replaced("/usr/local/bin/runc"), set()),
+    "a sysctl": (sysctl("net.ipv4.ip_forward", "0"), set()),
+}
+
+
+def restarted(step: str, before: dict[str, object], now: dict[str, object]) -> bool:
+    name = step if step in UNITS else f"{step.rpartition('/')[2]}.yaml"
+    return before[name] != now[name]
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_a_dry_run_names_what_the_rerun_does(name: str) -> None:
+    change, restarts = DRIFTS[name]
+    world = after(INIT)()
+    plan = init_plan(world)
+    assert look(world, plan) == {}, "nothing to do after a clean run"
+    change(world)
+    before = processes(world)
+    said = look(world, plan)
+    assert said, "the drift is seen"
+    assert announced(said) == restarts
+    done = rerun(world, plan)
+    assert set(done) == set(said), "no more and no less than what was announced"
+    now = processes(world)
+    assert all(restarted(step, before, now) for step in restarts)
+    kept = [unit for unit in UNITS if unit not in said]
+    assert all(before[unit] == now[unit] for unit in kept), "nothing else was restarted"
+    assert look(world, plan) == {}, "and then nothing is left"
+
+
+def later(plan: Plan, days: int) -> Plan:
+    """The plan of a run so many days from now."""
+
+    def clock() -> datetime.datetime:
+        return build.now() + datetime.timedelta(days=days)
+
+    steps = [dataclasses.replace(s, clock=clock) if hasattr(s, "clock") else s for s in plan.steps]
+    return dataclasses.replace(plan, steps=tuple(steps))
+
+
+def test_certificates_that_end_are_announced_with_every_restart_that_their_mending_brings() -> None:
+    world = after(INIT)()
+    plan = later(init_plan(world), 400)
+    said = look(world, plan)
+    assert announced(said) == {
+        KUBELET,
+        "control-plane/kube-controller-manager",
+        "control-plane/kube-scheduler",
+    }
+    assert said[KUBELET].summary == "restart, because of kubelet/client-certificate"
+    before = processes(world)
+    done = rerun(world, plan)
+    assert set(done) == set(said)
+    assert all(restarted(step, before, processes(world)) for step in announced(said))
+    assert look(world, plan) == {}
+
+
+def test_a_kill_between_mending_a_file_and_starting_its_reader_is_no_harm() -> None:
+    world = after(INIT)()
+    plan = init_plan(world)
+    edit("/var/lib/kubelet/config.yaml")(world)
+    before = processes(world)
+    world.host.fail_at("/var/lib/kubelet/config.yaml")
+    with pytest.raises(AssertionError):
+        rerun(world, plan)
+    world.host.faults.clear()
+    assert rerun(world, plan) and look(world, plan) == {}
+    assert restarted(KUBELET, before, processes(world))
