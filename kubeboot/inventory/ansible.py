@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ GROUPS: Mapping[str, Role] = {
 }
 """kubespray's groups, by their present names and those of old inventories; `lb` is ours."""
 
+_SKIPPED = "[WARNING]: Skipping"
+"""What Ansible does with a group that it cannot read: the cluster would lack its machines."""
 CLUSTER = "kubeboot_cluster"
 """The variable with what the Cluster file would say."""
 
@@ -40,6 +42,8 @@ def read(path: Path) -> Inventory:
 
 def parse(listed: Mapping[str, Any], path: Path) -> Inventory:
     """What `ansible-inventory --list` prints."""
+    if misshapen := tuple(_misshapen(listed)):
+        raise refused(str(path), "cannot be used", "mend what is listed above", "\n".join(misshapen))
     groups = {name: tuple(_members(listed, name)) for name in listed if name != "_meta"}
     known = listed.get("_meta", {}).get("hostvars", {})
     home = path if path.is_dir() else path.parent
@@ -51,9 +55,34 @@ def parse(listed: Mapping[str, Any], path: Path) -> Inventory:
             machines.append(variables.machine(name, roles, known.get(name, {}), home))
         except (ValueError, TypeError) as error:
             wrong.append(f"{name}: {error}")
+    try:
+        cluster = _cluster(known.values())
+    except ValueError as error:
+        wrong.append(f"{CLUSTER}: {error}")
     if wrong:
         raise refused(str(path), "cannot be used", "mend what is listed above", "\n".join(wrong))
-    return Inventory(str(path), tuple(machines), groups, _cluster(known.values()), str(path.absolute()))
+    return Inventory(str(path), tuple(machines), groups, cluster, str(path.absolute()))
+
+
+def _misshapen(listed: Mapping[str, Any]) -> Iterator[str]:
+    """What is not as an inventory script must print it; Ansible does not mend all of it."""
+    for name, group in listed.items():
+        if not isinstance(group, Mapping):
+            yield f"{name}: is not a mapping"
+        elif name != "_meta":
+            lists = (key for key in ("hosts", "children") if not _is_words(group.get(key, [])))
+            yield from (f"{name}: its {key} are not a list of names" for key in lists)
+    meta = listed.get("_meta", {})
+    known = meta.get("hostvars", {}) if isinstance(meta, Mapping) else {}
+    if not isinstance(known, Mapping):
+        yield "_meta: its hostvars are not a mapping"
+    else:
+        bad = (name for name, variables in known.items() if not isinstance(variables, Mapping))
+        yield from (f"{name}: its variables are not a mapping" for name in bad)
+
+
+def _is_words(found: object) -> bool:
+    return isinstance(found, list) and all(isinstance(word, str) for word in found)
 
 
 def _members(listed: Mapping[str, Any], group: str, above: frozenset[str] = frozenset()) -> Iterable[str]:
@@ -65,10 +94,15 @@ def _members(listed: Mapping[str, Any], group: str, above: frozenset[str] = froz
 
 
 def _cluster(known: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The first that a host has: it belongs into group_vars/all. In INI it may be text."""
+    """The first that a host has: it belongs into group_vars/all. In INI it may be text.
+
+    ValueError when it is no mapping.
+    """
     said = next((each[CLUSTER] for each in known if CLUSTER in each), None)
-    found = render.load(said) if isinstance(said, str) else said
-    return found if isinstance(found, Mapping) else {}
+    found = render.load_foreign(said) if isinstance(said, str) else said
+    if found is not None and not isinstance(found, Mapping):
+        raise ValueError("is not a mapping")
+    return found or {}
 
 
 def _listed(path: Path) -> Mapping[str, Any]:
@@ -88,12 +122,14 @@ def _listed(path: Path) -> Mapping[str, Any]:
         found = json.loads(out) if code == 0 else None
     except Exception as error:  # whatever the tool and its plugins raise
         raise _unreadable(path, str(error)) from None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or _SKIPPED in said:
         raise _unreadable(path, said or out)
     return found
 
 
 def _unreadable(path: Path, said: str) -> errors.ConfigInvalid:
+    """With Ansible's words, but not with its traceback."""
+    said = said.partition("Traceback (most recent call last)")[0]
     words = "\n".join(line for line in said.splitlines() if line.strip() and "usage:" not in line)
     return refused(str(path), "cannot be read", f"`ansible-inventory -i {path} --list` shows the same", words)
 

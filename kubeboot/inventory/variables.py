@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from kubeboot.config import names
 from kubeboot.inventory.model import Access, Machine, Role, pin
 
 Variables = Mapping[str, Any]
@@ -41,7 +42,7 @@ def machine(name: str, roles: Iterable[Role], given: Variables, home: Path) -> M
         roles=found,
         access=_access(said, home),
         address=_text(said, _ADDRESS),
-        labels=tuple(sorted((str(k), _word(v)) for k, v in dict(said.get("node_labels") or {}).items())),
+        labels=tuple(sorted(_label(*pair) for pair in _labels(said.get("node_labels")).items())),
         taints=_taints(said, found),
         bundle=_text(said, ("kubeboot_bundle",)),
     )
@@ -59,7 +60,7 @@ def _access(said: Variables, home: Path) -> Access:
     return Access(
         host=_text(said, _HOST),
         user=_text(said, _USER),
-        port=int(port) if port else None,
+        port=_port(port) if port else None,
         key_file=_file(key, home) if key else None,
         options=tuple(option for option in options if option[0] != "-F"),
         config=_file(config, home) if config else None,
@@ -68,6 +69,25 @@ def _access(said: Variables, home: Path) -> Access:
         host_keys=_pins(said.get(_HOST_KEY)),
         local=kind == "local",
     )
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5) or names.port(int(text)):
+        raise ValueError(f"the port `{text[:20]}` is not a number from 1 to 65535")
+    return int(text)
+
+
+def _labels(given: object) -> Mapping[str, Any]:
+    if given and not isinstance(given, Mapping):
+        raise ValueError("node_labels are not a mapping")
+    return given or {}  # type: ignore[return-value]
+
+
+def _label(key: object, value: object) -> tuple[str, str]:
+    wrong = names.label_key(str(key)) or names.label_value(_word(value))
+    if wrong:
+        raise ValueError(f"the label `{key}: {value}`: {wrong}")
+    return str(key), _word(value)
 
 
 def _pins(given: object) -> tuple[str, ...]:
