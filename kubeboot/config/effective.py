@@ -10,6 +10,8 @@ from kubeboot.config.spec import ApiServer, Argument, ClusterSpec, Component, Et
 
 AUDIT_POLICY = "/etc/kubernetes/audit/policy.yaml"
 ADMISSION_CONFIG = "/etc/kubernetes/admission/config.yaml"
+ENCRYPTION = "/etc/kubernetes/pki/encryption.yaml"
+"""The EncryptionConfiguration, in a directory that API servers see; every control plane has the same."""
 STDOUT = "-"
 ETCD_GATES = {"InitialCorruptCheck": True}
 """What kubeadm gives etcd."""
@@ -18,9 +20,9 @@ Flags = tuple[tuple[str, str], ...]
 
 
 def api_server(spec: ClusterSpec) -> ApiServer:
-    """The API server's section with the flags and volumes of feature gates, audit and admission."""
+    """The API server's section with what feature gates, audit, admission and encryption ask for."""
     given = spec.api_server
-    flags = (*_gates(spec, given), *audit_flags(spec), *admission_flags(spec))
+    flags = (*_gates(spec, given), *audit_flags(spec), *admission_flags(spec), *encryption_flags(spec))
     volumes = (*_audit_volumes(spec), *_admission_volumes(spec), *given.extra_volumes)
     return given.model_copy(update={"extra_args": _with(flags, given), "extra_volumes": volumes})
 
@@ -95,6 +97,11 @@ def audit_flags(spec: ClusterSpec) -> Flags:
 def admission_flags(spec: ClusterSpec) -> Flags:
     """kube-apiserver's, when there is a configuration."""
     return (("admission-control-config-file", ADMISSION_CONFIG),) if spec.admission.config else ()
+
+
+def encryption_flags(spec: ClusterSpec) -> Flags:
+    """kube-apiserver's, where Secrets are encrypted in etcd."""
+    return (("encryption-provider-config", ENCRYPTION),) if spec.api_server.encrypt_secrets else ()
 
 
 def audit_directory(spec: ClusterSpec) -> str | None:

@@ -54,6 +54,11 @@ def _admission(spec: ClusterSpec) -> Iterator[Problem]:
         yield from _instead(spec, "admission", ("admission-control-config-file",))
 
 
+def _encryption(spec: ClusterSpec) -> Iterator[Problem]:
+    if spec.api_server.encrypt_secrets:
+        yield from _instead(spec, "apiServer.encryptSecrets", ("encryption-provider-config",))
+
+
 def one_of(section: str, inline: str, data: object, field: str, path: str | None) -> Iterator[Problem]:
     """A document stands in the description or in a file."""
     if path is None:
@@ -155,6 +160,7 @@ def _kubelet_flags(spec: ClusterSpec) -> Iterator[Problem]:
 
 EXTRA_RULES: tuple[Callable[[ClusterSpec], Iterable[Problem]], ...] = (
     _audit,
+    _encryption,
     _admission,
     _dns,
     _containerd,

@@ -72,6 +72,7 @@ class ApiServer(Component):
 
     cert_sans: tuple[str, ...] = Field(default=(), alias="certSANs")
     bind_port: int = 6443
+    encrypt_secrets: bool = False
 
 
 class ExternalEtcd(Model):

@@ -60,6 +60,7 @@ FIELDS: Mapping[str, str] = {
     "Component.featureGates": "feature gates of this component, over the shared ones (etcd has its own)",
     "ApiServer.certSANs": "more names and addresses in its certificate",
     "ApiServer.bindPort": "where it listens, on every control plane",
+    "ApiServer.encryptSecrets": "encrypt Secrets in etcd; chosen when the cluster is made",
     "Etcd.external": "an etcd that runs elsewhere, on machines of its own",
     "ExternalEtcd.endpoints": "client URLs of its members, `https://HOST:2379`",
     "ExternalEtcd.httpEndpoints": "where it takes HTTP requests, if elsewhere",

@@ -22,9 +22,8 @@ from kubeboot.steps import external_etcd, shared_keys
 def places(external: ExternalEtcd | None) -> dict[str, str]:
     """Where each thing that is shared lies on a control plane."""
     elsewhere = external_etcd.files(external) if external else {}
-    return {
-        name: elsewhere.get(name, f"{table.DIRECTORY}/{name}") for name in sealed.shared(external is not None)
-    }
+    names = (*sealed.shared(external is not None), sealed.ENCRYPTION)
+    return {name: elsewhere.get(name, f"{table.DIRECTORY}/{name}") for name in names}
 
 
 def on_disk(see: HostView, external: ExternalEtcd | None = None) -> dict[str, bytes]:
@@ -35,15 +34,15 @@ def on_disk(see: HostView, external: ExternalEtcd | None = None) -> dict[str, by
 
 
 def is_complete(given: Mapping[str, bytes], external: ExternalEtcd | None) -> bool:
-    """Whether it is all that a control plane has."""
+    """Whether it is all that every control plane has."""
     return set(given) >= set(sealed.shared(external is not None))
 
 
 def upload(api: Api, see: HostView, key: str) -> None:
     """Put this control plane's into the cluster for two hours."""
     external = external_etcd.found(see)
-    found = on_disk(see, external)
-    missing = [path for name, path in places(external).items() if name not in found]
+    found, where = on_disk(see, external), places(external)
+    missing = [where[name] for name in sealed.shared(external is not None) if name not in found]
     if missing:
         raise errors.KubebootError(
             f"this machine lacks {', '.join(missing)}",

@@ -46,7 +46,7 @@ def _name(file: str) -> str:
 
 
 def download(api: ApiView, key: str, wanted: Iterable[str] = sealed.shared(False)) -> dict[str, bytes]:
-    """The files of `sealed.shared`, by name."""
+    """The files of `sealed.shared`, by name, and how Secrets are encrypted if that was uploaded too."""
     try:
         found = api.get("v1", "Secret", NAME, rbac.SYSTEM)
     except ApiRefused:
@@ -66,4 +66,5 @@ def download(api: ApiView, key: str, wanted: Iterable[str] = sealed.shared(False
             hint=_AGAIN,
             reason="KB_NO_CERTIFICATES",
         )
-    return {file: sealed.unseal(base64.b64decode(data[name]), key) for name, file in files.items()}
+    own = {sealed.ENCRYPTION: sealed.ENCRYPTION} if sealed.ENCRYPTION in data else {}
+    return {file: sealed.unseal(base64.b64decode(data[name]), key) for name, file in {**files, **own}.items()}

@@ -29,6 +29,9 @@ FILES: Mapping[str, str] = MappingProxyType(
 EXTERNAL = ("external-etcd-ca.crt", "external-etcd.crt", "external-etcd.key")
 """With an etcd that runs elsewhere, instead of etcd's authority: by these names, wherever the files are."""
 
+ENCRYPTION = "encryption.yaml"
+"""What is kubeboot's own: how API servers encrypt Secrets. kubeadm's join passes over it."""
+
 
 def shared(external: bool) -> tuple[str, ...]:
     """What control planes share, by file or by name; `external`: etcd runs elsewhere."""

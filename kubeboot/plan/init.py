@@ -20,6 +20,7 @@ from kubeboot.steps import (
     cluster,
     control_plane,
     dns,
+    encryption,
     etcd,
     external_etcd,
     first_pods,
@@ -91,6 +92,7 @@ def plan(
     host: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *certificates.init_steps(spec, node),
+        *encryption.steps(spec, node),
         *external_etcd.steps(spec, node, given),
         *kubeconfigs.init_steps(spec, node, balancing.administrators(spec, node.address)),
         *etcd.steps(spec, node, catalog),

@@ -18,6 +18,7 @@ from kubeboot.steps import (
     certificates,
     control_plane,
     dns_spread,
+    encryption,
     etcd,
     etcd_join,
     external_etcd,
@@ -75,6 +76,7 @@ def plan(
     steps: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *shared_keys.steps(node.name, given),
+        *encryption.steps(spec, node, given),
         *certificates.leaves(spec, node),
         *kubeconfigs.join_steps(spec, node, where),
         *external_etcd.steps(spec, node, given),

@@ -157,7 +157,12 @@ def apiserver(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
         probes=static_pod.probes("/livez", "/readyz", "/livez"),
         volumes=(*_trust(), _PKI_VOLUME, *external_etcd.volumes(spec)),
         cpu="250m",
-        inputs=(external_etcd.reached(spec, node).ca_file, f"{PKI}/sa.key", f"{PKI}/sa.pub"),
+        inputs=(
+            external_etcd.reached(spec, node).ca_file,
+            f"{PKI}/sa.key",
+            f"{PKI}/sa.pub",
+            *(value for _, value in effective.encryption_flags(spec)),
+        ),
     )
     return dataclasses.replace(
         pod,
