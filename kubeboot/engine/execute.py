@@ -24,6 +24,8 @@ POLL = 0.1
 """Seconds between two looks at a condition; a look at a local API server takes about 3 ms."""
 SHARE = 0.05
 """Of one CPU, at most, that a wait may take from what it waits for: on a slow machine it looks less often."""
+GRACE = 15.0
+"""Seconds, before scaling, that a wait may still take once another step has failed: that may be its cause."""
 
 
 class Intents(Protocol):
@@ -34,13 +36,17 @@ class Intents(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What every step of a run shares. `stop` is set when the user wants the run to end."""
+    """What every step of a run shares.
+
+    `stop` is set when the user wants the run to end, `failed` when a step failed on which it cannot end well.
+    """
 
     vals: Values
     emit: Callable[[Event], None]
     stop: threading.Event
     timeout_scale: float = 1.0
     watch: Watch = UNWATCHED
+    failed: threading.Event = dataclasses.field(default_factory=threading.Event)
 
 
 def execute(step: Step, do: Target, journal: Intents, run: Context) -> Drift | None:
@@ -109,8 +115,8 @@ def _refusal(step: Step, found: Later | Blocked) -> errors.KubebootError:
 def settle(step: Step, condition: Condition, do: Target, run: Context) -> None:
     """Wait until the condition holds; TimedOut tells what was last seen and what the machine says of it."""
     allowed = condition.deadline * run.timeout_scale
-    end = time.monotonic() + allowed
-    told = ""
+    start = time.monotonic()
+    end, told, failed = start + allowed, "", False
     while True:
         began = time.thread_time()
         last = condition.look(do.see, run.vals)
@@ -119,18 +125,20 @@ def settle(step: Step, condition: Condition, do: Target, run: Context) -> None:
         if last != told:
             run.emit(StepWaiting(step.id, step.on, condition.sentence, allowed, last))
             told = last
+        if run.failed.is_set() and not failed:
+            end, failed = min(end, time.monotonic() + GRACE * run.timeout_scale), True
         if time.monotonic() > end:
-            raise _late(condition, do, last, allowed)
+            raise _late(condition, do, last, time.monotonic() - start)
         if run.stop.wait(max(POLL, (time.thread_time() - began) / SHARE)):
             raise errors.Interrupted(f"stopped while waiting for {condition.sentence}")
 
 
-def _late(condition: Condition, do: Target, last: str, allowed: float) -> errors.TimedOut:
+def _late(condition: Condition, do: Target, last: str, waited: float) -> errors.TimedOut:
     """What was last seen, the last words of whatever should have made it true, and what they speak for."""
     said = condition.explain(do.see)
     suspects = causes.diagnose(do.host, last, said)
     return errors.TimedOut(
-        f"waited {allowed:.0f}s for {condition.sentence}: {last}",
+        f"waited {waited:.0f}s for {condition.sentence}: {last}",
         hint=f"{suspects[0].cause.fix}; then run the same command again" if suspects else _SEE_ABOVE,
         output="\n".join((*filter(None, (said,)), *map(str, suspects))),
     )

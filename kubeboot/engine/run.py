@@ -172,6 +172,7 @@ class _Run:
         if isinstance(done.error, errors.KubebootError):
             if not isinstance(done.error, errors.Interrupted):
                 self._failures.append(_placed(done.error, self._steps[done.node]))
+                self._context.failed.set()
         else:
             self._bug = self._bug or done.error
         self._lose(done.node, "failed", done.seconds, done.error)

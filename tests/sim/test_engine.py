@@ -304,6 +304,27 @@ def test_a_timeout_names_the_last_thing_seen_and_explains() -> None:
     assert "look 1" in error.message and error.output == "it was never looked at thrice"
 
 
+@dataclasses.dataclass(frozen=True)
+class Never(After):
+    """What does not come."""
+
+    def look(self, see: View, vals: Values) -> str | None:
+        return "nothing"
+
+
+def test_a_wait_does_not_outlast_by_much_what_failed_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that did not fit on the disk is told at once, not when its container is given up."""
+    monkeypatch.setattr(execute, "GRACE", 0.2)
+    host = FakeHost()
+    host.fail_at("/etc/b", CommandFailed("no space left on device"))
+    waiting = dataclasses.replace(put("a"), settle=Never([], deadline=300.0))
+    began = time.monotonic()
+    outcome, _ = go(host, waiting, put("b"))
+    assert time.monotonic() - began < 30
+    assert [error.step for error in outcome.failures] == ["b", "a"]
+    assert "no space left" in outcome.failures[0].message and "waited 0s" in outcome.failures[1].message
+
+
 def test_stopping_finishes_what_runs_and_skips_the_rest() -> None:
     stop = threading.Event()
     host = FakeHost()
