@@ -53,16 +53,34 @@ esac
 """
 
 
+KEY = "cd" * 32
+HA: Mapping[str, str] = {
+    "*' kubeboot certs upload'": f"echo {KEY}",
+    "*'--certificate-key-file -'": f"grep -q {KEY} && echo '{JOIN} --control-plane --certificate-key {KEY}'",
+    "*cp-[23]*' kubeboot join '*": "true",
+    "*'get nodes --no-headers'": '[ -e "$state/gone" ] || echo cp-1 Ready; printf "%s Ready\\n" 2 3 4 5',
+    "*worker-1*' tee /root/admin.conf'": "cat >/dev/null",
+    "*worker-1*' sh -s 15'": 'cat >"$state/writer"; for n in $(seq 30); do echo "$n $n"; done; echo "31 end"',
+    "*cp-1*' poweroff -ff'": "true",
+    "*'node remove cp-1 --force'": 'touch "$state/gone"',
+    "*'get configmap writes'*": "seq 31",
+}
+"""What is asked besides with --ha."""
+
+
 def play(tmp_path: Path, changes: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the demo with the table's answers, some of them changed."""
-    assert set(changes) <= set(TABLE), "a change of an answer that is never given proves nothing"
+    table = {**HA, **{p: a for p, a in TABLE.items() if p not in HA}} if "--ha" in arguments else TABLE
+    assert set(changes) <= set(table), "a change of an answer that is never given proves nothing"
     for name in ("demo", "demo.yaml"):
         shutil.copy(DEMO.with_name(name), tmp_path / name)
-    cases = "\n".join(f"{pattern}) {answer} ;;" for pattern, answer in {**TABLE, **changes}.items())
+    cases = "\n".join(f"{pattern}) {answer} ;;" for pattern, answer in {**table, **changes}.items())
     (tmp_path / "lab").write_text(LAB.format(state=tmp_path, cases=cases))
     (tmp_path / "lab").chmod(0o755)
     # time does not pass by itself here: each sleep of a second is over at once, but has been
-    env = {**os.environ, "BASH_ENV": str(tmp_path / "clock")}
+    env = {**os.environ, "BASH_ENV": str(tmp_path / "clock"), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "docker").chmod(0o755)
     (tmp_path / "clock").write_text("sleep() { SECONDS=$((SECONDS + 10)); }\n")
     demo = str(tmp_path / "demo")
     return subprocess.run([demo, *arguments], env=env, capture_output=True, text=True, check=False)
@@ -133,6 +151,39 @@ def test_whatever_is_not_as_it_should_be_ends_it(
     assert "it works." not in done.stdout
     assert says in done.stderr
     assert done.stderr.count("error:") == 1
+
+
+def test_the_first_machine_dies_and_writes_go_on(tmp_path: Path) -> None:
+    done = play(tmp_path, {}, "--ha")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the longest it waited was 1.0 s" in done.stdout and "were lost" in done.stdout
+    calls = (tmp_path / "calls").read_text()
+    assert calls.index("poweroff -ff") < calls.index("cp-2 -- sudo kubeboot node remove cp-1")
+    assert KEY not in done.stdout + done.stderr
+    writer = tmp_path / "writer"
+    assert "https://127.0.0.1:8443" in writer.read_text()
+    subprocess.run(["sh", "-n", str(writer)], check=True)
+
+
+WRITES = "*worker-1*' sh -s 15'"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "answer", "says"),
+    [
+        ("*cp-[23]*' kubeboot join '*", "exit 6", "kubeboot join on cp-2 ended with status 6"),
+        (WRITES, "exit 7", "the writer ended with status 7"),
+        (WRITES, 'for n in $(seq 30); do echo "$n $n"; done; echo "37 end"', "writes stood still for 7.0 s"),
+        (WRITES, 'for n in $(seq 30); do echo "$n $n"; done', "writes stood still for 99.0 s"),
+        (WRITES, "echo 1 1; echo 2 end", "writes stood still for 99.0 s"),
+        ("*'node remove cp-1 --force'", "exit 1", "cp-1 cannot be removed"),
+        ("*'get configmap writes'*", "seq 28", "acknowledged writes that were lost: expected `0`, found `2`"),
+        ("*'get configmap writes'*", "true", "acknowledged writes that were lost: expected `0`, found `30`"),
+    ],
+)
+def test_a_first_machine_that_is_missed_ends_it(pattern: str, answer: str, says: str, tmp_path: Path) -> None:
+    done = play(tmp_path, {pattern: answer}, "--ha")
+    assert (done.returncode, says in done.stderr) == (1, True), done.stderr
 
 
 def test_down_removes_its_lab_and_nothing_else(tmp_path: Path) -> None:
