@@ -16,9 +16,10 @@ from kubeboot.host.facts import Facts
 from kubeboot.kube import dial, facts
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
+from kubeboot.kube.etcd import EtcdView
 from kubeboot.pki import endpoint, kubeconfig, table
 from kubeboot.plan import remove
-from kubeboot.steps import etcd_machine, external_etcd, load_balancer
+from kubeboot.steps import etcd_local, etcd_machine, external_etcd, load_balancer
 
 Server = tuple[str, int]
 """An API server: address and port."""
@@ -48,12 +49,26 @@ def find(see: HostView, dialler: dial.Dialler = dial.direct) -> Leaving:
         return Leaving()
     port = known[0][1] if known else 6443
     api = Deferred(lambda: _answering(given, [endpoint.url(host, port) for host in hosts], dialler))
-    made = remove.steps(
-        "leave", see.name, mine, hosts[0], given["ca.crt"], by_name=False, stacked=external is None
-    )
     if external is not None:
+        made = remove.steps("leave", see.name, mine, hosts[0], given["ca.crt"], by_name=False, stacked=False)
         return Leaving(made, Others(api))
-    return Leaving(made, Others(api, shared.members(given, [*hosts, *mine], api, see.name, dialler=dialler)))
+    etcd = shared.members(given, [*hosts, *mine], api, see.name, dialler=dialler)
+    gone = (*mine, *_before(see, mine, etcd))
+    stays = next((host for host in hosts if host not in gone), hosts[0])
+    made = remove.steps("leave", see.name, gone, stays, given["ca.crt"], by_name=False)
+    return Leaving(made, Others(api, etcd))
+
+
+def _before(see: HostView, mine: tuple[str, ...], etcd: EtcdView) -> tuple[str, ...]:
+    """Where etcd knows its member, if the machine has another address now."""
+    local = etcd_local.find(see)
+    if local is None or local.address in mine:
+        return ()
+    try:
+        found = etcd.members()
+    except errors.KubebootError:
+        return ()
+    return tuple({local.address for m in found if m.name == local.name and m.has_peer(local.address)})
 
 
 def _listed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from unittest import mock
 
@@ -13,7 +14,7 @@ from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube.etcd import Etcd, NoEtcd
 from kubeboot.pki import sealed, table
 from kubeboot.steps import load_balancer
-from kubeboot.steps.leaving import EndpointElsewhere
+from kubeboot.steps.leaving import EndpointElsewhere, LeaveEtcd
 from tests.fakes.api import FakeApi
 from tests.fakes.etcd import FakeEtcd, member
 from tests.fakes.host import FakeHost
@@ -94,6 +95,26 @@ def test_the_others_are_asked_where_its_own_api_server_is_gone(around: Around) -
 
 def test_haproxys_memory_is_used_where_no_api_server_answers(around: Around) -> None:
     assert leads_to(leaving.find(machine(MINE, SECOND))) == [SECOND]
+
+
+ETCD = b"""spec: {containers: [{image: etcd, command: [etcd, --name=cp-2, --data-dir=/var/lib/etcd,
+  "--advertise-client-urls=https://192.0.2.12:2379", "--initial-advertise-peer-urls=https://192.0.2.12:2380"]}]}
+"""
+
+
+@pytest.mark.parametrize(("number", "leaves"), [(2, True), (3, False)])
+def test_a_machine_whose_address_has_changed_leaves_as_the_member_that_it_was(
+    around: Around, number: int, leaves: bool
+) -> None:
+    """It was cp-2 at SECOND; where a member of another name is there by now, that one stays."""
+    host = machine(SECOND, THIRD)
+    host.write("/etc/kubernetes/manifests/etcd.yaml", ETCD)
+    there = dataclasses.replace(member(2), name=f"cp-{number}")
+    around.apis, around.etcd = {THIRD: api(SECOND, THIRD)}, FakeEtcd(there, member(3))
+    found = leaving.find(host)
+    [leave] = [step for step in found.steps if isinstance(step, LeaveEtcd)]
+    assert (SECOND in leave.addresses) == leaves
+    assert leads_to(found) == ([THIRD] if leaves else [SECOND])
 
 
 def test_the_last_one_leaves_nobody_though_haproxy_remembers_others(around: Around) -> None:
