@@ -60,9 +60,11 @@ class Seen:
 
     @property
     def gap(self) -> float:
-        """The longest time between two acknowledged writes; the end counts as one."""
+        """The longest time between two acknowledged writes; the beginning and the end count as one each."""
         moments = [*(write.ended for write in self.acknowledged), self.ended]
-        return max((b - a for a, b in itertools.pairwise(moments)), default=float("inf"))
+        if not self.acknowledged:
+            return float("inf")
+        return max(b - a for a, b in itertools.pairwise([self.writes[0].sent, *moments]))
 
     @property
     def lost(self) -> list[int]:

@@ -38,10 +38,12 @@ def trial(name: str, struck: str, *found: Seen, rss: float = 30.0) -> Trial:
     return Trial(next(event for event in EVENTS if event.name == name), struck, found, rss)
 
 
-def test_a_gap_is_between_two_acknowledged_writes_or_at_the_end() -> None:
+def test_a_gap_is_between_two_acknowledged_writes_or_at_an_end() -> None:
     assert seen(0.0, 1.0, 4.0, wrong=[2.0]).gap == 3.0
     assert seen(0.0, 1.0).gap == 4.0
     assert seen().gap == float("inf")
+    slow = (Write(1, -1.0, 0.0, "timed out"), Write(2, 2.0, 3.0, None))
+    assert Seen(PLACE, slow, 3.5, frozenset()).gap == 4.0
 
 
 def test_what_was_acknowledged_and_is_not_there_is_lost_and_what_is_there_has_landed() -> None:
