@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from kubeboot import errors
-from kubeboot.host import health, shell
+from kubeboot.host import answers, health
 from kubeboot.host.api import Unread
 from kubeboot.host.commands import ABSENT, sh
 from kubeboot.host.connection import Connection
 from kubeboot.host.runner import Ask, Result
+from kubeboot.host.shell import looks, runners
 from kubeboot.host.ssh import SshView
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ class Batch(SshView):
     def _run(self, commands: list[Key]) -> list[Result]:
         words = [word for argv in commands for word in (str(len(argv)), *argv)]
         mark = secrets.token_hex(16)  # no output has it
-        done = self.connection.run(sh("batch", shell.BATCH, mark, *words), (), DEADLINE)
+        done = self.connection.run(sh("batch", runners.BATCH, mark, *words), (), DEADLINE)
         results = list(_marked(done.out, mark.encode()))
         if done.status != 0 or len(results) != len(commands):
             raise errors.Unreachable(f"{self.name}: a batch of commands broke off", host=self.name)
@@ -124,42 +125,9 @@ def _split(
     }
 
 
-def _stats(out: bytes) -> Mapping[str, bytes]:
-    """`stat`'s lines, and a link's target after its own."""
-    found: dict[str, bytes] = {}
-    lines = iter(out.splitlines())
-    for line in lines:
-        if line.startswith(b"LINK "):
-            found[line[5:].decode()] += next(lines, b"")
-        else:
-            *numbers, name = line.split(b" ", 4)
-            found[name.decode()] = b" ".join(numbers) + b"\n"
-    return found
-
-
-def _reads(out: bytes) -> Mapping[str, bytes]:
-    """Sizes by name, then all bytes in that order; ValueError when a file changed meanwhile."""
-    head, _, data = out.partition(b"BYTES\n")
-    rows = [line.split(None, 1) for line in head.splitlines()]
-    sizes = [(name.decode(), int(size)) for size, name in rows]
-    files = sizes[:-1] if len(sizes) > 1 else sizes
-    if sum(size for _, size in files) != len(data):
-        raise ValueError("a file changed while it was read")
-    found, at = {}, 0
-    for name, size in files:
-        found[name] = data[at : at + size]
-        at += size
-    return found
-
-
-def _sums(out: bytes) -> Mapping[str, bytes]:
-    pairs = (line.split(b"  ", 1) for line in out.splitlines())
-    return {name.decode(): total for total, name in pairs}
-
-
 MANY: Mapping[str, tuple[str, Callable[[bytes], Mapping[str, bytes]]]] = {
-    shell.STAT: (shell.STATS, _stats),
-    shell.READ: (shell.READS, _reads),
-    shell.SHA256: (shell.SUMS, _sums),
+    looks.STAT: (looks.STATS, answers.stats),
+    looks.READ: (looks.READS, answers.reads),
+    looks.SHA256: (looks.SUMS, answers.sums),
 }
 """What one process answers for many paths, and how its answer is taken apart."""

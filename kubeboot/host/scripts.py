@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 from collections.abc import Iterable
-from typing import Literal
 
-from kubeboot.host import files, parse, proc, shell, sums
+from kubeboot.host import answers, parse, proc, sums
 from kubeboot.host.api import Download, Listener, Part, Process, Slice, Stat, Unit
 from kubeboot.host.commands import ABSENT, UNIT_PROPERTIES, sh
 from kubeboot.host.runner import Ask, Tell
+from kubeboot.host.shell import changes, looks, runners
 
 LOCK_TAKEN = 75
 """The exit status of the lock script for a lock that somebody else holds."""
 
 _ABSENT = (ABSENT,)
-_KINDS: dict[str, Literal["tcp", "udp"]] = {name: kind for kind, name in proc.NET}
 
 
 def read(path: str) -> Ask[bytes | None]:
     """A file's bytes."""
-    return Ask(sh("read", shell.READ, path), lambda out: out, nothing=(None,), statuses=_ABSENT)
+    return Ask(sh("read", looks.READ, path), lambda out: out, nothing=(None,), statuses=_ABSENT)
 
 
 def stat(path: str) -> Ask[Stat | None]:
     """One directory entry."""
-    return Ask(sh("stat", shell.STAT, path), parse_stat, nothing=(None,), statuses=_ABSENT)
-
-
-def parse_stat(out: bytes) -> Stat:
-    """A line of `stat -c '%f %u %g %s'` and a link's target."""
-    numbers, _, target = out.partition(b"\n")
-    mode, uid, gid, size = numbers.split()
-    return files.entry(int(mode, 16), int(uid), int(gid), int(size), target.decode(errors="surrogateescape"))
+    return Ask(sh("stat", looks.STAT, path), answers.stat, nothing=(None,), statuses=_ABSENT)
 
 
 def listdir(path: str) -> Ask[tuple[str, ...]]:
@@ -43,18 +34,18 @@ def listdir(path: str) -> Ask[tuple[str, ...]]:
     def names(out: bytes) -> tuple[str, ...]:
         return tuple(sorted(out.decode(errors="surrogateescape").split("\0")[:-1]))
 
-    return Ask(sh("listdir", shell.LISTDIR, path), names, nothing=((),), statuses=_ABSENT)
+    return Ask(sh("listdir", looks.LISTDIR, path), names, nothing=((),), statuses=_ABSENT)
 
 
 def sha256(path: str) -> Ask[str | None]:
     """A file's sum."""
-    script = sh("sha256", shell.SHA256, sums.PATH, path)
+    script = sh("sha256", looks.SHA256, sums.PATH, path)
     return Ask(script, lambda out: out.split()[0].decode(), nothing=(None,), statuses=_ABSENT, deadline=300.0)
 
 
 def real_path(path: str) -> Ask[str]:
     """The path with all links followed."""
-    return Ask(sh("real path", shell.REAL_PATH, path), lambda out: out.decode().rstrip("\n"))
+    return Ask(sh("real path", looks.REAL_PATH, path), lambda out: out.decode().rstrip("\n"))
 
 
 def unit(name: str) -> Ask[Unit]:
@@ -64,62 +55,25 @@ def unit(name: str) -> Ask[Unit]:
         shown, _, environ = out.partition(b"ENVIRON\n")
         return parse.unit(name, parse.properties(shown), environ)
 
-    return Ask(sh("unit", shell.UNIT, name, UNIT_PROPERTIES), answer)
+    return Ask(sh("unit", looks.UNIT, name, UNIT_PROPERTIES), answer)
 
 
 def module(name: str) -> Ask[bool]:
     """Whether the kernel has a module."""
     name = name.replace("-", "_")
     pattern = f"/{name.replace('_', '[-_]')}\\.ko"
-    script = sh("module", shell.MODULE, name, proc.BUILT_IN.get(name, ""), pattern)
+    script = sh("module", looks.MODULE, name, proc.BUILT_IN.get(name, ""), pattern)
     return Ask(script, lambda out: True, nothing=(False,), statuses=_ABSENT)
 
 
 def listeners() -> Ask[tuple[Listener, ...]]:
     """Listening sockets and who holds them."""
-    return Ask(sh("listeners", shell.LISTENERS), parse_listeners)
-
-
-def parse_listeners(out: bytes) -> tuple[Listener, ...]:
-    """Sections `NET <name>`, OWNERS (`ls -l` of descriptors) and NAMES (pid and name)."""
-    sockets, _, rest = out.partition(b"OWNERS\n")
-    owners, _, names = rest.rpartition(b"NAMES\n")
-    tables = (table.partition(b"\n") for table in sockets.split(b"NET ")[1:])
-    found = [entry for name, _, text in tables for entry in parse.sockets(_KINDS[name.decode()], text)]
-    pids = _owners(owners)
-    named = dict(line.split(" ", 1) for line in names.decode(errors="replace").splitlines())
-    return tuple(
-        dataclasses.replace(listener, pid=pids.get(inode, 0), process=named.get(str(pids.get(inode, 0)), ""))
-        for listener, inode in found
-    )
-
-
-def _owners(listing: bytes) -> dict[str, int]:
-    """Inode to the lowest pid that holds it."""
-    owners: dict[str, int] = {}
-    pid = 0
-    for line in listing.splitlines():
-        if line.startswith(b"/proc/"):
-            pid = int(line.split(b"/")[2])
-        elif inode := parse.socket_inode(line):
-            owners[inode] = min(pid, owners.get(inode, pid))
-    return owners
+    return Ask(sh("listeners", looks.LISTENERS), answers.listeners)
 
 
 def processes() -> Ask[tuple[Process, ...]]:
     """Running processes."""
-    return Ask(sh("processes", shell.PROCESSES), parse_processes)
-
-
-def parse_processes(out: bytes) -> tuple[Process, ...]:
-    """Groups of pid, name, cgroup and cmdline (its NULs as \\1), each ended by a NUL."""
-    words = out.split(b"\0")[:-1]
-    groups = zip(*(words[at::4] for at in range(4)), strict=True)
-    found = (
-        parse.process(int(pid), name, cgroup, line.replace(b"\1", b"\0"))
-        for pid, name, cgroup, line in groups
-    )
-    return tuple(sorted(found, key=lambda process: process.pid))
+    return Ask(sh("processes", looks.PROCESSES), answers.processes)
 
 
 def free_bytes(path: str) -> Ask[int]:
@@ -129,75 +83,75 @@ def free_bytes(path: str) -> Ask[int]:
         blocks, size = out.split()
         return int(blocks) * int(size)
 
-    return Ask(sh("free", shell.FREE, path), answer)
+    return Ask(sh("free", looks.FREE, path), answer)
 
 
 def replace(path: str, sum: str, mode: int, owner: str, notes: str = "") -> Tell:
     """Stdin becomes the file, if it has this sum, which is noted."""
-    return Tell(sh("write", shell.REPLACE, path, sum, _octal(mode), owner, notes), deadline=3600.0)
+    return Tell(sh("write", changes.REPLACE, path, sum, _octal(mode), owner, notes), deadline=3600.0)
 
 
 def part_size(part: str) -> Ask[int]:
     """How much of an upload is there."""
-    return Ask(sh("part", shell.PART, part), int)
+    return Ask(sh("part", changes.PART, part), int)
 
 
 def receive(path: str, part: str, offset: int) -> Tell:
     """Stdin is a file from this offset on; what lies before it is in the part."""
-    return Tell(sh("put", shell.RECEIVE, path, part, str(offset)), deadline=3600.0)
+    return Tell(sh("put", changes.RECEIVE, path, part, str(offset)), deadline=3600.0)
 
 
 def commit(path: str, sum: str, mode: int, part: str, size: int, read: bool) -> Tell:
     """The part, which has come whole, becomes the file. `read`: when its bytes have this sum."""
     words = (path, sum, _octal(mode), part, str(size), "read" if read else "", sums.PATH)
-    return Tell(sh("commit", shell.COMMIT, *words), deadline=600.0, repeatable=False)
+    return Tell(sh("commit", changes.COMMIT, *words), deadline=600.0, repeatable=False)
 
 
 def append(path: str, data: bytes, mode: int) -> Tell:
     """Stdin, which is `data`, is added to the file."""
     sum = hashlib.sha256(data).hexdigest()
-    return Tell(sh("append", shell.APPEND, path, sum, _octal(mode)), repeatable=False)
+    return Tell(sh("append", changes.APPEND, path, sum, _octal(mode)), repeatable=False)
 
 
 def mkdir(path: str, mode: int) -> Tell:
-    return Tell(sh("mkdir", shell.MKDIR, path, _octal(mode)))
+    return Tell(sh("mkdir", changes.MKDIR, path, _octal(mode)))
 
 
 def symlink(path: str, target: str) -> Tell:
-    return Tell(sh("symlink", shell.SYMLINK, path, target))
+    return Tell(sh("symlink", changes.SYMLINK, path, target))
 
 
 def chmod(path: str, mode: int, owner: str) -> Tell:
-    return Tell(sh("chmod", shell.CHMOD, path, _octal(mode), owner))
+    return Tell(sh("chmod", changes.CHMOD, path, _octal(mode), owner))
 
 
 def remove(path: str) -> Tell:
-    return Tell(sh("remove", shell.REMOVE, path))
+    return Tell(sh("remove", changes.REMOVE, path))
 
 
 def remove_tree(path: str, points: tuple[str, ...]) -> Tell:
     """All at and below the path, but nothing of the mounts at these points."""
-    return Tell(sh("remove tree", shell.REMOVE_TREE, path, *points), deadline=600.0)
+    return Tell(sh("remove tree", changes.REMOVE_TREE, path, *points), deadline=600.0)
 
 
 def rename(path: str, to: str) -> Tell:
-    return Tell(sh("rename", shell.RENAME, path, to))
+    return Tell(sh("rename", changes.RENAME, path, to))
 
 
 def copy_tree(path: str, to: str) -> Tell:
-    return Tell(sh("copy", shell.COPY_TREE, path, to), deadline=1800.0)
+    return Tell(sh("copy", changes.COPY_TREE, path, to), deadline=1800.0)
 
 
 def remove_cgroup(path: str) -> Tell:
-    return Tell(sh("remove cgroup", shell.REMOVE_CGROUP, path))
+    return Tell(sh("remove cgroup", changes.REMOVE_CGROUP, path))
 
 
 def set_sysctl(key: str, value: str) -> Tell:
-    return Tell(sh("sysctl", shell.SET_SYSCTL, proc.sysctl_path(key), value, key))
+    return Tell(sh("sysctl", changes.SET_SYSCTL, proc.sysctl_path(key), value, key))
 
 
 def kill(pid: int, signal: int) -> Tell:
-    return Tell(sh("kill", shell.KILL, str(pid), str(signal)))
+    return Tell(sh("kill", changes.KILL, str(pid), str(signal)))
 
 
 def put_together(parts: Iterable[Part], argv: tuple[str, ...]) -> tuple[str, ...]:
@@ -205,7 +159,7 @@ def put_together(parts: Iterable[Part], argv: tuple[str, ...]) -> tuple[str, ...
     words = [word for part in parts for word in _words(part)]
     return sh(
         argv[3] if argv[:2] == ("sh", "-c") else argv[0],
-        shell.PUT_TOGETHER,
+        runners.PUT_TOGETHER,
         str(len(words) // 2),
         *words,
         *argv,
@@ -222,7 +176,7 @@ def _words(part: Part) -> tuple[str, str]:
 
 def relay(address: str, port: int) -> tuple[str, ...]:
     """Connects standard input and output with an address."""
-    return sh("relay", shell.RELAY, address, str(port))
+    return sh("relay", runners.RELAY, address, str(port))
 
 
 def lock(path: str, holder: str, mark: str, silence: float) -> tuple[str, ...]:
@@ -230,7 +184,7 @@ def lock(path: str, holder: str, mark: str, silence: float) -> tuple[str, ...]:
 
     Status 75 and the holder's words when it is taken, by another mark.
     """
-    return sh("lock", shell.LOCK, path, holder, mark, f"{silence:g}")
+    return sh("lock", runners.LOCK, path, holder, mark, f"{silence:g}")
 
 
 def _octal(mode: int) -> str:

@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 
 PATH = "/var/lib/kubeboot/sums"
-"""Lines of sum, state (`stat -c '%d:%i %s %.9Y %.9Z'`) and path. It goes with the journal's directory."""
+"""Lines of sum and state. It goes with the journal's directory."""
+STATE = "%d:%i %s %.9Y %.9Z %n"
+"""A file's state, as `stat -c` formats it."""
 
 
 def known(path: str, notes: str) -> str | None:
     """The sum that was noted for the file as it is now."""
     try:
         with open(notes, encoding="utf-8") as lines:
-            now = f"{_state(path)} {path}"
+            now = _state(path)
             found = [line.partition(" ")[0] for line in lines if line.partition(" ")[2].rstrip("\n") == now]
     except OSError:
         return None
@@ -29,10 +31,11 @@ def note(path: str, sha256: str, notes: str) -> None:
     if os.path.isdir(os.path.dirname(notes)):
         fd = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with open(fd, "w", encoding="utf-8") as file:
-            file.write(f"{sha256} {_state(path)} {path}\n")
+            file.write(f"{sha256} {_state(path)}\n")
 
 
 def _state(path: str) -> str:
+    """As STATE has it."""
     found = os.lstat(path)
     times = (f"{ns // 10**9}.{ns % 10**9:09d}" for ns in (found.st_mtime_ns, found.st_ctime_ns))
-    return f"{found.st_dev}:{found.st_ino} {found.st_size} {' '.join(times)}"
+    return f"{found.st_dev}:{found.st_ino} {found.st_size} {' '.join(times)} {path}"

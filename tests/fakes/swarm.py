@@ -27,7 +27,7 @@ import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from kubeboot.host import shell
+from kubeboot.host.shell import looks, runners
 
 KEYS = 8
 _ENV = 3
@@ -70,7 +70,7 @@ _LOOKING = threading.Lock()
 
 def looked(argv: tuple[str, ...], stdin: bytes = b"") -> Answer:
     """What this computer says, asked once."""
-    if argv[2:3] == (shell.UNIT,):
+    if argv[2:3] == (looks.UNIT,):
         return Answer(0, NO_UNIT)
     with _LOOKING:
         return _ran(argv, stdin)
@@ -79,7 +79,7 @@ def looked(argv: tuple[str, ...], stdin: bytes = b"") -> Answer:
 def answered(command: str) -> Answer:
     """The answer to a command line; of a batch, each command is looked up by itself."""
     argv = tuple(shlex.split(command))[_ENV:]
-    if argv[:3] != ("sh", "-c", shell.BATCH):
+    if argv[:3] != ("sh", "-c", runners.BATCH):
         return looked(argv)
     return Answer(0, b"".join(_marked(argv[4], one) for one in _commands(argv[5:])))
 

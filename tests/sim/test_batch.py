@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors
-from kubeboot.host import batch
+from kubeboot.host import answers, batch
 from kubeboot.host.api import CommandFailed, HostView, Unread
 from kubeboot.host.batch import Batch
 from kubeboot.host.connection import Connection
@@ -92,8 +92,8 @@ def test_a_failure_is_asked_for_again_by_itself_and_keeps_its_words(remote: Batc
 
 def test_a_file_that_changed_meanwhile_is_read_again_by_itself() -> None:
     with pytest.raises(ValueError, match="changed"):
-        batch._reads(b"5 /a\nBYTES\nfour")
-    assert batch._reads(b" 2 /a\n 3 /b\n 5 total\nBYTES\nxxyyy") == {"/a": b"xx", "/b": b"yyy"}
+        answers.reads(b"5 /a\nBYTES\nfour")
+    assert answers.reads(b" 2 /a\n 3 /b\n 5 total\nBYTES\nxxyyy") == {"/a": b"xx", "/b": b"yyy"}
 
 
 def test_what_was_asked_once_is_not_asked_again() -> None:

@@ -17,10 +17,10 @@ from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Drift
 from kubeboot.fleet.supply import Far, Near
-from kubeboot.host import shell
 from kubeboot.host.api import CommandFailed, OnMachine
 from kubeboot.host.connection import Connection
 from kubeboot.host.login import Login
+from kubeboot.host.shell import runners
 from kubeboot.host.ssh import SshHost
 from kubeboot.steps import basic, sent
 from tests.fakes import downloads
@@ -42,8 +42,8 @@ def authority(tmp_path: Path) -> Path:
 @pytest.fixture
 def machine(authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshHost]:
     """It trusts that authority, and keeps what it fetches in a test's own place."""
-    here = shell.PUT_TOGETHER.replace(shell.FETCHED, str(tmp_path / "fetched"))
-    monkeypatch.setattr(shell, "PUT_TOGETHER", here)
+    here = runners.PUT_TOGETHER.replace(runners.FETCHED, str(tmp_path / "fetched"))
+    monkeypatch.setattr(runners, "PUT_TOGETHER", here)
     server = servers.Sshd(tmp_path / "sshd", environment=f"CURL_CA_BUNDLE={authority}")
     server.start()
     host = SshHost(Connection(Login(server.name, server.ssh_config)))

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kubeboot.host import commands, scripts, shell
+from kubeboot.host import commands, scripts
 from kubeboot.host.api import CommandFailed, EtcdTool
 from kubeboot.host.runner import Ask, Result, Tell, title
+from kubeboot.host.shell import changes, looks, runners
 
 DONE = Result(0, b"", b"")
 
@@ -138,7 +139,9 @@ def test_nothing_in_an_argument_is_ever_code(word: str) -> None:
     assert direct.stdout == quoted.stdout == word.encode()
 
 
-SCRIPTS = {name: text for name, text in vars(shell).items() if name.isupper()}
+SCRIPTS = {
+    name: text for part in (changes, looks, runners) for name, text in vars(part).items() if name.isupper()
+}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

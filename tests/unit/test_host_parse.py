@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeboot.host import parse, scripts
+from kubeboot.host import answers, parse, scripts
 from kubeboot.host.api import Container, Image, Listener, Mount, Process
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -142,11 +142,11 @@ def test_the_remote_scripts_answers() -> None:
     sockets = b"NET tcp\n" + recorded("proc-net-tcp-node.txt") + b"NET udp6\nheader\n"
     _, inode = parse.sockets("tcp", recorded("proc-net-tcp-node.txt"))[0]
     listing = f"/proc/10/fd:\nlrwx 3 -> socket:[{inode}]\n/proc/9/fd:\nlrwx 4 -> socket:[{inode}]\n".encode()
-    first = scripts.parse_listeners(sockets + b"OWNERS\n" + listing + b"NAMES\n9 haproxy\n10 a b\n")[0]
+    first = answers.listeners(sockets + b"OWNERS\n" + listing + b"NAMES\n9 haproxy\n10 a b\n")[0]
     assert (first.pid, first.process) == (9, "haproxy")
-    some = scripts.parse_processes(b"10\0b\x000::/x\n\0b\x01--c\x01\x009\0a\0\0\0")
+    some = answers.processes(b"10\0b\x000::/x\n\0b\x01--c\x01\x009\0a\0\0\0")
     assert some == (Process(9, "a", "", ()), Process(10, "b", "/x", ("b", "--c")))
-    stat = scripts.parse_stat(b"a1ff 0 1 7\n../target\nwith newline")
+    stat = answers.stat(b"a1ff 0 1 7\n../target\nwith newline")
     assert (stat.kind, stat.gid, stat.target) == ("link", 1, "../target\nwith newline")
 
 

@@ -1,0 +1,117 @@
+"""Scripts that run other commands, or run on until their input ends."""
+
+BATCH = """\
+mark=$1
+shift
+while [ $# -gt 0 ]; do
+    count=$1
+    shift
+    command= at=1
+    while [ "$at" -le "$count" ]; do
+        command="$command \\"\\${$at}\\""
+        at=$((at + 1))
+    done
+    eval "$command" </dev/null 2>/dev/null
+    printf '%s%s\\n' "$mark" "$?"
+    shift "$count"
+done
+"""
+"""MARK (COUNT WORD...)...: runs commands, and prints after each one's output the mark and its status."""
+
+FETCHED = "/var/lib/kubeboot/fetched"
+"""Where a machine keeps what it has fetched itself, until it is reset."""
+
+_FETCH = f"""\
+fetched() {{
+    printf '%s  %s\\n' "$1" "$2" | sha256sum -c --status 2>/dev/null
+}}
+get() {{
+    if command -v curl >/dev/null; then
+        curl -fsSL --connect-timeout 20 --speed-limit 1 --speed-time 60 -o "$2" -- "$1"
+    elif command -v wget >/dev/null; then
+        wget -q -T 60 -t 2 -O "$2" -- "$1"
+    else
+        echo "neither curl nor wget is there to fetch $1" >&2
+        return 127
+    fi
+}}
+fetch() {{
+    sum=$1 member=$2 file={FETCHED}/$1
+    shift 2
+    mkdir -p -m 700 {FETCHED} && exec 9>>"$file.lock" && flock 9 || return
+    for url in "$@"; do
+        fetched "$sum" "$file" && break
+        get "$url" "$file"
+    done
+    fetched "$sum" "$file" || {{ rm -f "$file"; echo "not with the sum $sum from $*" >&2; return 1; }}
+    flock -u 9
+    if [ "$member" = - ]; then cat "$file"; else tar -xOzf "$file" -- "$member"; fi
+}}
+"""
+
+PUT_TOGETHER = (
+    _FETCH
+    + """\
+count=$1
+shift
+(
+    while [ "$count" -gt 0 ]; do
+        if [ "$1" = data ]; then
+            printf '%s' "$2" | base64 -d
+        elif [ "$1" = fetch ]; then
+            fetch $2
+        else
+            dd if="$1" iflag=skip_bytes,count_bytes skip="${2%:*}" count="${2#*:}" bs=1M status=none
+        fi || exit
+        shift 2
+        count=$((count - 1))
+    done
+) | (
+    shift "$((2 * count))"
+    exec "$@"
+)
+"""
+)
+"""COUNT (data BASE64 | fetch "SUM MEMBER|- URL..." | PATH OFFSET:SIZE)... COMMAND...
+
+The command's input is put together there.
+"""
+
+RELAY = """\
+command -v bash >/dev/null || exit 44
+exec bash -c '
+exec 3<>"/dev/tcp/$1/$2" 4<&0 || exit 1
+trap "kill \\$(jobs -p) 2>/dev/null" EXIT
+echo open
+cat <&3 &
+cat <&4 >&3 &
+wait -n
+' relay "$1" "$2"
+"""
+"""ADDRESS PORT: a TCP connection on standard input and output, after the word `open`; 44 without bash."""
+
+LOCK = """\
+umask 022
+mkdir -p -- "${1%/*}/" || exit
+lost() { # who has it is of this run too, by a connection that was lost: that one ends
+  { read -r who && read -r mark pid; } <"$1" && [ "$mark" = "$3" ] &&
+    [ "/proc/$pid/fd/9" -ef "$1" ] && kill -9 "$pid"
+}
+say() {
+  printf '%s\n%s\n' "$1" "$2 $$" >/proc/$$/fd/9
+}
+while
+  exec 9<>"$1" || exit
+  flock -n 9 || { lost "$@" && flock -w 10 9; } || { [ -s "$1" ] || sleep 0.2; cat <&9; exit 75; }
+  [ "$(stat -L -c %d:%i /proc/$$/fd/9)" != "$(stat -c %d:%i -- "$1" 2>/dev/null)" ]
+do :; done
+say "$2" "$3"
+echo "held"
+while words=$(exec 9>&- && exec timeout "$4" sh -c 'IFS= read -r line && printf "%s\n" "$line"'); do
+  [ -z "$words" ] || say "$2, $words" "$3"
+done
+[ ! -e "$1" ] || : >"$1"
+"""
+"""PATH HOLDER MARK SECONDS: held until stdin ends, which it does when the connection is closed, or no line
+comes for so long: nobody tells a machine of one that is lost. Who has the same mark takes it from there. A
+file that a reset removed meanwhile is not the lock any more."""
