@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from kubeboot import errors
 from kubeboot.config import balancing
 from kubeboot.fleet.patient import Patient
 from kubeboot.host.api import HostView
-from kubeboot.kube.http import Endpoint, Session
+from kubeboot.kube import client
+from kubeboot.kube.http import Endpoint
 from kubeboot.pki import endpoint, table
 from kubeboot.steps import load_balancer
 from kubeboot.steps.etcd import loopback
@@ -31,9 +31,7 @@ def virtual_address(patient: Patient) -> Iterable[Finding]:
     address, port = balancing.virtual_address(patient.spec), patient.spec.load_balancer.port
     if not address:
         return
-    authority = patient.see.read(f"{table.DIRECTORY}/ca.crt") or b""
-    where = endpoint.url(address, port)
-    problem = _ready(Endpoint(where, authority, tls_server_name=table.SERVER_NAME))
+    problem = _readiness(patient.see, endpoint.url(address, port))
     if problem:
         yield Finding(
             "VirtualIP",
@@ -54,9 +52,8 @@ def haproxy(see: HostView, address: str, port: int) -> Iterable[Finding]:
             "see /var/log/pods/kube-system_haproxy-*; kubectl -n kube-system get pods",
         )
     config = (see.read(load_balancer.CONFIG) or b"").decode(errors="replace")
-    authority = see.read(f"{table.DIRECTORY}/ca.crt") or b""
     for name, address in _SERVER.findall(config):
-        problem = _ready(Endpoint(f"https://{address}", authority, tls_server_name=table.SERVER_NAME))
+        problem = _readiness(see, f"https://{address}")
         if problem:
             yield Finding(
                 f"Backend-{name}",
@@ -65,12 +62,7 @@ def haproxy(see: HostView, address: str, port: int) -> Iterable[Finding]:
             )
 
 
-def _ready(where: Endpoint) -> str | None:
-    session = Session(where)
-    try:
-        answer = session.request("GET", "/readyz", timeout=2.0)
-    except errors.KubebootError as error:
-        return error.message
-    finally:
-        session.close()
-    return None if answer.status == 200 else f"/readyz answers {answer.status}"
+def _readiness(see: HostView, server: str) -> str | None:
+    """What keeps it from answering, if anything: asked from here, as haproxy asks."""
+    authority = see.read(f"{table.DIRECTORY}/ca.crt") or b""
+    return client.readiness(Endpoint(server, authority, tls_server_name=table.SERVER_NAME))

@@ -8,6 +8,7 @@ lightkube 0.43, httpx2 with its engine 0.33, the engine alone (kube/http.py) 0.2
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -192,6 +193,12 @@ def connect(
 ) -> Client:
     """A client; no connection is made before its first request. `known`: there is an API, wait for it."""
     return Client(Session(endpoint, dialler, timeout_scale), Patience(known, scale=timeout_scale))
+
+
+def readiness(endpoint: Endpoint, dialler: dial.Dialler = dial.direct) -> str | None:
+    """None when GET /readyz of a server answers ok, else what was seen. Never raises."""
+    with contextlib.closing(connect(endpoint, dialler)) as api:
+        return api.ready()
 
 
 def from_kubeconfig(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from kubeboot import errors, render
+from kubeboot import render
 from kubeboot.config import etcd_access
 from kubeboot.config.etcd_access import Invitation
 from kubeboot.config.node import NodeSettings
@@ -12,8 +12,9 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Step, View
 from kubeboot.engine.values import Values
 from kubeboot.host.api import HostView
+from kubeboot.kube import client
 from kubeboot.kube.etcd import PEER_PORT
-from kubeboot.kube.http import Endpoint, Session
+from kubeboot.kube.http import Endpoint
 from kubeboot.pki import build, endpoint, table
 from kubeboot.steps import authorities, basic, certificates, pod_logs, shared_keys
 from kubeboot.steps.etcd import METRICS_PORT, loopback
@@ -77,14 +78,7 @@ class Answers:
 
     def look(self, see: View, vals: Values) -> str | None:
         where = f"http://{endpoint.join(loopback(self.address), METRICS_PORT)}"
-        session = Session(Endpoint(where), see.host.dial)
-        try:
-            answer = session.request("GET", "/readyz", timeout=2.0)
-        except errors.KubebootError as error:
-            return error.message
-        finally:
-            session.close()
-        return None if answer.status == 200 else f"{where}/readyz answers {answer.status}"
+        return client.readiness(Endpoint(where), see.host.dial)
 
     def explain(self, see: View) -> str:
         return pod_logs.explain(see.host, self.node, ("etcd",))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Sequence
 
@@ -123,8 +122,7 @@ class Serves:
     def look(self, see: View, vals: Values) -> str | None:
         url, authority = endpoint.url(self.address, self.port), see.host.read(_CA) or b""
         where = Endpoint(url, authority, tls_server_name=SERVER_NAME)
-        with contextlib.closing(client.connect(where, see.host.dial)) as api:
-            return api.ready()
+        return client.readiness(where, see.host.dial)
 
     def explain(self, see: View) -> str:
         return pod_logs.explain(see.host, see.host.name, self.pods)

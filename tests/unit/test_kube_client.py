@@ -73,6 +73,22 @@ def test_not_ready_names_what_failed() -> None:
     assert last is not None and last.endswith("answers 500: etcd, poststarthook/rbac")
 
 
+def test_readiness_is_asked_on_a_connection_that_is_closed_then() -> None:
+    def serve(server: socket.socket) -> bytes:
+        caller, _ = server.accept()
+        with caller:
+            caller.settimeout(5.0)
+            asked = caller.recv(4096)
+            caller.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+            return asked.partition(b"\r\n")[0] + caller.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(serve, server)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert client.readiness(Endpoint(url)) == f"{url}/readyz answers 503"
+        assert asked.result() == b"GET /readyz HTTP/1.1"
+
+
 def test_ready_never_raises_when_nobody_listens() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
