@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 from tests.bench import failover_cluster, failover_cold, failover_leaders, failover_trial, machines
 from tests.bench.failover_cluster import Cluster, Command
 from tests.bench.failover_events import EVENTS, Event, Measured
+from tests.bench.machines import say
 
 POLES = 4
 """Steps of a command that are named."""
@@ -151,7 +151,3 @@ def summary(found: Sequence[Measured], commands: Sequence[Command]) -> dict[str,
         },
         "haproxy_mib": round(max((measured.haproxy_mib for measured in found), default=0.0), 1),
     }
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -22,7 +22,7 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.steps import runtime
 from tests.bench import floor, init_report, machines, observe, peers
 from tests.bench.init_report import Results
-from tests.bench.machines import Machine
+from tests.bench.machines import Machine, say
 from tests.bench.peers import Sample
 
 CPU = """
@@ -177,7 +177,3 @@ def keep(room: Path, machine: Machine, samples: list[Sample] | None) -> None:
     (room / "events.log").write_text(happened)
     if samples:
         (room / "sample.json").write_text(json.dumps(dataclasses.asdict(samples[-1]), indent=1))
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

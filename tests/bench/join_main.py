@@ -2,68 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import json
-import statistics
-import sys
-import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from lablib import build
 
 from kubeboot.artifacts.bundle import Bundle
-from tests.bench import failover_cluster, machines, observe, peers
+from tests.bench import failover_cluster, machines, observe, peers, versus
 from tests.bench.machines import Machine
+from tests.bench.versus import Contest, Sample
 
-BAR = 0.6
-WITHIN = 240.0
 UPLOAD = ("kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--config", "/etc/bench/kubeadm.yaml")
 KUBEADM = ("--ignore-preflight-errors=all",)
 
 
-@dataclasses.dataclass(frozen=True)
-class Join:
-    """Seconds until the command returned, and until the Node was Ready."""
-
-    command: float
-    ready: float
-    load: float
-
-
 def main(argv: Sequence[str]) -> int:
     """0 when kubeboot holds the bar."""
-    parser = argparse.ArgumentParser(prog="tests/bench/join", description=__doc__)
-    parser.add_argument("-n", "--samples", type=int, default=3, help="how often each is measured")
-    given = parser.parse_args(argv)
-    found: dict[str, list[Join]] = {name: [] for name in PEERS}
-    for number in range(given.samples):
-        for name in PEERS:
-            found[name].append(sample(name))
-            say(f"round {number + 1}: {name} {found[name][-1]}")
-    ratio = median(found["kubeboot"]) / median(found["kubeadm"])
-    for name, joins in found.items():
-        times = ", ".join(f"{join.ready:.2f}" for join in joins)
-        print(f"{name:10} control-plane join, median {median(joins):.2f} s  [{times}]")
-    print(f"ratio {ratio:.3f}, the bar is {BAR}")
-    print(json.dumps(summary(found, ratio)))
-    return 0 if ratio <= BAR else 1
+    return versus.main(CONTEST, argv)
 
 
-def sample(name: str) -> Join:
+def sample(name: str) -> Sample:
     """Two fresh machines: the first control plane is made, the second one's join is measured."""
     with machines.booted(0, f"join-{name}", control_planes=2) as lab:
         first, second = lab["cp-1"], lab["cp-2"]
         for machine in (first, second):
             machines.prepare(machine)
         command = PEERS[name](first, second)
-        failover_cluster.await_(lambda: lacks(first, first), WITHIN, "the first control plane")
-        load, began = machines.load(), time.monotonic()
-        second.run(*command)
-        returned = time.monotonic() - began
-        failover_cluster.await_(lambda: lacks(first, second), WITHIN, "the Node", pause=0.1)
-        return Join(returned, time.monotonic() - began, load)
+        failover_cluster.await_(lambda: lacks(first, first), versus.WITHIN, "the first control plane")
+        return versus.timed(lambda: second.run(*command), lambda: lacks(first, second), "the Node")
 
 
 def kubeboot(first: Machine, second: Machine) -> tuple[str, ...]:
@@ -97,6 +62,16 @@ PEERS: dict[str, Callable[[Machine, Machine], tuple[str, ...]]] = {
     "kubeboot": kubeboot,
     "kubeadm": kubeadm,
 }
+CONTEST = Contest(
+    prog="tests/bench/join",
+    about=__doc__,
+    what="control-plane join",
+    ways=("kubeboot", "kubeadm"),
+    ours="kubeboot",
+    bar=0.6,
+    sample=sample,
+    samples=3,
+)
 
 
 def lacks(first: Machine, second: Machine) -> str | None:
@@ -104,20 +79,3 @@ def lacks(first: Machine, second: Machine) -> str | None:
     status, node = observe.Api(first).ask("GET", f"/api/v1/nodes/{second.name}")
     ready = status == 200 and failover_cluster.is_ready(node)
     return None if ready else f"{second.name} is not Ready"
-
-
-def median(joins: Sequence[Join]) -> float:
-    return statistics.median(join.ready for join in joins)
-
-
-def summary(found: dict[str, list[Join]], ratio: float) -> dict[str, Any]:
-    """Everything on one line."""
-    return {
-        "ratio": round(ratio, 3),
-        "bar": BAR,
-        **{name: [dataclasses.asdict(join) for join in joins] for name, joins in found.items()},
-    }
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -134,3 +135,8 @@ def cached(name: str) -> Path:
 def load() -> float:
     """The load average of the last minute: what a number was measured under."""
     return round(os.getloadavg()[0], 2)
+
+
+def say(text: str) -> None:
+    """How a measurement goes on; what comes of it is for stdout."""
+    print(text, file=sys.stderr, flush=True)

@@ -2,62 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from tests.bench import failover_cluster, machines, observe
+from tests.bench import failover_cluster, machines, observe, versus
 from tests.bench.machines import TOP, Failed, Machine
+from tests.bench.versus import Contest, Sample
 
-BAR = 1.3
-WITHIN = 240.0
 PLANES, WORKERS = 3, 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Made:
-    """Seconds until the last command returned, and until every Node was Ready."""
-
-    command: float
-    ready: float
-    load: float
 
 
 def main(argv: Sequence[str]) -> int:
     """0 when `up` holds the bar."""
-    parser = argparse.ArgumentParser(prog="tests/bench/up", description=__doc__)
-    parser.add_argument("-n", "--samples", type=int, default=1, help="how often each is measured")
-    given = parser.parse_args(argv)
-    found: dict[str, list[Made]] = {name: [] for name in WAYS}
-    for number in range(given.samples):
-        for name in WAYS:
-            found[name].append(sample(name))
-            say(f"round {number + 1}: {name} {found[name][-1]}")
-    ratio = median(found["up"]) / median(found["local"])
-    for name, made in found.items():
-        times = ", ".join(f"{one.ready:.1f}" for one in made)
-        print(f"{name:6} {PLANES}+{WORKERS} Ready, median {median(made):.1f} s  [{times}]")
-    print(f"ratio {ratio:.2f}, the bar is {BAR}")
-    print(json.dumps(summary(found, ratio)))
-    return 0 if ratio <= BAR else 1
+    return versus.main(CONTEST, argv)
 
 
-def sample(name: str) -> Made:
+def sample(name: str) -> Sample:
     """Fresh machines; nothing has been prepared on them."""
     with machines.booted(WORKERS, f"up-{name}", control_planes=PLANES) as lab:
-        load, began = machines.load(), time.monotonic()
-        WAYS[name](lab)
-        returned = time.monotonic() - began
-        failover_cluster.await_(lambda: lacking(lab), WITHIN, "every Node", pause=0.1)
-        return Made(returned, time.monotonic() - began, load)
+        return versus.timed(lambda: WAYS[name](lab), lambda: lacking(lab), "every Node")
 
 
 def up(lab: Mapping[str, Machine]) -> None:
@@ -87,6 +53,16 @@ def local(lab: Mapping[str, Machine]) -> None:
 
 
 WAYS: dict[str, Callable[[Mapping[str, Machine]], None]] = {"local": local, "up": up}
+CONTEST = Contest(
+    prog="tests/bench/up",
+    about=__doc__,
+    what=f"{PLANES}+{WORKERS} Ready",
+    ways=("local", "up"),
+    ours="up",
+    bar=1.3,
+    sample=sample,
+    more={"controlPlanes": PLANES, "workers": WORKERS},
+)
 
 
 def lacking(lab: Mapping[str, Machine]) -> str | None:
@@ -95,17 +71,3 @@ def lacking(lab: Mapping[str, Machine]) -> str | None:
     asked = {name: api.ask("GET", f"/api/v1/nodes/{name}") for name in lab}
     bad = [n for n, (status, node) in asked.items() if status != 200 or not failover_cluster.is_ready(node)]
     return f"{', '.join(bad)} not Ready" if bad else None
-
-
-def median(made: Sequence[Made]) -> float:
-    return statistics.median(one.ready for one in made)
-
-
-def summary(found: Mapping[str, Sequence[Made]], ratio: float) -> dict[str, Any]:
-    """Everything on one line."""
-    samples = {name: [dataclasses.asdict(one) for one in made] for name, made in found.items()}
-    return {"ratio": round(ratio, 3), "bar": BAR, "controlPlanes": PLANES, "workers": WORKERS, **samples}
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
