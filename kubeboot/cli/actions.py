@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kubeboot.engine.events import Event, HostFinished
 from kubeboot.engine.values import Secret
-from kubeboot.fleet import orders
+from kubeboot.fleet import orders, orders_cluster, orders_etcd, orders_fleet
 
 if TYPE_CHECKING:
     from kubeboot.fleet.doctor import Diagnosis
@@ -35,7 +35,7 @@ def join(options: orders.JoinOptions, emit: Emit) -> orders.JoinResult:
     return running.join(options, emit)
 
 
-def up(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
+def up(options: orders_fleet.FleetOptions, emit: Emit) -> orders_fleet.FleetResult:
     """Make a fleet what its description says."""
     from kubeboot.fleet import reach
     from kubeboot.fleet import up as running
@@ -43,14 +43,14 @@ def up(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
     return running.up(options, emit, options.door or reach.open_host)
 
 
-def plan(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
+def plan(options: orders_fleet.FleetOptions, emit: Emit) -> orders_fleet.FleetResult:
     """Look at what `up` would do."""
     from kubeboot.fleet import planning, reach
 
     return planning.plan(options, emit, options.door or reach.open_host)
 
 
-def down(options: orders.FleetOptions, emit: Emit) -> orders.FleetResult:
+def down(options: orders_fleet.FleetOptions, emit: Emit) -> orders_fleet.FleetResult:
     """Take a cluster off its machines."""
     from kubeboot.fleet import down as running
     from kubeboot.fleet import reach
@@ -65,14 +65,16 @@ def kept(where: str, door: Door) -> Kept:
     return keeping.fetch(where, door)
 
 
-def execute(options: orders.ExecOptions, say: Callable[[str, str, bool], None]) -> tuple[HostFinished, ...]:
+def execute(
+    options: orders_fleet.ExecOptions, say: Callable[[str, str, bool], None]
+) -> tuple[HostFinished, ...]:
     """Run a person's own command on machines of a fleet."""
     from kubeboot.fleet import reach, remote
 
     return remote.execute(options, say, options.door or reach.open_host)
 
 
-def merge(options: orders.MergeOptions) -> str:
+def merge(options: orders_fleet.MergeOptions) -> str:
     """Add the administrator's access to a kubeconfig; the context's name."""
     from kubeboot.fleet import merge as running
     from kubeboot.fleet import reach
@@ -102,7 +104,7 @@ def doctor(options: orders.DoctorOptions) -> Diagnosis:
     return doctor.examine(options.spec, options.kubeconfig)
 
 
-def status(options: orders.StatusOptions) -> Status:
+def status(options: orders_cluster.StatusOptions) -> Status:
     """How the cluster is, seen from this machine."""
     from kubeboot.fleet import here, status
     from kubeboot.host.local import LocalView
@@ -123,14 +125,14 @@ def support(options: orders.SupportOptions) -> Packed:
     return support.pack(see, here.api(see, (orders.ADMIN_CONF, status.KUBELET_CONF)), now, to)
 
 
-def kubeconfig(options: orders.KubeconfigOptions) -> Secret[str]:
+def kubeconfig(options: orders_cluster.KubeconfigOptions) -> Secret[str]:
     """The administrator's kubeconfig."""
     from kubeboot.fleet import access
 
     return access.kubeconfig(options.path, options.server)
 
 
-def token_create(options: orders.TokenCreateOptions) -> orders.TokenCreateResult:
+def token_create(options: orders_cluster.TokenCreateOptions) -> orders_cluster.TokenCreateResult:
     """Make a bootstrap token, and return once the cluster's information is signed with it."""
     from kubeboot.fleet import access
 
@@ -144,10 +146,10 @@ def token_create(options: orders.TokenCreateOptions) -> orders.TokenCreateResult
         join=options.join_command,
         certificate_key=options.certificate_key,
     )
-    return orders.TokenCreateResult(made.token, made.expires, made.join)
+    return orders_cluster.TokenCreateResult(made.token, made.expires, made.join)
 
 
-def certs_upload(options: orders.CertsUploadOptions) -> Secret[str]:
+def certs_upload(options: orders_cluster.CertsUploadOptions) -> Secret[str]:
     """Put what control planes share into the cluster, sealed; the key to it."""
     from kubeboot.fleet import access, shared
     from kubeboot.host.local import LocalView
@@ -158,7 +160,7 @@ def certs_upload(options: orders.CertsUploadOptions) -> Secret[str]:
     return key
 
 
-def node_remove(options: orders.NodeRemoveOptions, emit: Emit) -> orders.NodeRemoveResult:
+def node_remove(options: orders_cluster.NodeRemoveOptions, emit: Emit) -> orders_cluster.NodeRemoveResult:
     """The cluster forgets a machine."""
     from kubeboot.fleet import remove as running
 
@@ -172,42 +174,42 @@ def etcd_status() -> EtcdStatus:
     return looking.status()
 
 
-def etcd_snapshot_save(options: orders.EtcdSnapshotSaveOptions, emit: Emit) -> orders.EtcdSnapshot:
+def etcd_snapshot_save(options: orders_etcd.EtcdSnapshotSaveOptions, emit: Emit) -> orders_etcd.EtcdSnapshot:
     """Write a snapshot."""
     from kubeboot.fleet import etcd_snapshot
 
     return etcd_snapshot.save(options, emit)
 
 
-def etcd_snapshot_status(path: str) -> orders.EtcdSnapshot:
+def etcd_snapshot_status(path: str) -> orders_etcd.EtcdSnapshot:
     """Look into a snapshot."""
     from kubeboot.fleet import etcd_snapshot
 
     return etcd_snapshot.status(path)
 
 
-def etcd_restore(options: orders.EtcdRestoreOptions, emit: Emit) -> orders.EtcdRepairResult:
+def etcd_restore(options: orders_etcd.EtcdRestoreOptions, emit: Emit) -> orders_etcd.EtcdRepairResult:
     """Take the cluster back to a snapshot."""
     from kubeboot.fleet import etcd_restore as running
 
     return running.restore(options, emit)
 
 
-def etcd_recover(options: orders.EtcdRecoverOptions, emit: Emit) -> orders.EtcdRepairResult:
+def etcd_recover(options: orders_etcd.EtcdRecoverOptions, emit: Emit) -> orders_etcd.EtcdRepairResult:
     """Go on with this machine alone."""
     from kubeboot.fleet import etcd_recover as running
 
     return running.recover(options, emit)
 
 
-def etcd_machine(options: orders.EtcdMachineOptions, emit: Emit) -> orders.EtcdMachineResult:
+def etcd_machine(options: orders_etcd.EtcdMachineOptions, emit: Emit) -> orders_etcd.EtcdMachineResult:
     """Make this machine a member of etcd and nothing else."""
     from kubeboot.fleet import etcd_machine as running
 
     return running.run(options, emit)
 
 
-def etcd_export(options: orders.EtcdExportOptions) -> bytes:
+def etcd_export(options: orders_etcd.EtcdExportOptions) -> bytes:
     """The file by which control planes get into etcd, or one more machine becomes a member."""
     from kubeboot.config import etcd_access
     from kubeboot.fleet import etcd_machine
@@ -216,32 +218,32 @@ def etcd_export(options: orders.EtcdExportOptions) -> bytes:
     return etcd_access.encode(etcd_machine.export(LocalView(), to_members=options.to_members))
 
 
-def etcd_remove(options: orders.EtcdRemoveOptions, emit: Emit) -> orders.EtcdMachineResult:
+def etcd_remove(options: orders_etcd.EtcdRemoveOptions, emit: Emit) -> orders_etcd.EtcdMachineResult:
     """etcd forgets a member whose machine is gone."""
     from kubeboot.fleet import etcd_machine as running
 
     return running.remove(options, emit)
 
 
-def token_list(options: orders.TokenListOptions) -> tuple[orders.Token, ...]:
+def token_list(options: orders_cluster.TokenListOptions) -> tuple[orders_cluster.Token, ...]:
     """Every bootstrap token of the cluster."""
     from kubeboot.fleet import access
     from kubeboot.kube import bootstrap
 
     return tuple(
-        orders.Token(found.token.id, found.expires, found.usages, found.description, found.groups)
+        orders_cluster.Token(found.token.id, found.expires, found.usages, found.description, found.groups)
         for found in bootstrap.listing(access.administrator(options.kubeconfig))
     )
 
 
-def token_delete(options: orders.TokenDeleteOptions) -> orders.TokenDeleteResult:
+def token_delete(options: orders_cluster.TokenDeleteOptions) -> orders_cluster.TokenDeleteResult:
     """Delete bootstrap tokens."""
     from kubeboot.fleet import access
     from kubeboot.kube import bootstrap
 
     api = access.administrator(options.kubeconfig)
     gone = {name: bootstrap.delete(api, name) for name in options.ids}
-    return orders.TokenDeleteResult(
+    return orders_cluster.TokenDeleteResult(
         deleted=tuple(name for name, was in gone.items() if was),
         missing=tuple(name for name, was in gone.items() if not was),
     )

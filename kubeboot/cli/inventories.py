@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kubeboot.config.layers import Setting
     from kubeboot.config.spec import ClusterSpec
     from kubeboot.fleet.doors import Door
-    from kubeboot.fleet.orders import FleetOptions
+    from kubeboot.fleet.orders_fleet import FleetOptions
     from kubeboot.inventory.model import Inventory
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -85,7 +85,7 @@ def described(
 
 def options(ctx: click.Context, given: Mapping[str, Any]) -> FleetOptions:
     """Everything is read and checked before the first connection is made."""
-    from kubeboot.fleet.orders import FleetOptions
+    from kubeboot.fleet.orders_fleet import FleetOptions
 
     door = doors.door(ctx, given)
     inventory, spec, catalogs = _fleet(ctx, given, door)

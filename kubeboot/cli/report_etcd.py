@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from kubeboot.cli import screens
-from kubeboot.fleet.orders import EtcdRepairResult, EtcdSnapshot
+from kubeboot.fleet.orders_etcd import EtcdRepairResult, EtcdSnapshot
 
 if TYPE_CHECKING:
     from kubeboot.fleet.etcd_status import EtcdStatus, MemberStatus

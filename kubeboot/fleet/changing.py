@@ -10,7 +10,7 @@ from kubeboot.engine.events import Notice
 from kubeboot.fleet import departing, followers, health
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.locking import Locks
-from kubeboot.fleet.orders import FleetOptions
+from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.works import Works

@@ -8,7 +8,7 @@ from kubeboot import errors
 from kubeboot.engine.events import HostFinished
 from kubeboot.fleet import departing, hooks, locking, reach
 from kubeboot.fleet.ledger import Ledger
-from kubeboot.fleet.orders import FleetOptions, FleetResult
+from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.run import Emit, stoppable
 from kubeboot.fleet.up import finished, started
 from kubeboot.fleet.work import Shift

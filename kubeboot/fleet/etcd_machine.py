@@ -11,7 +11,7 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.events import Notice
 from kubeboot.fleet import here, leaving, shared
-from kubeboot.fleet.orders import EtcdMachineOptions, EtcdMachineResult, EtcdRemoveOptions
+from kubeboot.fleet.orders_etcd import EtcdMachineOptions, EtcdMachineResult, EtcdRemoveOptions
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts

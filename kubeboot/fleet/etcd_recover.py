@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kubeboot import errors
 from kubeboot.fleet import etcd_here, shared
-from kubeboot.fleet.orders import EtcdRecoverOptions, EtcdRepairResult
+from kubeboot.fleet.orders_etcd import EtcdRecoverOptions, EtcdRepairResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView

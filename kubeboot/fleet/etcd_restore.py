@@ -7,7 +7,7 @@ from pathlib import Path
 from kubeboot import errors
 from kubeboot.engine.events import Notice
 from kubeboot.fleet import etcd_here, etcd_snapshot
-from kubeboot.fleet.orders import EtcdRepairResult, EtcdRestoreOptions
+from kubeboot.fleet.orders_etcd import EtcdRepairResult, EtcdRestoreOptions
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView

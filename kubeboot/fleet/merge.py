@@ -11,7 +11,7 @@ from typing import Any
 
 from kubeboot import errors, inputs, render
 from kubeboot.fleet import access, reach
-from kubeboot.fleet.orders import MergeOptions
+from kubeboot.fleet.orders_fleet import MergeOptions
 from kubeboot.pki import kubeconfig as configs
 
 _TABLES = ("clusters", "users", "contexts")

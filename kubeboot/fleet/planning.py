@@ -12,7 +12,7 @@ from kubeboot.config.node import Role
 from kubeboot.engine.events import HostFinished, StepFinished
 from kubeboot.fleet import changing, followers, hooks, reach, survey, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
-from kubeboot.fleet.orders import FleetOptions, FleetResult
+from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Approach, Reached
 from kubeboot.fleet.run import Emit
 from kubeboot.fleet.supply import Supply

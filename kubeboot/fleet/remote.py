@@ -11,7 +11,7 @@ from kubeboot import errors
 from kubeboot.engine.events import HostFinished
 from kubeboot.fleet import reach
 from kubeboot.fleet.ledger import Ledger
-from kubeboot.fleet.orders import ExecOptions
+from kubeboot.fleet.orders_fleet import ExecOptions
 from kubeboot.fleet.reach import Reached
 from kubeboot.host.local import LocalHost
 from kubeboot.host.process import run

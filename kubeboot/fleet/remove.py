@@ -11,7 +11,7 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Blocked, View
 from kubeboot.engine.values import Values
 from kubeboot.fleet import access, etcd_here, leaving, shared, voters
-from kubeboot.fleet.orders import NodeRemoveOptions, NodeRemoveResult
+from kubeboot.fleet.orders_cluster import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView

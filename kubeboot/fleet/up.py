@@ -11,7 +11,7 @@ from kubeboot.engine.events import RunFinished, RunStarted
 from kubeboot.fleet import changing, etcd_fleet, hooks, layout, making, reach, survey
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
-from kubeboot.fleet.orders import FleetOptions, FleetResult
+from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.run import Emit, stoppable
 from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.survey import Found

@@ -10,7 +10,7 @@ from kubeboot.engine.events import HostFinished, HostStage, Notice
 from kubeboot.fleet import here, reach, record, work
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
-from kubeboot.fleet.orders import FleetOptions
+from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.reach import Approach, Crew, Reached
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Shop, Task

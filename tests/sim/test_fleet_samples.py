@@ -14,7 +14,7 @@ from kubeboot.engine import plan as plans
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.fleet import hooks, layout, planning
 from kubeboot.fleet.etcd_fleet import EtcdMachines
-from kubeboot.fleet.orders import FleetOptions
+from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.survey import Cluster

@@ -12,7 +12,7 @@ from kubeboot.config.loader import load
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.step import CLUSTER
 from kubeboot.fleet import planning, reach
-from kubeboot.fleet.orders import FleetOptions
+from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.supply import Supply
 from kubeboot.host.api import HostTarget
 from kubeboot.host.connection import Connection

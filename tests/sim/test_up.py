@@ -32,7 +32,7 @@ from kubeboot.fleet import (
     up,
     work,
 )
-from kubeboot.fleet.orders import ExecOptions, FleetOptions, FleetResult
+from kubeboot.fleet.orders_fleet import ExecOptions, FleetOptions, FleetResult
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Others
 from kubeboot.fleet.supply import Supply

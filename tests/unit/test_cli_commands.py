@@ -16,7 +16,7 @@ from kubeboot import errors
 from kubeboot.cli import actions
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.values import Secret
-from kubeboot.fleet import orders
+from kubeboot.fleet import orders, orders_cluster
 from kubeboot.fleet.status import CertificateStatus, NodeStatus, PodStatus, Status
 from kubeboot.steps.preflight.model import Finding
 from tests.unit.cli_support import Ran, golden, run
@@ -40,9 +40,9 @@ class Actions:
             "join": orders.JoinResult(4, 0, 2.0, "w-1", "kubernetes"),
             "reset": orders.ResetResult(5, 0, 3.0),
             "kubeconfig": Secret("apiVersion: v1\nkind: Config\n"),
-            "token_create": orders.TokenCreateResult(Secret(TOKEN), SOON, None),
+            "token_create": orders_cluster.TokenCreateResult(Secret(TOKEN), SOON, None),
             "token_list": (),
-            "token_delete": orders.TokenDeleteResult(("abcdef",)),
+            "token_delete": orders_cluster.TokenDeleteResult(("abcdef",)),
             "status": Status(),
             "preflight": orders.PreflightResult((), 12),
         }
@@ -457,7 +457,7 @@ def test_token_create_prints_the_token(acts: Actions) -> None:
 
 
 def test_token_create_prints_the_join_command(acts: Actions) -> None:
-    acts.answers["token_create"] = orders.TokenCreateResult(Secret(TOKEN), SOON, Secret(LINE))
+    acts.answers["token_create"] = orders_cluster.TokenCreateResult(Secret(TOKEN), SOON, Secret(LINE))
     assert run("token", "create", TOKEN, "--print-join-command").out == f"{LINE}\n"
     assert (acts.asked[0].token, acts.asked[0].join_command) == (Secret(TOKEN), True)
     assert json.loads(run("token", "create", "-o", "json").out)["joinCommand"] == LINE
@@ -491,8 +491,8 @@ def test_bad_token_lines(acts: Actions, line: tuple[str, ...]) -> None:
 def test_token_list(acts: Actions) -> None:
     past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     acts.answers["token_list"] = (
-        orders.Token("abcdef", None, ("authentication", "signing"), "for rack 7"),
-        orders.Token("zzzzzz", past, ("signing",)),
+        orders_cluster.Token("abcdef", None, ("authentication", "signing"), "for rack 7"),
+        orders_cluster.Token("zzzzzz", past, ("signing",)),
     )
     assert run("token", "list").out == (
         "ID      EXPIRES IN  USAGES                  DESCRIPTION\n"
@@ -512,7 +512,7 @@ def test_no_tokens_is_no_output(acts: Actions) -> None:
 def test_token_delete_takes_ids_and_whole_tokens(acts: Actions) -> None:
     assert run("token", "delete", "abcdef", "zzzzzz.0123456789abcdef").code == 0
     assert acts.asked[0].ids == ("abcdef", "zzzzzz")
-    acts.answers["token_delete"] = orders.TokenDeleteResult((), ("abcdef",))
+    acts.answers["token_delete"] = orders_cluster.TokenDeleteResult((), ("abcdef",))
     ran = run("token", "delete", "abcdef")
     assert (ran.code, "reason KB_NO_TOKEN" in ran.err) == (1, True)
 

@@ -16,7 +16,7 @@ from kubeboot.config.spec import Argument, ClusterSpec, Etcd
 from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
 from kubeboot.fleet import doctor_etcd, etcd_machine, leaving
-from kubeboot.fleet.orders import EtcdMachineResult
+from kubeboot.fleet.orders_etcd import EtcdMachineResult
 from kubeboot.pki import build, inspect, pem, table
 from kubeboot.plan import etcd_machine as planning
 from kubeboot.steps import etcd_machine as steps

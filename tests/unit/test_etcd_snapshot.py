@@ -15,7 +15,7 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.fleet import etcd_here, etcd_snapshot
-from kubeboot.fleet.orders import EtcdSnapshotSaveOptions
+from kubeboot.fleet.orders_etcd import EtcdSnapshotSaveOptions
 from kubeboot.host import files
 from kubeboot.kube import etcd, etcd_client, etcd_db
 from kubeboot.steps.etcd_local import Local

@@ -14,7 +14,7 @@ import pytest
 from kubeboot import errors
 from kubeboot.cli import actions
 from kubeboot.engine.events import Notice
-from kubeboot.fleet import etcd_here, etcd_recover, etcd_restore, etcd_status, orders, voters
+from kubeboot.fleet import etcd_here, etcd_recover, etcd_restore, etcd_status, orders_etcd, voters
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.kube.etcd import EtcdUnavailable, Member
 from kubeboot.steps import etcd_local
@@ -111,7 +111,7 @@ def test_no_member_at_all_has_its_own_exit_code() -> None:
 
 @pytest.mark.parametrize("command", [("recover",), ("snapshot", "restore", "f.db")])
 def test_nothing_is_repaired_without_somebody_who_agrees(command: tuple[str, ...]) -> None:
-    done = orders.EtcdRepairResult(5, 1, 2.0, "/var/lib/etcd/before-x", ("cp-2",))
+    done = orders_etcd.EtcdRepairResult(5, 1, 2.0, "/var/lib/etcd/before-x", ("cp-2",))
     name = "etcd_recover" if command == ("recover",) else "etcd_restore"
     with mock.patch.object(actions, name, mock.Mock(return_value=done)) as action:
         refused = run("etcd", *command)
@@ -127,14 +127,14 @@ def test_nothing_is_repaired_without_somebody_who_agrees(command: tuple[str, ...
 
 
 def test_a_machine_of_etcds_own_says_how_its_like_join_again() -> None:
-    done = orders.EtcdRepairResult(5, 1, 2.0, "", ("etcd-2",), control_plane=False)
+    done = orders_etcd.EtcdRepairResult(5, 1, 2.0, "", ("etcd-2",), control_plane=False)
     with mock.patch.object(actions, "etcd_restore", lambda options, emit: done):
         said = run("etcd", "snapshot", "restore", "f.db", "--yes").err
     assert "etcd export --for members" in said and "token create" not in said
 
 
 def test_a_snapshot_is_told(tmp_path: Path) -> None:
-    made = orders.EtcdSnapshot("/b/e.db", "ab" * 32, 402, 155648, ("cp-1",), "https://192.0.2.11:2379")
+    made = orders_etcd.EtcdSnapshot("/b/e.db", "ab" * 32, 402, 155648, ("cp-1",), "https://192.0.2.11:2379")
     with mock.patch.object(actions, "etcd_snapshot_save", lambda options, emit: made):
         assert "revision  402" in run("etcd", "snapshot", "save", "/b/e.db").out
     with mock.patch.object(actions, "etcd_snapshot_status", lambda path: made):

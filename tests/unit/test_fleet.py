@@ -14,7 +14,7 @@ from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, LoadBalancer, 
 from kubeboot.engine.events import Event, HostFinished
 from kubeboot.fleet import merge, reach, recorded, ways
 from kubeboot.fleet.ledger import Ledger, failure
-from kubeboot.fleet.orders import MergeOptions
+from kubeboot.fleet.orders_fleet import MergeOptions
 from kubeboot.fleet.remote import Lines
 from kubeboot.host.login import Login
 from kubeboot.inventory.model import Access, Machine

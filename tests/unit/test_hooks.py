@@ -18,7 +18,7 @@ from kubeboot.engine.step import CLUSTER, Drift, Ok, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.fleet import down as fleet_down
 from kubeboot.fleet import hooks
-from kubeboot.fleet.orders import FleetOptions, FleetResult
+from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.playbooks import Part, Teller, Way
 from kubeboot.fleet.reach import Reached
 from kubeboot.host.facts import Facts

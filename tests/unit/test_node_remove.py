@@ -9,7 +9,7 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.fleet import remove
-from kubeboot.fleet.orders import NodeRemoveOptions
+from kubeboot.fleet.orders_cluster import NodeRemoveOptions
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.pki import sealed, table
 from kubeboot.steps import etcd_local

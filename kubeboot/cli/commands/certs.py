@@ -34,11 +34,11 @@ def certs() -> None:
 def upload(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """The key is all that is on stdout."""
     from kubeboot.cli import actions
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_cluster
 
     key = hidden.certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
     now = work.logged(ctx)
-    found = actions.certs_upload(orders.CertsUploadOptions(key, given["kubeconfig"]))
+    found = actions.certs_upload(orders_cluster.CertsUploadOptions(key, given["kubeconfig"]))
     runtime.current(ctx).redactor.hide(found.reveal())
     now.say("a control plane joins with --control-plane and this key; it is secret, and good for two hours")
     work.result(now, "CertificateKey", {"certificateKey": found.reveal()}, found.reveal)

@@ -14,7 +14,7 @@ from kubeboot.cli.command import Group
 
 if TYPE_CHECKING:
     from kubeboot.cli.report import Feed
-    from kubeboot.fleet.orders import EtcdRepairResult
+    from kubeboot.fleet.orders_etcd import EtcdRepairResult
 
 _MACHINE = "kubeboot.cli.commands.etcd_machine"
 MACHINES = {
@@ -83,11 +83,11 @@ def snapshot() -> None:
 def save(ctx: click.Context, file: str, force: bool) -> int:
     """One action, its result."""
     from kubeboot.cli import actions, report_etcd
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_etcd
 
     now = runtime.current(ctx)
     with work.working(ctx) as emit:
-        made = actions.etcd_snapshot_save(orders.EtcdSnapshotSaveOptions(file, force), emit)
+        made = actions.etcd_snapshot_save(orders_etcd.EtcdSnapshotSaveOptions(file, force), emit)
     work.result(now, "EtcdSnapshot", report_etcd.snapshot_data(made), lambda: report_etcd.snapshot_text(made))
     return 0
 
@@ -128,11 +128,11 @@ def snapshot_status(ctx: click.Context, file: str) -> int:
 def restore(ctx: click.Context, file: str, yes: bool, dry_run: bool, timeout_scale: float) -> int:
     """The plan, a question, one action, its result."""
     from kubeboot.cli import actions, report_etcd
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_etcd
 
     now = runtime.current(ctx)
-    options = orders.EtcdRestoreOptions(file, dry_run, timeout_scale)
-    seen = orders.EtcdRestoreOptions(file, dry_run=True)
+    options = orders_etcd.EtcdRestoreOptions(file, dry_run, timeout_scale)
+    seen = orders_etcd.EtcdRestoreOptions(file, dry_run=True)
     if not (dry_run or yes) and not _agreed(
         now, report_etcd.RESTORE_LOSES, lambda emit: actions.etcd_restore(seen, emit)
     ):
@@ -156,16 +156,16 @@ def restore(ctx: click.Context, file: str, yes: bool, dry_run: bool, timeout_sca
 def recover(ctx: click.Context, yes: bool, dry_run: bool, timeout_scale: float) -> int:
     """The plan, a question, one action, its result."""
     from kubeboot.cli import actions, report_etcd
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_etcd
 
     now = runtime.current(ctx)
-    seen = orders.EtcdRecoverOptions(dry_run=True)
+    seen = orders_etcd.EtcdRecoverOptions(dry_run=True)
     if not (dry_run or yes) and not _agreed(
         now, report_etcd.RECOVER_LOSES, lambda emit: actions.etcd_recover(seen, emit)
     ):
         return 0
     with work.working(ctx, dry_run=dry_run) as emit:
-        result = actions.etcd_recover(orders.EtcdRecoverOptions(dry_run, timeout_scale), emit)
+        result = actions.etcd_recover(orders_etcd.EtcdRecoverOptions(dry_run, timeout_scale), emit)
     if not dry_run:
         _done(now, "EtcdRecovery", result, report_etcd.recovered(result))
     return 0

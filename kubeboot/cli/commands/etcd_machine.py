@@ -15,7 +15,7 @@ from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
     from kubeboot.config.etcd_access import Invitation
-    from kubeboot.fleet.orders import EtcdMachineResult
+    from kubeboot.fleet.orders_etcd import EtcdMachineResult
 
 FOR = ("control-planes", "members")
 _address_option = click.option(
@@ -78,7 +78,7 @@ def join(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 
 def _run(ctx: click.Context, given: dict[str, Any], invited: Invitation | None) -> int:
     from kubeboot.cli import actions
-    from kubeboot.fleet.orders import EtcdMachineOptions
+    from kubeboot.fleet.orders_etcd import EtcdMachineOptions
 
     loaded = flags.load(ctx, given["config"], "JoinConfiguration", "InitConfiguration")
     if loaded.spec.etcd.external is not None:
@@ -137,12 +137,12 @@ def _done(now: runtime.Runtime, result: EtcdMachineResult) -> str:
 def export(ctx: click.Context, file: str, whom: str) -> int:
     """The file is for its owner alone; `-` is standard output, but no terminal."""
     from kubeboot.cli import actions
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_etcd
 
     now = work.logged(ctx)
     if file == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise errors.UsageProblem("this would show a private key on the terminal", hint="name a file")
-    data = actions.etcd_export(orders.EtcdExportOptions(to_members=whom == "members"))
+    data = actions.etcd_export(orders_etcd.EtcdExportOptions(to_members=whom == "members"))
     if file == "-":
         now.console.data(data.decode().rstrip("\n"))
         return 0
@@ -179,11 +179,11 @@ def _write(path: str, data: bytes) -> None:
 def remove(ctx: click.Context, name: str, dry_run: bool) -> int:
     """One action, its result."""
     from kubeboot.cli import actions
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_etcd
 
     now = runtime.current(ctx)
     with work.working(ctx, dry_run=dry_run) as emit:
-        result = actions.etcd_remove(orders.EtcdRemoveOptions(name, dry_run), emit)
+        result = actions.etcd_remove(orders_etcd.EtcdRemoveOptions(name, dry_run), emit)
     if dry_run:
         return 0
     if now.settings.json:

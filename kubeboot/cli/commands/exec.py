@@ -30,7 +30,7 @@ from kubeboot.cli.command import Command
 def exec_(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """Each line with its machine before it; exit code 1 when the command failed anywhere."""
     from kubeboot.cli import actions
-    from kubeboot.fleet.orders import ExecOptions
+    from kubeboot.fleet.orders_fleet import ExecOptions
 
     if not given["argv"]:
         raise errors.UsageProblem("which command? write it after `--`")

@@ -29,7 +29,7 @@ from kubeboot.cli.command import Command
 def kubeconfig(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """To stdout or into one file, and nowhere else: it is a key to the cluster."""
     from kubeboot.cli import actions
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_cluster, orders_fleet
 
     now = work.logged(ctx)
     server = _checked(given["server"])
@@ -40,11 +40,11 @@ def kubeconfig(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - cl
         if remote:
             machines, spec = inventories.find(ctx, given)
             door = doors.meant(ctx, doors.door(ctx, given), machines, spec.cluster_name)
-        wanted = orders.MergeOptions(to, machines, server=server, context=given["context"], door=door)
+        wanted = orders_fleet.MergeOptions(to, machines, server=server, context=given["context"], door=door)
         name = actions.merge(wanted)
         now.say(f"{to}: the current context is {name}")
         return 0
-    now.console.data(actions.kubeconfig(orders.KubeconfigOptions(server=server)).reveal())
+    now.console.data(actions.kubeconfig(orders_cluster.KubeconfigOptions(server=server)).reveal())
     return 0
 
 

@@ -51,10 +51,10 @@ def remove(
 ) -> int:
     """One action, its result."""
     from kubeboot.cli import actions
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_cluster
 
     now = runtime.current(ctx)
-    options = orders.NodeRemoveOptions(name, kubeconfig, force, drain_timeout, dry_run)
+    options = orders_cluster.NodeRemoveOptions(name, kubeconfig, force, drain_timeout, dry_run)
     with work.working(ctx, dry_run=dry_run) as emit:
         result = actions.node_remove(options, emit)
     if dry_run:

@@ -27,10 +27,10 @@ _SOON = 30
 def status(ctx: click.Context, kubeconfig: str) -> int:
     """Exit code 0 when everything is well, 1 when something is not."""
     from kubeboot.cli import actions
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_cluster
 
     now = work.logged(ctx)
-    found = actions.status(orders.StatusOptions(kubeconfig))
+    found = actions.status(orders_cluster.StatusOptions(kubeconfig))
     work.result(now, "Status", _data(found), lambda: _text(found))
     return 0 if found.healthy else 1
 

@@ -13,7 +13,7 @@ from kubeboot.cli.command import Group
 
 if TYPE_CHECKING:
     from kubeboot.engine.values import Secret
-    from kubeboot.fleet.orders import Token, TokenCreateResult
+    from kubeboot.fleet.orders_cluster import Token, TokenCreateResult
 
 
 @click.group(
@@ -55,9 +55,9 @@ def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click'
     """The token, or the join command, is all that is on stdout."""
     from kubeboot.cli import actions
     from kubeboot.config import durations
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_cluster
 
-    options = orders.TokenCreateOptions(
+    options = orders_cluster.TokenCreateOptions(
         token=hidden.token(ctx, given["token"], given["token_file"]),
         ttl=given["ttl"],
         description=_one_line(given["description"]),
@@ -126,10 +126,10 @@ def _created(result: TokenCreateResult) -> dict[str, Any]:
 def list_(ctx: click.Context, kubeconfig: str) -> int:
     """A table."""
     from kubeboot.cli import actions
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_cluster
 
     now = work.logged(ctx)
-    found = actions.token_list(orders.TokenListOptions(kubeconfig))
+    found = actions.token_list(orders_cluster.TokenListOptions(kubeconfig))
     work.result(now, "TokenList", {"tokens": [_listed(t) for t in found]}, lambda: _table(found))
     return 0
 
@@ -169,9 +169,9 @@ def _left(found: Token, now: datetime.datetime) -> str:
 def delete(ctx: click.Context, ids: tuple[str, ...], kubeconfig: str) -> int:
     """Exit code 1 when one of them was not there."""
     from kubeboot.cli import actions
-    from kubeboot.fleet import orders
+    from kubeboot.fleet import orders_cluster
 
-    options = orders.TokenDeleteOptions(tuple(_id(text) for text in ids), kubeconfig)
+    options = orders_cluster.TokenDeleteOptions(tuple(_id(text) for text in ids), kubeconfig)
     now = work.logged(ctx)
     result = actions.token_delete(options)
     data = {"deleted": list(result.deleted), "missing": list(result.missing)}

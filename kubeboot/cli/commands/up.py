@@ -13,7 +13,7 @@ from kubeboot.cli import doors, inventories, params, runtime, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
-    from kubeboot.fleet.orders import FleetResult
+    from kubeboot.fleet.orders_fleet import FleetResult
 
 SOMETHING = 10
 """plan's exit code for "there is something to do"."""
