@@ -29,7 +29,7 @@ from typing import Any, Literal, Protocol, cast
 
 from kubeboot import errors
 from kubeboot.engine.step import Target
-from kubeboot.host import api as host
+from kubeboot.host import sending
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.kube.api import Api, ApiView
 from kubeboot.kube.etcd import Etcd, EtcdView
@@ -138,7 +138,7 @@ class _Changes:
     def _half(self, name: str, path: str, what: object, *_: object, **__: object) -> None:
         """The temporary file as it is before it is renamed; of a streamed one nothing has come yet."""
         folder, base = posixpath.split(path)
-        left = posixpath.join(folder, host.temporary(base, "0" * 8))
+        left = posixpath.join(folder, sending.temporary(base, "0" * 8))
         to = cast(HostTarget, self._inner)
         if name == "symlink":
             to.symlink(left, str(what))

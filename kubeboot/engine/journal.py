@@ -17,7 +17,8 @@ from typing import Any
 from kubeboot import errors
 from kubeboot.engine import undo as undos
 from kubeboot.engine.undo import RestoreFile, Undo
-from kubeboot.host.api import HostTarget, HostView, part_of, temporary_of
+from kubeboot.host.api import HostTarget, HostView
+from kubeboot.host.sending import part_of, temporary_of
 
 HOME = "/var/lib/kubeboot"
 PATH = f"{HOME}/journal.jsonl"

@@ -14,7 +14,7 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import here
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Emit
-from kubeboot.host.api import Download, OnMachine, Slice
+from kubeboot.host.sending import Download, OnMachine, Slice
 from kubeboot.steps import sent
 
 NO_CATALOGS: Mapping[str, Catalog] = MappingProxyType({})

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from kubeboot import inputs
-from kubeboot.host.api import CommandFailed, Stat, temporary
+from kubeboot.host.api import CommandFailed, Stat
+from kubeboot.host.sending import temporary
 
 MOST = 256 << 20
 """Bytes that are ever read into memory: a kubeconfig may have been named that has no end."""

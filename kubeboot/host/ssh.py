@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from kubeboot.host import files, parse, proc, scripts, sums
-from kubeboot.host.api import CommandFailed, Listener, Lost, Mount, OnMachine, Process, Stat, Unit, part
+from kubeboot.host.api import CommandFailed, Listener, Lost, Mount, Process, Stat, Unit
 from kubeboot.host.common import CommandTarget, CommandView
 from kubeboot.host.connection import Connection
 from kubeboot.host.held import Held
 from kubeboot.host.hostkeys import HostKeys
 from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.runner import Ask, Tell
+from kubeboot.host.sending import OnMachine, part
 from kubeboot.host.upload import Upload
 
 T = TypeVar("T")

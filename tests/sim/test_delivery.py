@@ -17,9 +17,10 @@ from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Drift
 from kubeboot.fleet.supply import Far, Near
-from kubeboot.host.api import CommandFailed, OnMachine
+from kubeboot.host.api import CommandFailed
 from kubeboot.host.connection import Connection
 from kubeboot.host.login import Login
+from kubeboot.host.sending import OnMachine
 from kubeboot.host.shell import runners
 from kubeboot.host.ssh import SshHost
 from kubeboot.steps import basic, sent

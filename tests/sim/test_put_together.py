@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kubeboot.host.api import CommandFailed, OnMachine, Slice
+from kubeboot.host.api import CommandFailed
 from kubeboot.host.connection import Connection
 from kubeboot.host.login import Login
+from kubeboot.host.sending import OnMachine, Slice
 from kubeboot.host.ssh import SshHost
 from tests.fakes import sshd as servers
 

@@ -18,13 +18,14 @@ import pytest
 from kubeboot import errors
 from kubeboot.host import held, hostkeys, scripts
 from kubeboot.host import sudo as become_root
-from kubeboot.host.api import Lost, part
+from kubeboot.host.api import Lost
 from kubeboot.host.connection import Connection
 from kubeboot.host.hostkeys import HostKeys
 from kubeboot.host.local import LocalHost
 from kubeboot.host.login import Deadlines, Login, hops
 from kubeboot.host.questions import LockedKey, UnknownHostKey
 from kubeboot.host.runner import Result
+from kubeboot.host.sending import part
 from kubeboot.host.ssh import SshHost
 from kubeboot.inventory.model import pin
 from tests.fakes import sshd as servers

@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from kubeboot import errors
-from kubeboot.host.api import CommandFailed, HostTarget, Mount, temporary, temporary_of
+from kubeboot.host.api import CommandFailed, HostTarget, Mount
+from kubeboot.host.sending import temporary, temporary_of
 from tests.fakes.host import Change, FakeHost
 
 UNIT = b'[Service]\nExecStart=/bin/true\nEnvironment=KUBEBOOT_INPUTS=old "A=b c"\n'
