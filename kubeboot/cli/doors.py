@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kubeboot import errors
-from kubeboot.cli import runtime
+from kubeboot.cli import asking, runtime
 
 if TYPE_CHECKING:
     from kubeboot.fleet.doors import Door
@@ -71,21 +71,6 @@ def known_hosts(environ: Mapping[str, str], cluster: str = "") -> Path:
     return Path(state) / "kubeboot" / cluster / "known_hosts"
 
 
-def agreed(now: runtime.Runtime, question: str) -> bool:
-    """Ask a person."""
-    return _answer(now, question) in ("yes", "y")
-
-
-def _answer(now: runtime.Runtime, question: str) -> str:
-    with now.asking():
-        now.console.err.write(question)
-        return sys.stdin.readline().strip().lower()
-
-
-def _somebody(now: runtime.Runtime) -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and not now.settings.json
-
-
 @dataclasses.dataclass
 class _Believing:
     """Asks about unknown host keys. `all`: the others are only shown, and believed then."""
@@ -94,12 +79,12 @@ class _Believing:
     all: bool
 
     def __call__(self, key: UnknownHostKey, file: Path) -> bool:
-        if not self.all and not _somebody(self.now):
+        if not self.all and not asking.somebody(self.now):
             return False
         shown = f"{key.host}: {key.known_as} shows the host key {key.fingerprint}"
         if not self.all:
             question = f"{shown}\nis it the machine's own, to be kept in {file}? type `yes`, or `all`: "
-            said = _answer(self.now, question)
+            said = asking.answer(self.now, question)
             self.all = said == "all"
             return self.all or said in ("yes", "y")
         with self.now.asking():
@@ -108,17 +93,17 @@ class _Believing:
 
 
 def _secret(now: runtime.Runtime) -> Callable[[str], str | None]:
-    return lambda what: _asked(now, what) or None if _somebody(now) else None
+    return lambda what: _asked(now, what) or None if asking.somebody(now) else None
 
 
 def _asked(now: runtime.Runtime, what: str) -> str:
     """From the terminal without an echo, else a line of standard input."""
     with now.asking():
-        if _somebody(now):
+        if asking.somebody(now):
             said = getpass.getpass(f"{what}: ")
         else:
             said = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
-    if not said and not _somebody(now):
+    if not said and not asking.somebody(now):
         raise errors.UsageProblem(f"{what} is to be read from standard input, and there is no line left")
     now.redactor.hide(said)
     return said

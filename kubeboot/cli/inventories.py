@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kubeboot import errors
-from kubeboot.cli import doors, flags, params, runtime
+from kubeboot.cli import asking, doors, flags, params, runtime
 
 if TYPE_CHECKING:
     from kubeboot.artifacts.api import Catalog
@@ -140,9 +139,8 @@ def _asker(now: runtime.Runtime, *, yes: bool) -> Callable[[tuple[str, ...]], bo
     def ask(names: tuple[str, ...]) -> bool:
         if yes:
             return True
-        if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
-            return False
-        what = f"remove {', '.join(names)}: drain, leave etcd, reset? type `yes`: "
-        return doors.agreed(now, what)
+        return asking.somebody(now) and asking.agreed(
+            now, f"remove {', '.join(names)}: drain, leave etcd, reset?"
+        )
 
     return ask

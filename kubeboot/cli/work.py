@@ -43,3 +43,11 @@ def result(now: runtime.Runtime, kind: str, data: Mapping[str, Any], text: Calla
         now.console.data(report_json.line(kind, data))
     elif answer := text():
         now.console.data(answer)
+
+
+def told(now: runtime.Runtime, kind: str, data: Mapping[str, Any], text: str) -> None:
+    """How a command ended: JSON on stdout where that was asked for, else words for a person on stderr."""
+    if now.settings.json:
+        result(now, kind, data, str)
+    else:
+        now.say(text)

@@ -95,10 +95,7 @@ def validate(ctx: click.Context, files: tuple[str, ...], config: tuple[str, ...]
         "warnings": list(loaded.warnings),
     }
     read = ", ".join(loaded.sources) or "nothing was read, and the defaults are"
-    if now.settings.json:
-        work.result(now, "Validation", data, str)
-    else:
-        now.say(f"{read} valid" if not loaded.sources else f"{read}: valid")
+    work.told(now, "Validation", data, f"{read} valid" if not loaded.sources else f"{read}: valid")
     return 0
 
 

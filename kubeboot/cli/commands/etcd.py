@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import click
 
-from kubeboot import errors
-from kubeboot.cli import params, runtime, work
+from kubeboot.cli import asking, params, runtime, work
 from kubeboot.cli.command import Group
-
-if TYPE_CHECKING:
-    from kubeboot.cli.report import Feed
-    from kubeboot.fleet.orders_etcd import EtcdRepairResult
 
 _MACHINE = "kubeboot.cli.commands.etcd_machine"
 MACHINES = {
@@ -133,14 +124,15 @@ def restore(ctx: click.Context, file: str, yes: bool, dry_run: bool, timeout_sca
     now = runtime.current(ctx)
     options = orders_etcd.EtcdRestoreOptions(file, dry_run, timeout_scale)
     seen = orders_etcd.EtcdRestoreOptions(file, dry_run=True)
-    if not (dry_run or yes) and not _agreed(
-        now, report_etcd.RESTORE_LOSES, lambda emit: actions.etcd_restore(seen, emit)
+    loses = report_etcd.RESTORE_LOSES
+    if not (dry_run or yes) and not asking.loss_agreed(
+        now, loses, f"{loses}; do this?", lambda emit: actions.etcd_restore(seen, emit)
     ):
         return 0
     with work.working(ctx, dry_run=dry_run) as emit:
         result = actions.etcd_restore(options, emit)
     if not dry_run:
-        _done(now, "EtcdRestore", result, report_etcd.restored(result))
+        work.told(now, "EtcdRestore", report_etcd.repair_data(result), report_etcd.restored(result))
     return 0
 
 
@@ -160,39 +152,13 @@ def recover(ctx: click.Context, yes: bool, dry_run: bool, timeout_scale: float) 
 
     now = runtime.current(ctx)
     seen = orders_etcd.EtcdRecoverOptions(dry_run=True)
-    if not (dry_run or yes) and not _agreed(
-        now, report_etcd.RECOVER_LOSES, lambda emit: actions.etcd_recover(seen, emit)
+    loses = report_etcd.RECOVER_LOSES
+    if not (dry_run or yes) and not asking.loss_agreed(
+        now, loses, f"{loses}; do this?", lambda emit: actions.etcd_recover(seen, emit)
     ):
         return 0
     with work.working(ctx, dry_run=dry_run) as emit:
         result = actions.etcd_recover(orders_etcd.EtcdRecoverOptions(dry_run, timeout_scale), emit)
     if not dry_run:
-        _done(now, "EtcdRecovery", result, report_etcd.recovered(result))
+        work.told(now, "EtcdRecovery", report_etcd.repair_data(result), report_etcd.recovered(result))
     return 0
-
-
-def _done(now: runtime.Runtime, kind: str, result: EtcdRepairResult, text: str) -> None:
-    from kubeboot.cli import report_etcd
-
-    if now.settings.json:
-        work.result(now, kind, report_etcd.repair_data(result), str)
-    else:
-        now.say(text)
-
-
-def _agreed(now: runtime.Runtime, loses: str, show: Callable[[Feed], object]) -> bool:
-    """Show what would be done and what may be lost, and ask; without a terminal there is nobody to ask."""
-    from kubeboot.cli import report
-
-    if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
-        raise errors.UsageProblem(
-            f"{loses}, and there is nobody to ask here",
-            hint="say --yes to do it, or --dry-run to see what it would do",
-        )
-    with report.preview(now) as emit:
-        show(emit)
-    now.console.err.write(f"{loses}; do this? type `yes`: ")
-    if sys.stdin.readline().strip().lower() in ("yes", "y"):
-        return True
-    now.say("nothing was changed")
-    return False

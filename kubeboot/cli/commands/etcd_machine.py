@@ -89,10 +89,7 @@ def _run(ctx: click.Context, given: dict[str, Any], invited: Invitation | None) 
         result = actions.etcd_machine(options, emit)
     if options.dry_run:
         return 0
-    if now.settings.json:
-        work.result(now, "EtcdMachine", _data(result), str)
-    else:
-        now.say(_done(now, result))
+    work.told(now, "EtcdMachine", _data(result), _done(now, result))
     return 0
 
 
@@ -186,8 +183,6 @@ def remove(ctx: click.Context, name: str, dry_run: bool) -> int:
         result = actions.etcd_remove(orders_etcd.EtcdRemoveOptions(name, dry_run), emit)
     if dry_run:
         return 0
-    if now.settings.json:
-        work.result(now, "EtcdMachine", _data(result), str)
-    else:
-        now.say(f"{name} is not in etcd any more, which has {result.voters} members")
+    left = f"{name} is not in etcd any more, which has {result.voters} members"
+    work.told(now, "EtcdMachine", _data(result), left)
     return 0

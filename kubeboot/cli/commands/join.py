@@ -61,10 +61,7 @@ def join(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
         result = actions.join(options, emit)
     if options.dry_run:
         return 0
-    if now.settings.json:
-        work.result(now, "JoinResult", screens.join_data(result), str)
-    else:
-        now.say(screens.join_done(result, now.stderr))
+    work.told(now, "JoinResult", screens.join_data(result), screens.join_done(result, now.stderr))
     return 0
 
 

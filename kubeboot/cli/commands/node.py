@@ -60,9 +60,6 @@ def remove(
     if dry_run:
         return 0
     data = {"node": name, "changed": result.changed, "ok": result.ok, "etcdMembers": result.voters or None}
-    if now.settings.json:
-        work.result(now, "NodeRemoval", data, str)
-    else:
-        left = f"; etcd has {result.voters} members" if result.voters else ""
-        now.say(f"{name} is not part of the cluster any more{left}")
+    left = f"; etcd has {result.voters} members" if result.voters else ""
+    work.told(now, "NodeRemoval", data, f"{name} is not part of the cluster any more{left}")
     return 0

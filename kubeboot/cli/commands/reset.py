@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from kubeboot import errors
-from kubeboot.cli import params, runtime, work
+from kubeboot.cli import asking, params, runtime, work
 from kubeboot.cli.command import Command
 
 
@@ -34,31 +31,16 @@ def reset(ctx: click.Context, yes: bool, force: bool, dry_run: bool, timeout_sca
     from kubeboot.fleet import orders
 
     now = runtime.current(ctx)
-    if not (dry_run or yes or force) and not _agreed(now):
-        now.say("nothing was changed")
+    if not (dry_run or yes or force) and not asking.loss_agreed(
+        now,
+        "reset removes this machine's part of the cluster",
+        "do this, and lose the pods and the etcd data of this machine?",
+        lambda emit: actions.reset(orders.ResetOptions(dry_run=True), emit),
+    ):
         return 0
     with work.working(ctx, dry_run=dry_run) as emit:
         result = actions.reset(orders.ResetOptions(dry_run, timeout_scale, force), emit)
     if dry_run:
         return 0
-    if now.settings.json:
-        work.result(now, "ResetResult", screens.reset_data(result), str)
-    else:
-        now.say(screens.reset_done(result, now.stderr))
+    work.told(now, "ResetResult", screens.reset_data(result), screens.reset_done(result, now.stderr))
     return 1 if result.left else 0
-
-
-def _agreed(now: runtime.Runtime) -> bool:
-    """Show what would be done and ask; without a terminal there is nobody to ask."""
-    from kubeboot.cli import actions, report
-    from kubeboot.fleet import orders
-
-    if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
-        raise errors.UsageProblem(
-            "reset removes this machine's part of the cluster, and there is nobody to ask here",
-            hint="say --yes to do it, or --dry-run to see what it would do",
-        )
-    with report.preview(now) as emit:
-        actions.reset(orders.ResetOptions(dry_run=True), emit)
-    now.console.err.write("do this, and lose the pods and the etcd data of this machine? type `yes`: ")
-    return sys.stdin.readline().strip().lower() in ("yes", "y")

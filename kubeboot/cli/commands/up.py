@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeboot import errors
-from kubeboot.cli import doors, inventories, params, runtime, work
+from kubeboot.cli import asking, inventories, params, runtime, work
 from kubeboot.cli.command import Command
 
 if TYPE_CHECKING:
@@ -88,21 +86,13 @@ def down(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
     now = runtime.current(ctx)
     options = inventories.options(ctx, given)
     names = ", ".join(machine.name for machine in options.inventory.machines)
-    if not given["yes"] and not _agreed(now, names):
-        now.say("nothing was changed")
+    loses = f"`down` removes the cluster from {names}"
+    question = f"lose the cluster and its data on {names}?"
+    if not given["yes"] and not asking.loss_agreed(now, loses, question):
         return 0
     with work.working(ctx) as emit:
         result = actions.down(options, emit)
     return _ended(now, "DownResult", result)
-
-
-def _agreed(now: runtime.Runtime, names: str) -> bool:
-    if sys.stdin is None or not sys.stdin.isatty() or now.settings.json:
-        raise errors.UsageProblem(
-            f"`down` removes the cluster from {names}, and there is nobody to ask here",
-            hint="say --yes to do it",
-        )
-    return doors.agreed(now, f"lose the cluster and its data on {names}? type `yes`: ")
 
 
 def _ended(now: runtime.Runtime, kind: str, result: FleetResult) -> int:
