@@ -8,11 +8,10 @@ oci-layout, index.json, blobs/sha256/…  images, as an OCI image layout
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from kubeboot import outputs
 from kubeboot.artifacts import archives, cache, oci
 from kubeboot.artifacts.known import Entry, Known, UserLock
 from kubeboot.artifacts.mirrors import Reference
@@ -149,20 +148,11 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
     if target.is_file() and target.stat().st_size == source.stat().st_size and cache.sum_of(target) == sha256:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".part-", delete=False) as file:
-        partial = Path(file.name)
-        try:
-            for chunk in cache.chunks(source, sha256):
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-            partial.chmod(0o644)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+    with outputs.replacing(target) as file:
+        for chunk in cache.chunks(source, sha256):
+            file.write(chunk)
 
 
 def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(data)
-    partial.replace(path)
+    with outputs.replacing(path) as file:
+        file.write(data)

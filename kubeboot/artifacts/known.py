@@ -7,12 +7,11 @@ import dataclasses
 import fcntl
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kubeboot import errors, inputs, render
+from kubeboot import errors, inputs, outputs, render
 from kubeboot.artifacts.trouble import refused
 
 FORMAT = 1
@@ -169,13 +168,5 @@ def _alone(directory: Path) -> Iterator[None]:
 def write(path: Path, known: Known) -> None:
     """A lock file, replaced at once."""
     text = HEAD + render.dump({"format": FORMAT, **plain(known)})
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        partial = Path(file.name)
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            partial.chmod(0o644)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    with outputs.replacing(path) as file:
+        file.write(text.encode())

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from kubeboot import errors
+from kubeboot import errors, outputs
 from kubeboot.artifacts import api, bundle, oci
 from kubeboot.artifacts.stock import Stock
 
@@ -114,17 +113,8 @@ def _taken(stock: Stock, image: api.Image) -> Image:
 def write(path: Path, contents: Contents) -> str:
     """Write a bundle, replacing what `path` held only when the new one is complete; its sha256 in hex."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        partial = Path(file.name)
-        try:
-            sum_ = _write_members(file, contents)
-            file.flush()
-            os.fsync(file.fileno())
-            partial.chmod(0o644)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    return sum_
+    with outputs.replacing(path) as file:
+        return _write_members(file, contents)
 
 
 def _write_members(file: IO[bytes], contents: Contents) -> str:

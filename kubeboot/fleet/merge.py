@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kubeboot import errors, inputs, render
+from kubeboot import errors, inputs, outputs, render
 from kubeboot.fleet import access, reach
 from kubeboot.fleet.orders_fleet import MergeOptions
 from kubeboot.pki import kubeconfig as configs
@@ -85,12 +83,9 @@ def _decoded(data: bytes, path: str) -> configs.Kubeconfig:
 
 
 def _write(path: Path, text: str) -> None:
-    """In one move: whoever reads it meanwhile finds the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    Path(temporary).replace(path)
+    with outputs.replacing(path, 0o600) as file:
+        file.write(text.encode())
 
 
 def _fetched(wanted: MergeOptions, opener: reach.Open) -> bytes:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubeboot import errors
+from kubeboot import errors, outputs
 from kubeboot.cli import flags, hidden, params, runtime, work
 from kubeboot.cli.command import Command
 
@@ -150,14 +149,9 @@ def export(ctx: click.Context, file: str, whom: str) -> int:
 
 def _write(path: str, data: bytes) -> None:
     """Nobody else can read it, not even for a moment."""
-    partial = f"{path}.{os.getpid()}.part"
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
-        os.replace(partial, path)  # noqa: PTH105 - the path is text
+        with outputs.replacing(path, 0o600) as file:
+            file.write(data)
     except OSError as error:
         raise errors.KubebootError(
             f"{path} cannot be written: {(error.strerror or str(error)).lower()}", reason="KB_OUTPUT"
