@@ -16,6 +16,7 @@ from kubeboot.kube import configmaps, discovery, http
 from kubeboot.kube.discovery import Discovery, discover
 from kubeboot.pki import build, jws, pins, tokens
 from tests.fakes import tls
+from tests.fakes.clock import Clock
 from tests.fakes.tls import Reply, Request, failure, reply
 
 TOKEN = tokens.parse("abcdef.0123456789abcdef")
@@ -51,19 +52,6 @@ class Cluster:
         text = made["data"][configmaps.INFO_KEY]
         signatures = {jws.KEY_PREFIX + token.id: jws.sign(text, token) for token in self.signed}
         return {**made, "data": {**made["data"], **signatures}}
-
-
-class Clock:
-    """Time that passes only by waiting."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @contextlib.contextmanager

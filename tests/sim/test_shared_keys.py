@@ -18,6 +18,7 @@ from kubeboot.kube.api import ApiRefused, NoApi, Object
 from kubeboot.pki import build, pem, sealed, table
 from kubeboot.steps import shared_keys
 from tests.fakes.api import FakeApi
+from tests.fakes.clock import Clock
 from tests.fakes.host import FakeHost, File
 from tests.sim.contract import converges
 
@@ -133,19 +134,6 @@ def test_what_lies_on_the_machine_already_must_be_whole() -> None:
     assert access.obtain(api, host, None, GIVEN["ca.crt"], None) == GIVEN
 
 
-class Clock:
-    """Time that passes when somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 def holder(api: FakeApi) -> str:
     found = api.get(*lease.LEASE, lease.ETCD, "kube-system")
     return str(found["spec"]["holderIdentity"]) if found else ""
@@ -154,7 +142,7 @@ def holder(api: FakeApi) -> str:
 def test_a_lease_is_held_and_given_back() -> None:
     api, clock = FakeApi(), Clock()
     for _ in range(2):
-        with lease.held(api, "cp-2", pause=clock.sleep, clock=clock):
+        with lease.held(api, "cp-2", pause=clock.wait, clock=clock):
             assert holder(api) == "cp-2"
         assert holder(api) == ""
     assert clock.now == 0
@@ -163,7 +151,7 @@ def test_a_lease_is_held_and_given_back() -> None:
 def test_a_dead_holder_is_waited_for_by_watching_it_not_by_comparing_clocks() -> None:
     api, clock = FakeApi(), Clock()
     lease._take(api, "cp-3", lease.ETCD, None)
-    with lease.held(api, "cp-2", pause=clock.sleep, clock=clock):
+    with lease.held(api, "cp-2", pause=clock.wait, clock=clock):
         assert holder(api) == "cp-2"
     assert lease.DURATION <= clock.now <= lease.DURATION + 1
 
@@ -171,17 +159,17 @@ def test_a_dead_holder_is_waited_for_by_watching_it_not_by_comparing_clocks() ->
 def test_who_waits_is_told_once_for_whom_and_how_long() -> None:
     api, clock, said = FakeApi(), Clock(), list[str]()
     lease._take(api, "cp-3", lease.ETCD, None)
-    with lease.held(api, "cp-2", pause=clock.sleep, clock=clock, tell=said.append):
+    with lease.held(api, "cp-2", pause=clock.wait, clock=clock, tell=said.append):
         [told] = said
     assert "waiting for cp-3" in told and f"{lease.DURATION:.0f} s" in told
-    with lease.held(api, "cp-2", pause=clock.sleep, clock=clock, tell=said.append):
+    with lease.held(api, "cp-2", pause=clock.wait, clock=clock, tell=said.append):
         assert said == [told]
 
 
 def test_what_an_earlier_run_of_this_machine_held_is_its_own() -> None:
     api, clock = FakeApi(), Clock()
     lease._take(api, "cp-2", lease.ETCD, None)
-    with lease.held(api, "cp-2", pause=clock.sleep, clock=clock):
+    with lease.held(api, "cp-2", pause=clock.wait, clock=clock):
         assert clock.now == 0
 
 
@@ -190,7 +178,7 @@ def test_a_holder_that_lives_is_not_robbed() -> None:
     lease._take(api, "cp-3", lease.ETCD, None)
 
     def renewed(seconds: float) -> None:
-        clock.sleep(seconds)
+        clock.wait(seconds)
         lease._take(api, "cp-3", lease.ETCD, api.get(*lease.LEASE, lease.ETCD, "kube-system"))
 
     with (

@@ -18,6 +18,7 @@ from kubeboot.engine.events import (
     StepFinished,
     StepStarted,
 )
+from tests.unit.cli_support import Paper
 
 STARTED = RunStarted("up", "prod: hosts.ini", 0, ("cp-1", "w-1", "w-2"), fleet=True)
 DEAD = HostFinished("w-2", "unreachable", message="w-2: no answer", hint="check the address")
@@ -108,14 +109,7 @@ def test_the_verdicts_of_a_plan() -> None:
 
 
 def test_every_event_is_a_line_of_json() -> None:
-    class Console:
-        def __init__(self) -> None:
-            self.lines: list[str] = []
-
-        def data(self, text: str) -> None:
-            self.lines.append(text)
-
-    console = Console()
+    console = Paper()
     reporter = Json(console)  # type: ignore[arg-type]
     for event in EVENTS:
         reporter.show(event)

@@ -29,7 +29,8 @@ from kubeboot.engine.events import (
     StepStarted,
     StepWaiting,
 )
-from tests.unit.cli_support import golden
+from tests.fakes.clock import Clock
+from tests.unit.cli_support import Paper, golden
 
 DIFF = "--- /etc/a\n+++ /etc/a\n@@ -1 +1 @@\n-old\n+new\n"
 
@@ -102,32 +103,6 @@ PLAN: tuple[Event, ...] = (
     ),
     RunFinished(1, 4, 1, 0, 0.2),
 )
-
-
-class Clock:
-    """Time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Paper:
-    """A console that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    data = say
-
-    @property
-    def text(self) -> str:
-        return "".join(f"{line}\n" for line in self.lines)
 
 
 def _plain(events: tuple[Event, ...], terminal: Terminal, *, verbose: bool = False) -> str:
