@@ -119,20 +119,25 @@ def steps(
     )
 
 
+def unit_file(node: NodeSettings, catalog: Catalog, reader: basic.Reader) -> Step:
+    """The step that writes the unit."""
+    return basic.EnsureUnitFile(
+        id="kubelet/unit",
+        title="Write the kubelet's unit",
+        on=node.name,
+        after=frozenset({"trees/"}),
+        path=UNIT_FILE,
+        data=unit(catalog).encode(),
+        mode=0o600,
+        unit=UNIT,
+        reader=reader,
+    )
+
+
 def _units(node: NodeSettings, catalog: Catalog, reader: basic.Reader) -> tuple[Step, ...]:
     after_unit = frozenset({"kubelet/unit"})
     return (
-        basic.EnsureUnitFile(
-            id="kubelet/unit",
-            title="Write the kubelet's unit",
-            on=node.name,
-            after=frozenset({"trees/"}),
-            path=UNIT_FILE,
-            data=unit(catalog).encode(),
-            mode=0o600,
-            unit=UNIT,
-            reader=reader,
-        ),
+        unit_file(node, catalog, reader),
         _file(node, "kubelet/unit-kubeadm", "Write how the kubelet is started", KUBEADM_FILE,
               unit_kubeadm(catalog), reader),
         artifacts.inputs("kubelet/inputs", node, UNIT, reader.digest, after_unit),

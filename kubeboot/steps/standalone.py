@@ -52,21 +52,10 @@ def steps(
 ) -> tuple[Step, ...]:
     """Binary, files, service. `after`: what must be there before it starts (static pods, their images)."""
     text, start = render.dump(config(node)), drop_in(node, catalog)
-    unit = kubelet.unit(catalog)
-    digest = basic.digest(catalog.binary("kubelet").sha256, unit, start, text)
+    digest = basic.digest(catalog.binary("kubelet").sha256, kubelet.unit(catalog), start, text)
     reader = basic.Reader(kubelet.UNIT, digest)
     files = (
-        basic.EnsureUnitFile(
-            id="kubelet/unit",
-            title="Write the kubelet's unit",
-            on=node.name,
-            after=frozenset({"trees/"}),
-            path=kubelet.UNIT_FILE,
-            data=unit.encode(),
-            mode=0o600,
-            unit=kubelet.UNIT,
-            reader=reader,
-        ),
+        kubelet.unit_file(node, catalog, reader),
         _file(node, "kubelet/unit-standalone", "Write how the kubelet is started", DROP_IN, start, reader),
         _file(node, "kubelet/config", "Write the kubelet's config", kubelet.CONFIG, text, reader),
         artifacts.inputs("kubelet/inputs", node, kubelet.UNIT, digest, frozenset({"kubelet/unit"})),
