@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubeboot.config import merging
-from kubeboot.config.spec import ApiServer, Argument, ClusterSpec, Component, Etcd, HostPathMount
+from kubeboot.config.components import ApiServer, Argument, Component, Etcd, HostPathMount
+from kubeboot.config.spec import ClusterSpec
 
 AUDIT_POLICY = "/etc/kubernetes/audit/policy.yaml"
 ADMISSION_CONFIG = "/etc/kubernetes/admission/config.yaml"

@@ -9,9 +9,10 @@ from typing import Any
 
 from kubeboot import inputs
 from kubeboot.config import document
+from kubeboot.config.model import listed
 from kubeboot.config.problems import Path, Problem
 from kubeboot.config.rules_extras import patch_text
-from kubeboot.config.spec import ClusterSpec, Patch, listed
+from kubeboot.config.spec import ClusterSpec, Patch
 
 TARGETS = (
     "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubeletconfiguration",

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 
 from kubeboot.config import names
+from kubeboot.config.components import Etcd
 from kubeboot.config.problems import Path, Problem
-from kubeboot.config.spec import ClusterSpec, Etcd
+from kubeboot.config.spec import ClusterSpec
 
 _AT: Path = ("etcd", "external")
 _FILES = (("caFile", "ca_file"), ("certFile", "cert_file"), ("keyFile", "key_file"))

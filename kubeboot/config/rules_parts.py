@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kubeboot.config import names
+from kubeboot.config.components import Component, HostPathMount
 from kubeboot.config.problems import Path, Problem, meant
-from kubeboot.config.spec import ClusterSpec, Component, HostPathMount
+from kubeboot.config.spec import ClusterSpec
 
 PATH_TYPES = (
     "", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice",

@@ -5,97 +5,16 @@ Field names follow kubeadm's v1beta4 where they mean the same. Unknown fields ar
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
+
+from kubeboot.config.components import Admission, ApiServer, Audit, Component, Etcd
+from kubeboot.config.machines import Hooks, HostEntry, NodeOptions
+from kubeboot.config.model import Fields, Gates, Model
 
 API_VERSION = "kubeboot.io/v1alpha1"
 DEFAULT_VERSION = "v1.37.1"
-
-
-class Model(BaseModel):
-    """Strict, frozen, camelCase in YAML."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True
-    )
-
-
-def listed(value: Any) -> Any:  # noqa: ANN401 - a mapping that is another program's
-    """Tuples as lists, as JSON has them."""
-    if isinstance(value, dict):
-        return {key: listed(inner) for key, inner in value.items()}
-    return [listed(inner) for inner in value] if isinstance(value, tuple | list) else value
-
-
-Fields = Annotated[dict[str, Any], BeforeValidator(listed)]
-"""A document of another program's: kubeboot looks at its first level only."""
-Gates = dict[str, bool]
-
-
-class Argument(Model):
-    """One extra command-line argument of a component; a name may appear more than once."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-    value: str
-
-
-class Variable(Model):
-    """One environment variable of a component."""
-
-    name: str
-    value: str
-
-
-class HostPathMount(Model):
-    """A directory or file of the machine that a component's container sees."""
-
-    name: str
-    host_path: str
-    mount_path: str
-    read_only: bool = True
-    path_type: str = ""
-
-
-class Component(Model):
-    """What can be said of every control-plane component."""
-
-    extra_args: tuple[Argument, ...] = ()
-    extra_envs: tuple[Variable, ...] = ()
-    extra_volumes: tuple[HostPathMount, ...] = ()
-    feature_gates: Gates = {}
-
-
-class ApiServer(Component):
-    """kube-apiserver."""
-
-    cert_sans: tuple[str, ...] = Field(default=(), alias="certSANs")
-    bind_port: int = 6443
-    encrypt_secrets: bool = False
-
-
-class ExternalEtcd(Model):
-    """An etcd that runs elsewhere: its members' client URLs, and the files by which API servers get in.
-
-    `http_endpoints` are those of its HTTP requests where etcd has separate ones. The files have the same
-    paths on all control planes.
-    """
-
-    endpoints: tuple[str, ...]
-    http_endpoints: tuple[str, ...] = ()
-    ca_file: str = "/etc/kubernetes/pki/etcd/ca.crt"
-    cert_file: str = "/etc/kubernetes/pki/apiserver-etcd-client.crt"
-    key_file: str = "/etc/kubernetes/pki/apiserver-etcd-client.key"
-
-
-class Etcd(Component):
-    """etcd: beside each API server, or `external`, and then the other fields are not for this cluster."""
-
-    data_dir: str = "/var/lib/etcd"
-    server_cert_sans: tuple[str, ...] = Field(default=(), alias="serverCertSANs")
-    peer_cert_sans: tuple[str, ...] = Field(default=(), alias="peerCertSANs")
-    external: ExternalEtcd | None = None
 
 
 class Networking(Model):
@@ -125,31 +44,6 @@ class LoadBalancer(Model):
     mode: Literal["local", "machines", "external"] = "local"
     port: int = 8443
     virtual_ip: VirtualIp | None = Field(default=None, alias="virtualIP")
-
-
-class AuditLog(Model):
-    """Where the API server writes what it audits (`-`: its standard output), and when a file is ended."""
-
-    path: str = "/var/log/kubernetes/audit/audit.log"
-    format: Literal["json", "legacy"] = "json"
-    max_age_days: Annotated[int, Field(ge=0)] = 30
-    max_backups: Annotated[int, Field(ge=0)] = 10
-    max_size_megabytes: Annotated[int, Field(ge=1)] = 100
-
-
-class Audit(Model):
-    """An audit policy (`audit.k8s.io/v1`), written here or in a file, and its log."""
-
-    policy: Fields = {}
-    policy_file: str | None = None
-    log: AuditLog = AuditLog()
-
-
-class Admission(Model):
-    """An AdmissionConfiguration (`apiserver.config.k8s.io/v1`), written here or in a file."""
-
-    config: Fields = {}
-    config_file: str | None = None
 
 
 class Dns(Model):
@@ -220,66 +114,6 @@ class Registry(Model):
     server: str | None = None
     mirrors: tuple[str, ...] = ()
     ca_file: str | None = None
-
-
-class Taint(Model):
-    """A node taint."""
-
-    key: str
-    value: str = ""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
-
-
-class NodeOptions(Model):
-    """What is particular to the machine that the command runs on."""
-
-    name: str | None = None
-    advertise_address: str | None = None
-    labels: dict[str, str] = {}
-    taints: tuple[Taint, ...] | None = None
-    kubelet_extra_args: tuple[Argument, ...] = ()
-
-
-class SshOptions(Model):
-    """How a machine is reached; what is not said comes from ~/.ssh/config.
-
-    `options` are ssh's own, by their names in ssh_config. `local`: it is the machine that runs kubeboot.
-    """
-
-    host: str | None = None
-    user: str | None = None
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    key_file: str | None = None
-    host_key: str | None = None
-    jump: str | None = None
-    options: dict[str, str] = {}
-    local: bool = False
-
-
-class HostEntry(Model):
-    """A machine of the fleet. `address` is the one that the others reach it by."""
-
-    name: str
-    role: Literal["control-plane", "worker", "etcd", "lb"] = "worker"
-    address: str | None = None
-    ssh: SshOptions = SshOptions()
-    labels: dict[str, str] = {}
-    taints: tuple[Taint, ...] | None = None
-
-
-class Hooks(BaseModel):
-    """Playbooks (paths) that `kubeboot up` runs, once on each machine: before anything else, after all of it.
-
-    `*_init`: on the first control plane alone, when the cluster is made. `before_reset`: by `down` too.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    before_host: str | None = None
-    after_host: str | None = None
-    before_init: str | None = None
-    after_init: str | None = None
-    before_reset: str | None = None
 
 
 class Certificates(Model):

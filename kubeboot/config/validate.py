@@ -11,8 +11,9 @@ import pydantic
 from pydantic_core import ErrorDetails
 
 from kubeboot.config import document, rules
+from kubeboot.config.model import Model
 from kubeboot.config.problems import Origin, Path, Problem, located, meant, nearest, printable
-from kubeboot.config.spec import ClusterSpec, Model
+from kubeboot.config.spec import ClusterSpec
 
 _ROUNDS = 8
 

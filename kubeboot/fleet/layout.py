@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from kubeboot import errors
 from kubeboot.config import balancing
-from kubeboot.config.spec import ClusterSpec, ExternalEtcd
+from kubeboot.config.components import ExternalEtcd
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.inventory.model import Inventory
 from kubeboot.pki import endpoint
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
 from kubeboot import errors
-from kubeboot.config.spec import ExternalEtcd
+from kubeboot.config.components import ExternalEtcd
 from kubeboot.engine.values import Secret
 from kubeboot.host import looks
 from kubeboot.host.api import HostView

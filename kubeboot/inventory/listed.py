@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kubeboot.config.spec import ClusterSpec, HostEntry
+from kubeboot.config.machines import HostEntry
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.inventory.model import Access, Inventory, Machine, Role, checked, pin, refused
 
 _ROLES: dict[str, Role] = {"control-plane": "control_plane", "worker": "worker", "etcd": "etcd", "lb": "lb"}

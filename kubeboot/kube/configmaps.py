@@ -8,7 +8,8 @@ from typing import Any
 
 from kubeboot import render
 from kubeboot.config import effective, tuning
-from kubeboot.config.spec import API_VERSION, Artifacts, ClusterSpec, Component
+from kubeboot.config.components import Component
+from kubeboot.config.spec import API_VERSION, Artifacts, ClusterSpec
 from kubeboot.kube.api import Object
 from kubeboot.kube.rbac import PUBLIC, SYSTEM
 from kubeboot.pki import kubeconfig

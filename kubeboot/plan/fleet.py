@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from kubeboot import errors, render
 from kubeboot.artifacts.api import Source
 from kubeboot.config.etcd_access import Invitation
+from kubeboot.config.machines import Taint
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import ClusterSpec, Taint
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.inventory.model import Machine

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from kubeboot import render
 from kubeboot.config import effective
+from kubeboot.config.model import Fields
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import ClusterSpec, Fields
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Step
 from kubeboot.steps import basic
 

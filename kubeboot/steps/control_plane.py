@@ -7,8 +7,9 @@ import dataclasses
 from kubeboot import render
 from kubeboot.artifacts.api import Catalog
 from kubeboot.config import effective
+from kubeboot.config.components import Component
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import ClusterSpec, Component
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Impact, Ref, Step, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, ApiUnavailable

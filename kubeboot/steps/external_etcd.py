@@ -6,8 +6,9 @@ import posixpath
 from collections.abc import Mapping
 
 from kubeboot import render
+from kubeboot.config.components import ExternalEtcd
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import ClusterSpec, ExternalEtcd
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Step
 from kubeboot.host.api import HostView
 from kubeboot.kube.etcd import CLIENT_PORT

@@ -10,7 +10,8 @@ from typing import Literal
 
 from kubeboot import render
 from kubeboot.config import patching
-from kubeboot.config.spec import Argument, ClusterSpec, Component, HostPathMount, Patch
+from kubeboot.config.components import Argument, Component, HostPathMount
+from kubeboot.config.spec import ClusterSpec, Patch
 from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values

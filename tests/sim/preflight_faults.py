@@ -10,8 +10,9 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from kubeboot.config.machines import NodeOptions
 from kubeboot.config.node import Role
-from kubeboot.config.spec import ClusterSpec, LoadBalancer, NodeOptions, VirtualIp
+from kubeboot.config.spec import ClusterSpec, LoadBalancer, VirtualIp
 from kubeboot.host.api import Chain, Container, Link, Listener, Mount, Process, Rule
 from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube.surroundings import Machine

@@ -7,6 +7,7 @@ import datetime
 import pytest
 
 from kubeboot.config import spec as specs
+from kubeboot.config.components import ApiServer
 from kubeboot.config.node import NodeSettings
 from kubeboot.engine.step import Blocked, Check, Drift, Later, Ok, Step, Target
 from kubeboot.engine.values import Values
@@ -140,7 +141,7 @@ def _reissued(host: FakeHost, step_id: str, todo: dict[str, Step], file: str) ->
 
 
 def test_a_new_name_is_signed_for_the_same_key(done: FakeHost) -> None:
-    api_server = specs.ApiServer(cert_sans=("10.0.0.5", "vip.example.org"))
+    api_server = ApiServer(cert_sans=("10.0.0.5", "vip.example.org"))
     todo = steps(SPEC.model_copy(update={"api_server": api_server}))
     told = _reissued(done, "pki/apiserver", todo, "apiserver")
     assert told == "apiserver.crt lacks the names 10.0.0.5, vip.example.org"
@@ -152,7 +153,7 @@ def test_a_moved_machine_gets_new_names(done: FakeHost) -> None:
 
 
 def test_names_that_are_no_longer_wanted_do_no_harm(host: FakeHost) -> None:
-    run(host, steps(SPEC.model_copy(update={"api_server": specs.ApiServer(cert_sans=("10.0.0.5",))})))
+    run(host, steps(SPEC.model_copy(update={"api_server": ApiServer(cert_sans=("10.0.0.5",))})))
     assert set(run(host, steps())[1].values()) == {Ok()}
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from kubeboot import errors, render
 from kubeboot.config import rules
+from kubeboot.config.components import ApiServer, Argument
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import ApiServer, Argument, ClusterSpec
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Blocked, Target
 from kubeboot.engine.values import Values
 from kubeboot.fleet import shared

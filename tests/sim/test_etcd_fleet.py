@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from kubeboot import errors
+from kubeboot.config.components import Etcd, ExternalEtcd
 from kubeboot.config.etcd_access import Invitation
-from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished
 from kubeboot.engine.step import Drift, View

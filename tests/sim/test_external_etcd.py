@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from kubeboot.config.components import Etcd, ExternalEtcd
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.host.facts import Facts
 from kubeboot.pki import build
 from kubeboot.steps import control_plane, external_etcd, preflight, static_pod
@@ -186,7 +187,7 @@ def test_a_worker_has_nothing_to_do_with_it() -> None:
 
 
 def test_a_prefix_of_the_users_is_looked_at() -> None:
-    from kubeboot.config.spec import ApiServer, Argument
+    from kubeboot.config.components import ApiServer, Argument
 
     spec = ClusterSpec(api_server=ApiServer(extra_args=(Argument(name="etcd-prefix", value="/a/b"),)))
     assert (checks.prefix(spec), checks.prefix(ClusterSpec())) == ("/a/b/", "/registry/")

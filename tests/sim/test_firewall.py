@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from kubeboot.config.components import Etcd, ExternalEtcd
 from kubeboot.config.node import NodeSettings, Role
-from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, LoadBalancer, Networking, VirtualIp
+from kubeboot.config.spec import ClusterSpec, LoadBalancer, Networking, VirtualIp
 from kubeboot.engine.step import Drift, Ok, Target
 from kubeboot.engine.values import Values
 from kubeboot.host.api import Chain

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kubeboot.config import loader
-from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd
+from kubeboot.config.components import Etcd, ExternalEtcd
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import plan as plans
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.fleet import hooks, layout, planning

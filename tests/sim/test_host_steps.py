@@ -8,8 +8,9 @@ import dataclasses
 import pytest
 
 from kubeboot import errors, render
+from kubeboot.config.machines import NodeOptions
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import ClusterSpec, NodeOptions
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal as journals
 from kubeboot.engine.events import Event, StepFinished, StepStarted
 from kubeboot.engine.inspect import inspect

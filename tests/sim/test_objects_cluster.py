@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kubeboot import errors, render
-from kubeboot.config.spec import Argument, ClusterSpec
+from kubeboot.config.components import Argument
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.plan import Plan, edges
 from kubeboot.engine.step import CLUSTER, Later
 from kubeboot.engine.values import Values

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeboot.config import document, kubeadm, loader
+from kubeboot.config.components import Argument, HostPathMount, Variable
 from kubeboot.config.loader import Loaded
+from kubeboot.config.machines import Taint
 from kubeboot.config.problems import InvalidConfig
-from kubeboot.config.spec import Argument, HostPathMount, Taint, Variable
 
 EXAMPLES = pathlib.Path(__file__).parent / "golden" / "cli-kubeadm-examples"
 PIN = f"sha256:{'1f' * 32}"

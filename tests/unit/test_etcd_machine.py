@@ -10,9 +10,10 @@ import pytest
 
 from kubeboot import errors, render
 from kubeboot.config import etcd_access
+from kubeboot.config.components import Argument, Etcd
 from kubeboot.config.etcd_access import Access, Invitation
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import Argument, ClusterSpec, Etcd
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
 from kubeboot.fleet import doctor_etcd, etcd_machine, leaving

@@ -8,9 +8,10 @@ import pytest
 
 from kubeboot import errors, render
 from kubeboot.config import etcd_access, rules
+from kubeboot.config.components import Argument, Etcd, ExternalEtcd
 from kubeboot.config.etcd_access import Access, Invitation
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import Argument, ClusterSpec, Etcd, ExternalEtcd
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.undo import RemovePath

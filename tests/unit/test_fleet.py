@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kubeboot import errors, render
-from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, LoadBalancer, Networking
+from kubeboot.config.components import Etcd, ExternalEtcd
+from kubeboot.config.spec import ClusterSpec, LoadBalancer, Networking
 from kubeboot.engine.events import Event, HostFinished
 from kubeboot.fleet import merge, reach, recorded, ways
 from kubeboot.fleet.ledger import Ledger, failure

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kubeboot import errors
-from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, LoadBalancer
+from kubeboot.config.components import Etcd, ExternalEtcd
+from kubeboot.config.spec import ClusterSpec, LoadBalancer
 from kubeboot.fleet import layout
 from kubeboot.inventory.model import Inventory, Machine
 

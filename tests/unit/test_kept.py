@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from kubeboot import errors, render
-from kubeboot.config.spec import ClusterSpec, Etcd, ExternalEtcd, Hooks, NodeOptions
+from kubeboot.config.components import Etcd, ExternalEtcd
+from kubeboot.config.machines import Hooks, NodeOptions
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import here, hooks, kept, layout, record, recorded
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Others

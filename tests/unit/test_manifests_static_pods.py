@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from kubeboot import render
 from kubeboot.config import tuning
+from kubeboot.config.components import Argument, Component, HostPathMount, Variable
 from kubeboot.config.node import NodeSettings
-from kubeboot.config.spec import Argument, ClusterSpec, Component, HostPathMount, Variable
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.kube import configmaps
 from kubeboot.steps import component_flags, control_plane, etcd, load_balancer, static_pod
 from kubeboot.steps.static_pod import StaticPod

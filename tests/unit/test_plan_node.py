@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kubeboot import errors
-from kubeboot.config.spec import ClusterSpec, NodeOptions
+from kubeboot.config.machines import NodeOptions
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.host.facts import Facts, Nic
 from kubeboot.plan import node
 

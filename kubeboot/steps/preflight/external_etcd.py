@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from kubeboot.config import versions
-from kubeboot.config.spec import ClusterSpec, ExternalEtcd
+from kubeboot.config.components import ExternalEtcd
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.kube import etcd_probe
 from kubeboot.kube.etcd_client import Identity
 from kubeboot.kube.etcd_probe import Seen
