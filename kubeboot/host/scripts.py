@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 from collections.abc import Iterable
 
@@ -106,6 +107,11 @@ def commit(path: str, sum: str, mode: int, part: str, size: int, read: bool) -> 
     """The part, which has come whole, becomes the file. `read`: when its bytes have this sum."""
     words = (path, sum, _octal(mode), part, str(size), "read" if read else "", sums.PATH)
     return Tell(sh("commit", changes.COMMIT, *words), deadline=600.0, repeatable=False)
+
+
+def consume(part: str, tell: Tell) -> Tell:
+    """The same with the part as its input, which has served then."""
+    return dataclasses.replace(tell, argv=sh("import", runners.CONSUME, part, *tell.argv))
 
 
 def append(path: str, data: bytes, mode: int) -> Tell:

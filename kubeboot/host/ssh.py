@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from kubeboot.host import files, parse, proc, scripts, sums
+from kubeboot.host import commands, files, images, parse, proc, scripts, sums
 from kubeboot.host.api import CommandFailed, Listener, Lost, Mount, Process, Stat, Unit
 from kubeboot.host.common import CommandTarget, CommandView
 from kubeboot.host.connection import Connection
@@ -95,6 +95,7 @@ class SshHost(SshView, CommandTarget):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._locks: dict[str, Held] = {}
+        self._detours = images.Detours()
 
     @classmethod
     def from_ssh_config(
@@ -171,7 +172,34 @@ class SshHost(SshView, CommandTarget):
             self.remove(there)
             if not (sent.offset and isinstance(err, CommandFailed)):
                 raise
-            raise Lost(f"{err.message}, with what an earlier upload left", host=self.name) from err
+            raise self._spoilt(err) from err
+
+    def import_images(self, chunks: Iterable[bytes], names: tuple[str, ...], pinned: bool = False) -> None:
+        """Stream an image into containerd; once that was cut, by way of a file, which can go on."""
+        tell = commands.import_images(pinned)
+        if not isinstance(chunks, OnMachine) and self._detours.has(self, names):
+            return self._import_sent(chunks, names, tell)
+        try:
+            return self._tell(tell, chunks)
+        except Lost:
+            self._detours.add(names)
+            raise
+
+    def _import_sent(self, chunks: Iterable[bytes], names: tuple[str, ...], tell: Tell) -> None:
+        """The image's own digests tell whether what came by several connections is it."""
+        path, there = images.places(names)
+        sent = Upload(chunks, self._ask(scripts.part_size(there)))
+        try:
+            self._tell(scripts.receive(path, there, sent.offset), sent)
+            self._tell(scripts.consume(there, tell))
+        except CommandFailed as err:
+            self.remove(there)
+            if not sent.offset:
+                raise
+            raise self._spoilt(err) from err
+
+    def _spoilt(self, err: CommandFailed) -> Lost:
+        return Lost(f"{err.message}, with what an earlier upload left", host=self.name)
 
     def mkdir(self, path: str, mode: int = 0o755) -> None:
         """A directory with this mode."""

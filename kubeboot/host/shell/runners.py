@@ -77,6 +77,13 @@ shift
 The command's input is put together there.
 """
 
+CONSUME = """\
+part=$1
+shift
+"$@" <"$part" && rm -f -- "$part"
+"""
+"""PART COMMAND...: the command reads the part, which is gone when it has."""
+
 RELAY = """\
 command -v bash >/dev/null || exit 44
 exec bash -c '
