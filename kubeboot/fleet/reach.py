@@ -168,8 +168,14 @@ class Approach:
         return self._reach(machine)
 
     def _reach(self, machine: Machine) -> Reached:
-        host = self._hosts[machine.name]
-        with self._gates[_gate(machine)]:
+        """Others who come by the same jump host do not wait until a dead machine behind it is given up."""
+        host, gate = self._hosts[machine.name], self._gates[_gate(machine)]
+        if not (isinstance(host, SshHost) and host.connection.has_gates):
+            with gate:
+                return Reached(machine, host, host.facts())
+        with host.connection.staying():
+            with gate:
+                host.connection.pass_gates()
             return Reached(machine, host, host.facts())
 
     def crew(self, machines: Iterable[Machine]) -> Crew:

@@ -56,6 +56,15 @@ class Connection:
         """Be one of a bounded number, before it is used: while it is idle, others may have it closed."""
         self._pool = pool
 
+    @property
+    def has_gates(self) -> bool:
+        """Whether it leads through jump hosts."""
+        return self._line.has_gates
+
+    def pass_gates(self) -> None:
+        """Log in to the jump hosts, and not yet to the machine."""
+        self._line.pass_gates()
+
     def staying(self) -> AbstractContextManager[None]:
         """Not to be closed for others meanwhile."""
         return self._pool.using(self)

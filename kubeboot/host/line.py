@@ -46,6 +46,17 @@ class Line:
             found: paramiko.Transport = self._fabric.transport
             return found
 
+    @property
+    def has_gates(self) -> bool:
+        """Whether it leads through jump hosts that are logged in to here."""
+        return isinstance(self._fabric.gateway, fabric.Connection)
+
+    def pass_gates(self) -> None:
+        """Open it as far as the last jump host: the machine behind that may be dead."""
+        with self._opening:
+            if not self._fabric.gateway.is_connected:
+                opening.opened(self._how, self._fabric.gateway, self._left())
+
     def shown_keys(self) -> tuple[str, ...]:
         """The keys that the machine and its gateways were believed with, as a known-hosts file says it."""
         self.transport()

@@ -106,6 +106,7 @@ _REALLY: dict[str, type[BaseException]] = {
     "No existing session": EOFError,
     "No authentication methods": paramiko.AuthenticationException,
     "Invalid key": paramiko.AuthenticationException,
+    "Timeout opening channel": TimeoutError,
 }
 """Words of paramiko's that belong to another kind of failure than their class says."""
 

@@ -269,7 +269,7 @@ def running(folder: Path, latest: float = 0.0, processes: int = 2) -> Iterator[S
     try:
         if not all(event.wait(60.0) for event in ready):
             raise RuntimeError("the simulated machines have not begun to answer")
-        with _silent() as dead:
+        with silent() as dead:
             yield Swarm(folder, ports, dead, count)
     finally:
         for server in servers:
@@ -278,7 +278,7 @@ def running(folder: Path, latest: float = 0.0, processes: int = 2) -> Iterator[S
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[int]:
+def silent() -> Iterator[int]:
     """A port whose queue is full, as behind a firewall that drops: a connection does not come about."""
     with socket.socket() as server, contextlib.ExitStack() as stack:
         server.bind(("0.0.0.0", 0))  # noqa: S104 - 127.0.0.0/8

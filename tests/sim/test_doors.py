@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from kubeboot.host.ssh import SshHost
 from kubeboot.inventory import known_keys
 from kubeboot.inventory.model import Access, Machine
 from tests.fakes import sshd as servers
+from tests.fakes import swarm
 from tests.fakes.sshd import Sshd
 from tests.sim.test_ssh_chaos import SUDO
 from tests.unit.cli_support import Ran, run
@@ -229,3 +231,33 @@ def test_who_takes_over_knows_the_machines_that_the_first_one_believed(sshd: Ssh
     with reach.crew([one], lambda event: None, door) as crew:
         assert crew.lost["machine"].reason == "KB_HOST_KEY"
     assert person.shown == [] and not (tmp_path / "b").exists()
+
+
+def test_dead_machines_behind_a_jump_host_hold_up_nobody_who_comes_by_it(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "AT_A_GATE", 1)
+    monkeypatch.setattr(reach, "Deadlines", lambda: Deadlines(connect=3.0))
+    with servers.running(tmp_path / "gate", "gate") as gate, swarm.silent() as port:
+        text = sshd.ssh_config.replace(f"Port {sshd.port}", "")
+        (tmp_path / "config").write_text(
+            f"{text.replace('Host machine', 'Host alive dead-*')}{gate.ssh_config}"
+        )
+        jump, config = (("ProxyJump", "gate"),), str(tmp_path / "config")
+        ports = {"dead-1": port, "dead-2": port, "dead-3": port, "alive": sshd.port}
+        machines = [
+            Machine(name, frozenset({"worker"}), Access(port=at, options=jump, config=config))
+            for name, at in ports.items()
+        ]
+        person, came = Person(), dict[str, float]()
+        began = time.monotonic()
+
+        def visit(machine: Machine) -> None:
+            way.reach(machine)
+            came[machine.name] = time.monotonic() - began
+
+        door = Door(tmp_path / "known", person.believe, person.secret)
+        with reach.approach(machines, lambda event: None, door) as way:
+            _, lost = reach.each({machine.name: machine for machine in machines}, visit)
+        took = time.monotonic() - began
+    assert lost.keys() == {"dead-1", "dead-2", "dead-3"} and came["alive"] < 3.0 < took < 6.0
