@@ -533,6 +533,21 @@ def test_a_run_takes_its_lock_from_its_own_lost_session(sshd: Sshd, tmp_path: Pa
     assert path.read_bytes() == b"1"
 
 
+def test_a_lock_is_waited_for_whose_new_holder_has_not_said_yet_who_it_is(tmp_path: Path) -> None:
+    """Of two connections of a run that were lost, the second one has ended the first."""
+    lock = tmp_path / "lock"
+    lock.write_text("us\nmark 999999999\n")
+    with subprocess.Popen(
+        ("flock", lock, "sh", "-c", "echo has; sleep 0.5"), stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"has\n"
+        argv = scripts.lock(str(lock), "us", "mark", 5.0)
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as mine:
+            assert mine.stdout is not None and mine.stdout.readline() == b"held\n"
+        argv = scripts.lock(str(lock), "them", "another", 5.0)
+        assert subprocess.run(argv, input=b"", stdout=subprocess.PIPE).stdout == b"held\n"
+
+
 def test_a_lock_whose_run_falls_silent_ends(tmp_path: Path) -> None:
     """Two marks are two runs, whatever they call themselves; the first one is not closed, it says nothing."""
     first, second = (scripts.lock(str(tmp_path / "lock"), "us", mark, 0.5) for mark in ("one", "two"))

@@ -100,9 +100,9 @@ wait -n
 LOCK = """\
 umask 022
 mkdir -p -- "${1%/*}/" || exit
-lost() { # who has it is of this run too, by a connection that was lost: that one ends
-  { read -r who && read -r mark pid; } <"$1" && [ "$mark" = "$3" ] &&
-    [ "/proc/$pid/fd/9" -ef "$1" ] && kill -9 "$pid"
+lost() { # who has it is of this run too, by a connection that was lost: that one ends, or has not said so yet
+  { read -r who && read -r mark pid; } <"$1" && [ "$mark" = "$3" ] || return
+  [ ! "/proc/$pid/fd/9" -ef "$1" ] || kill -9 "$pid"
 }
 say() {
   printf '%s\n%s\n' "$1" "$2 $$" >/proc/$$/fd/9
