@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 
 from kubeboot import errors
-from kubeboot.engine.known_causes import CAUSES, Cause
+from kubeboot.engine.cause import Cause
+from kubeboot.engine.known_causes import CAUSES
 from kubeboot.host.api import HostView
 
 UNITS = ("kubelet", "containerd")

@@ -19,6 +19,8 @@ from kubeboot.kube.api import NoApi
 from tests.fakes.host import FakeHost
 
 GOLDEN = Path(__file__).with_name("golden") / "log-lines.txt"
+FURTHER = Path(__file__).with_name("golden") / "log-lines-further.txt"
+"""Other lines for the same causes, as people publish them."""
 LINES = dict(line.split("\t", 1) for line in GOLDEN.read_text().splitlines())
 
 
@@ -30,6 +32,12 @@ def test_every_cause_is_seen_in_a_line_that_speaks_for_it(cause: causes.Cause) -
     assert cause.fix in str(found) and "seen in kubelet" in str(found)
 
 
+@pytest.mark.parametrize("row", FURTHER.read_text().splitlines())
+def test_a_cause_is_seen_in_the_other_lines_that_speak_for_it(row: str) -> None:
+    id, _, line = row.partition("\t")
+    assert [found.cause.id for found in causes.find([Line("kubelet", line)])] == [id]
+
+
 def test_every_cause_has_one_name() -> None:
     assert set(collections.Counter(cause.id for cause in causes.CAUSES).values()) == {1}
 
@@ -39,6 +47,9 @@ def test_every_cause_has_one_name() -> None:
     [
         'I1121 kubelet.go:2412] "SyncLoop ADD" source="file" pods=["kube-system/etcd-cp-1"]',
         '{"level":"info","msg":"ready to serve client requests"}',
+        'I1121 kubelet_node_status.go:687] "Recording event message for node" event="NodeHasNoDiskPressure"',
+        'W1121 container_manager.go:52] "cgroup v1 detected. cgroup v1 support is deprecated and '
+        'will be removed"',
         "I1121 shared_informer.go:349] Caches are synced for RequestHeaderAuthRequestController",
         "",
     ],

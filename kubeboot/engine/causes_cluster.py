@@ -1,0 +1,194 @@
+"""What is wrong between machines: images, certificates, etcd, the network."""
+
+from __future__ import annotations
+
+from kubeboot.engine.cause import cause as _cause
+
+CLUSTER = (
+    _cause(
+        "proxy",
+        r"proxyconnect tcp|Proxy Authentication Required",
+        "a request went through a proxy that does not work",
+        "set containerd.httpsProxy and noProxy in the configuration, or take the proxy away: "
+        "systemctl show containerd -p Environment",
+    ),
+    _cause(
+        "lookup",
+        r"lookup \S+?( on \S+)?: (no such host|i/o timeout|server misbehaving)|"
+        r"Temporary failure in name resolution",
+        "a name is not resolved",
+        "getent hosts NAME; the name servers in /etc/resolv.conf have to answer",
+    ),
+    _cause(
+        "image",
+        r"ErrImagePull|ImagePullBackOff|ErrImageNeverPull|failed to (pull|resolve reference|"
+        r"do request)|manifest unknown",
+        "an image is neither on the machine nor to be had from its registry",
+        "give --bundle, or mirrors in artifacts.mirrors and registries; ctr -n k8s.io images ls",
+    ),
+    _cause(
+        "clock",
+        r"is not yet valid: current time \S+ is before|high clock drift|clock difference against peer",
+        "a clock is wrong: this machine's or another's",
+        "date on every machine; timedatectl set-ntp true, and wait until `timedatectl` says synchronized",
+    ),
+    _cause(
+        "bootstrap",
+        r"unable to load bootstrap kubeconfig|existing bootstrap client certificate .* is expired",
+        "the kubelet's client certificate has expired or is gone",
+        "run the same init or join again: it makes a new one",
+    ),
+    _cause(
+        "expired",
+        r"certificate has expired or is not yet valid: current time \S+ is after|"
+        r"x509: certificate has expired",
+        "a certificate has expired, or a clock is ahead",
+        "date on every machine; then run init or join again: it signs anew what has expired",
+    ),
+    _cause(
+        "authority",
+        r"x509: certificate signed by unknown authority|certificate is not trusted",
+        "a certificate is of another authority than the one that is asked",
+        "sha256sum /etc/kubernetes/pki/ca.crt on every control plane: they have to be equal",
+    ),
+    _cause(
+        "names",
+        r"x509: certificate is valid for .*, not|doesn't contain any IP SANs",
+        "a certificate does not hold the name or address that is used",
+        "add it with --apiserver-cert-extra-sans, then run init again",
+    ),
+    _cause(
+        "missing-file",
+        r"(open|stat|read) /etc/kubernetes/\S+: no such file",
+        "a file of the cluster is gone",
+        "run the same init or join again: it puts back what is missing",
+    ),
+    _cause(
+        "permission",
+        r"(open|mkdir|stat|unlinkat) /\S+: permission denied",
+        "a process may not read or write a file: its mode, its owner, SELinux or AppArmor",
+        "run the same init or join again: it puts modes back; journalctl -k | grep -iE 'denied|apparmor'",
+    ),
+    _cause(
+        "etcd-cluster",
+        r"cluster ID mismatch|ignored \(cluster ID|member .* has already been bootstrapped",
+        "/var/lib/etcd holds the data of another etcd cluster",
+        "kubeboot reset; or move /var/lib/etcd/member away, if nobody needs it",
+    ),
+    _cause(
+        "etcd-removed",
+        r"the member has been permanently removed from the cluster|member has been removed",
+        "this machine's etcd was removed from its cluster, and its data are still here",
+        "kubeboot reset, then join again",
+    ),
+    _cause(
+        "etcd-space",
+        r"mvcc: database space exceeded|alarm:? ?NOSPACE",
+        "etcd's quota is used up, and it takes no writes until that is mended",
+        "etcdctl compact REVISION, etcdctl defrag, etcdctl alarm disarm (docs/troubleshooting.md has "
+        "the whole lines)",
+    ),
+    _cause(
+        "etcd-members",
+        r"etcdserver: unhealthy cluster|not enough started members",
+        "etcd takes no new member while another one does not run",
+        "kubeboot etcd status; start the member that is down, or remove its node: kubeboot node remove NAME",
+    ),
+    _cause(
+        "etcd-learner",
+        r"too many learner members|can only promote a learner member",
+        "a machine that is joining etcd has not caught up yet, or another one is joining",
+        "wait and join again; kubeboot etcd status shows a learner that is left over",
+    ),
+    _cause(
+        "etcd-slow",
+        r"slow fdatasync|apply request took too long|overloaded network|leader failed to send out heartbeat",
+        "the disk or the network is too slow for etcd",
+        "kubeboot preflight measures the disk (EtcdDisk)",
+    ),
+    _cause(
+        "etcd-corrupt",
+        r"wal: (crc mismatch|max entry size limit)|snap: .*checksum|failed to recover v3 backend",
+        "etcd's data are damaged",
+        "restore the last snapshot, or remove the member and join again",
+    ),
+    _cause(
+        "etcd-leader",
+        r"etcdserver: (no leader|request timed out)",
+        "etcd has no leader: most members do not answer",
+        "kubeboot doctor on each control plane; TCP 2379 and 2380 open between them?",
+    ),
+    _cause(
+        "forbidden",
+        r"node \S+ is not allowed|cannot (get|list|create|patch) resource .* at the cluster scope",
+        "the API server does not let this identity do its work",
+        "run the same init again on a control plane: it puts the rights back",
+    ),
+    _cause(
+        "name-taken",
+        r"node name .* is already taken|Node .* was previously registered",
+        "another machine has this node's name",
+        "give one of them another with --node-name",
+    ),
+    _cause(
+        "unauthorized",
+        r"register node.*Unauthorized|error.*Unauthorized|server has asked for the client to provide",
+        "the API server does not know this machine's certificate or token",
+        "kubeboot token create --print-join-command on a control plane, and join again with what it prints",
+    ),
+    _cause(
+        "cni-subnet",
+        r"open /run/flannel/subnet\.env: no such file",
+        "flannel has not got this node's subnet yet",
+        "kubectl -n kube-flannel logs ds/kube-flannel-ds",
+    ),
+    _cause(
+        "cni",
+        r"cni plugin not initialized|no networks found in /etc/cni/net\.d|NetworkPluginNotReady",
+        "there is no pod network on this machine yet",
+        "kubectl -n kube-flannel get pods -o wide",
+    ),
+    _cause(
+        "cni-bridge",
+        r"\"?cni0\"? already has an IP address different from",
+        "cni0 is left from another cluster",
+        "ip link delete cni0",
+    ),
+    _cause(
+        "cidr",
+        r"node .* pod cidr not assigned|CIDRNotAvailable|no remaining CIDRs",
+        "the range for pods has no room for another node",
+        "remove nodes that are gone: kubectl delete node NAME",
+    ),
+    _cause(
+        "vxlan",
+        r"failed to (create|ensure) vxlan|operation not supported.*vxlan|network is down.*flannel",
+        "the VXLAN link cannot be made",
+        "modprobe vxlan; is UDP 8472 free?",
+    ),
+    _cause(
+        "loop",
+        r"Loop \(\S+ -> \S+\) detected",
+        "CoreDNS asks itself: the name server is a loopback address",
+        "put a name server that other machines can reach into /etc/resolv.conf",
+    ),
+    _cause(
+        "no-route",
+        r"no route to host|network is unreachable",
+        "there is no way to a machine, or a firewall refuses it",
+        "ip route get ADDRESS; kubeboot preflight names active firewalls",
+    ),
+    _cause(
+        "timeout",
+        r"i/o timeout|context deadline exceeded|TLS handshake timeout",
+        "something answers too late or not at all: a firewall, or a machine under load",
+        "uptime; kubeboot doctor; run the same command with --timeout-scale 3",
+    ),
+    _cause(
+        "refused",
+        r"connect: connection refused",
+        "what should listen does not run",
+        "crictl ps -a or ctr -n k8s.io tasks ls; the lines above tell which port",
+    ),
+)
+"""The last ones follow from others more often than not."""
