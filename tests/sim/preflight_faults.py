@@ -766,6 +766,13 @@ FAULTS = (
         put("/etc/systemd/system.conf", "[Manager]\n#DefaultLimitNOFILE=1\nDefaultLimitNOFILE=1024:4096\n"),
     ),
     Fault(
+        "2",
+        "KubeletExtraArgs",
+        "warning",
+        "/etc/default/kubelet, /etc/sysconfig/kubelet",
+        put("/etc/default/kubelet", "KUBELET_EXTRA_ARGS=--container-runtime=remote\n"),
+    ),
+    Fault(
         "37",
         "ContainerdConfig",
         "warning",

@@ -108,6 +108,14 @@ FOUND: tuple[tuple[str, str, Seed], ...] = (
         "SysctlOverridden-net.ipv4.ip_forward",
         put("/etc/sysctl.conf", "net.ipv4.ip_forward=0\n"),
     ),
+    (
+        "alias",
+        "SysctlOverridden-net.ipv4.conf.all.forwarding",
+        put("/etc/sysctl.d/99-zz.conf", "net.ipv4.conf.all.forwarding = 0\n"),
+    ),
+    ("future", "Clock", facts(clock=4_000_000_000.0)),
+    ("profile", "ProxyEnvironment", put("/etc/profile.d/p.sh", "export http_proxy=http://p:1\n")),
+    ("ulimit", "OpenFiles", put("/proc/1/limits", "Max open files            1024      4096      files\n")),
     ("blacklist", "ModuleDisabled-br_netfilter", put("/etc/modprobe.d/b.conf", "blacklist br_netfilter\n")),
     (
         "dash",
@@ -198,6 +206,11 @@ NO_FAULT: tuple[tuple[str, Seed], ...] = (
     ("containerd as its package has it", put(CONTAINERD, "version = 3\nroot = '/var/lib/containerd'\n")),
     ("what Fedora ships", put(
         f"{UNITS}/service.d/10-timeout.conf", "[Service]\nTimeoutStopSec=9\n")),
+    (
+        "an empty variable of the package's",
+        put("/etc/default/kubelet", "KUBELET_EXTRA_ARGS=\n"),
+    ),
+    ("the lab's limits", put("/proc/1/limits", "Max open files            20000     20000       files\n")),
     ("a comment", put("/etc/rc.local", "#!/bin/sh\n# swapon -a\n")),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Proxies that the cluster's own traffic would go through, and what else is set for all services."""
+"""What services inherit: proxies that the cluster's own traffic would go through, limits, flags."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ OURS = ("10-kubeboot-inputs.conf", "10-kubeboot-standalone.conf", "10-kubeadm.co
 UNITS = ("containerd.service", "kubelet.service")
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 ENVIRONMENT = "/etc/environment"
-FILES_OPEN = 65_536
+PROFILES = "/etc/profile.d"
+ARGUMENTS = ("/etc/default/kubelet", "/etc/sysconfig/kubelet")
+FILES_OPEN = 16_384
 _PROXY = re.compile(r"^(?:Default)?Environment=.*\b(https?_proxy)=", re.IGNORECASE | re.MULTILINE)
 _NO_PROXY = re.compile(r"^(?:Default)?Environment=.*\bno_proxy=", re.IGNORECASE | re.MULTILINE)
 _PLAIN = re.compile(r"^\s*(?:export\s+)?(https?_proxy)=", re.IGNORECASE | re.MULTILINE)
@@ -35,11 +37,13 @@ def command(scene: Scene) -> Iterable[Finding]:
 
 def logins(scene: Scene) -> Iterable[Finding]:
     """kubectl has it from here, at the next login."""
-    text = scene.text(ENVIRONMENT)
-    if _PLAIN.search(text) and not _PLAIN_NO.search(text):
+    names = (name for name in scene.see.listdir(PROFILES) if name.endswith(".sh"))
+    texts = scene.texts((ENVIRONMENT, *(f"{PROFILES}/{name}" for name in names)))
+    spared = any(map(_PLAIN_NO.search, texts.values()))
+    for path in (path for path, text in texts.items() if _PLAIN.search(text) and not spared):
         yield Finding(
             "ProxyEnvironment",
-            f"{ENVIRONMENT} sends whatever is started by hand through a proxy, kubectl among it",
+            f"{path} sends whatever is started by hand through a proxy, kubectl among it",
             f"echo NO_PROXY={bypass(scene)} >> {ENVIRONMENT}",
             "warning",
         )
@@ -62,6 +66,31 @@ def services(scene: Scene) -> Iterable[Finding]:
                 "OpenFiles",
                 f"{path} lets a service open {limit[1]} files; etcd, API server and haproxy need thousands",
                 f"sed -i '/^DefaultLimitNOFILE/d' {path}; systemctl daemon-reexec",
+                "warning",
+            )
+
+
+def open_files(scene: Scene) -> Iterable[Finding]:
+    """A container's limit is that of its process 1."""
+    found = re.search(r"^Max open files +\S+ +(\d+)", scene.text("/proc/1/limits"), re.MULTILINE)
+    if found and int(found[1]) < FILES_OPEN:
+        yield Finding(
+            "OpenFiles",
+            f"process 1 and all that it starts may open {found[1]} files; etcd and haproxy need thousands",
+            "raise it from outside (docker: --ulimit nofile=1048576)",
+            "warning",
+        )
+
+
+def arguments(scene: Scene) -> Iterable[Finding]:
+    """The kubelet's unit reads these files, as kubeadm's does: flags of another version end it at once."""
+    for path, text in scene.texts(ARGUMENTS).items():
+        given = re.search(r"^KUBELET_EXTRA_ARGS=[\"']?([^\"'\n]+)", text, re.MULTILINE)
+        if given and not scene.touched:
+            yield Finding(
+                "KubeletExtraArgs",
+                f"{path} gives the kubelet flags that are not of this cluster's description: {given[1]}",
+                f"mv {path} {path}.old, and describe what is needed as node.kubeletExtraArgs",
                 "warning",
             )
 
@@ -103,4 +132,6 @@ def bypass(scene: Scene) -> str:
     return ",".join(("127.0.0.1", "localhost", *ranges, f".{networking.dns_domain}", ".svc"))
 
 
-CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (command, logins, services, drop_ins)
+CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
+    command, logins, services, open_files, arguments, drop_ins,
+)  # fmt: skip

@@ -20,6 +20,8 @@ SYSCTL_DIRS = (
 OLD_FILE = "/etc/sysctl.conf"
 """`sysctl --system` reads it last; Debian 12 has a link to it in sysctl.d."""
 OURS = (kernel.SYSCTL_FILE, kernel.MINIMUMS_FILE)
+ALIASES = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
+"""One setting by two names."""
 LEAST = {
     "kernel.pid_max": (32_768, "every thread of every pod has a number"),
     "kernel.threads-max": (4_096, "every thread of every pod counts"),
@@ -35,6 +37,7 @@ _SETTING = re.compile(r"^\s*-?([\w./-]+)\s*=\s*(.*?)\s*$")
 def overridden(scene: Scene) -> Iterable[Finding]:
     """The last file in the order of their names wins at boot; ours has to be that one."""
     wanted = {s.key: s for s in kernel.settings(scene.spec, scene.facts.cpus)}
+    wanted |= {alias: wanted[key] for alias, key in ALIASES.items()}
     for key, (path, value) in _last_words(scene).items():
         setting = wanted.get(key)
         if setting is None or not value.isdigit() or not _after_ours(path, setting.minimum):
