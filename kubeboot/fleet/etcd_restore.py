@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from kubeboot import errors
@@ -12,6 +13,7 @@ from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import NoApi
+from kubeboot.pki import pem, table
 from kubeboot.plan import etcd_repair as planning
 from kubeboot.steps.etcd_local import Local
 
@@ -24,6 +26,7 @@ def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
     snapshot = etcd_snapshot.status(path)
     see = LocalView(timeout_scale=wanted.timeout_scale)
     mine = etcd_here.local(see)
+    require_own(see.read(f"{table.DIRECTORY}/ca.crt"), etcd_snapshot.authority(path))
     api = etcd_here.api(see, mine, wanted.timeout_scale)
     etcd = etcd_here.client(see, api, wanted.timeout_scale)
     unfinished = etcd_here.begun(see, VERB, path)
@@ -47,6 +50,20 @@ def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
     return EtcdRepairResult(
         outcome.changed, outcome.ok, outcome.seconds, kept, tuple(others.values()), mine.control_plane
     )
+
+
+def require_own(authority: bytes | None, theirs: bytes) -> None:
+    """The snapshot (`theirs` in base64) is not another cluster's, whose tokens hold nowhere here."""
+    try:
+        ours, found = (set(pem.certificates(data)) for data in (authority or b"", base64.b64decode(theirs)))
+    except ValueError:
+        return
+    if ours.isdisjoint(found):
+        raise errors.KubebootError(
+            "the snapshot is of another cluster: its certificate authority is not this machine's",
+            hint="to bring that cluster back here, put its own /etc/kubernetes/pki here first",
+            reason="KB_OTHER_CLUSTER",
+        )
 
 
 def _require_image(see: HostView, mine: Local) -> None:

@@ -54,6 +54,14 @@ def status(path: str, server: str = "") -> EtcdSnapshot:
     return EtcdSnapshot(path, _sum(path), found.revision, found.size, names, server)
 
 
+def authority(path: str) -> bytes:
+    """Which cluster's data a snapshot is, as `etcd_db.authority` says it. KubebootError (KB_SNAPSHOT)."""
+    try:
+        return etcd_db.authority(path)
+    except etcd_db.NotEtcd as error:
+        raise etcd_db.unreadable(path, str(error)) from error
+
+
 def whole(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The chunks of a snapshot; KubebootError at its end if the sum there is not that of what came."""
     digest, held = hashlib.sha256(), b""

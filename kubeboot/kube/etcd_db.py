@@ -5,12 +5,13 @@ etcd keeps its keys in a bbolt file: pages, of which one of the first two leads 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,8 @@ _META = struct.Struct("<IIIIQQQQQ")
 _PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
 _BLOCK = 512
 _CHUNK = 1 << 20
+_INFO = b"/configmaps/kube-public/cluster-info"
+_AUTHORITY = b"certificate-authority-data:"
 _DEPTH = 64
 """More than a tree of pages ever has."""
 
@@ -58,11 +61,16 @@ def sum_problem(path: str) -> str | None:
 
 def read(path: str) -> Contents:
     """What is in a database that nobody writes. NotEtcd says what is wrong with it."""
+    with _opened(path) as found:
+        size = Path(path).stat().st_size
+        return Contents(_revision(found), tuple(_members(found)), size - size % _BLOCK)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[_File]:
     try:
         with Path(path).open("rb") as file:
-            found = _File(file)
-            size = Path(path).stat().st_size
-            return Contents(_revision(found), tuple(_members(found)), size - size % _BLOCK)
+            yield _File(file)
     except (
         struct.error,
         LookupError,
@@ -73,6 +81,18 @@ def read(path: str) -> Contents:
         OverflowError,
     ) as error:
         raise NotEtcd(f"{path} is not a database of etcd: {error}") from error
+
+
+def authority(path: str) -> bytes:
+    """The CA (base64 of PEM) of the cluster whose data this is; empty where they name none. Or NotEtcd."""
+    with _opened(path) as found:
+        return cluster_authority(value for _, value in found.bucket(b"key"))
+
+
+def cluster_authority(values: Iterable[bytes]) -> bytes:
+    """That of ConfigMap cluster-info, in the first of etcd's values that has it."""
+    infos = (value.partition(_AUTHORITY)[2].split() for value in values if _INFO in value)
+    return next((words[0] for words in infos if words), b"")
 
 
 def unreadable(path: str, why: str) -> errors.KubebootError:

@@ -37,6 +37,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_snapshot_tells_its_revision_and_where_it_is_from(file: Path) -> None:
     found = etcd_snapshot.status(str(file))
     assert (found.revision, found.size, found.members) == (402, 155648, ("cp-1",))
+    assert etcd_snapshot.authority(str(file)) == b""
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,8 @@ def test_what_is_no_database_is_said_so(file: Path, length: int) -> None:
     file.write_bytes(RECORDED[16 : 16 + length])
     with pytest.raises(etcd_db.NotEtcd, match="not a database"):
         etcd_db.read(str(file))
+    with pytest.raises(errors.KubebootError, match="not a database"):
+        etcd_snapshot.authority(str(file))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

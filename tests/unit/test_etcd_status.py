@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -15,10 +16,12 @@ from kubeboot import errors
 from kubeboot.cli import actions
 from kubeboot.engine.events import Notice
 from kubeboot.fleet import etcd_here, etcd_recover, etcd_restore, etcd_status, orders_etcd, voters
+from kubeboot.kube import etcd_db
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.kube.etcd import EtcdUnavailable, Member
 from kubeboot.steps import etcd_local
 from kubeboot.steps.etcd_local import Local, Note
+from tests.fakes import tls
 from tests.fakes.etcd import FakeEtcd, member
 from tests.fakes.host import Dir, FakeHost, File
 from tests.unit.cli_support import run
@@ -189,6 +192,23 @@ def test_what_is_not_to_be_recovered(
 @pytest.mark.parametrize("leader", ["0", None])
 def test_what_is_lost_is_recovered(leader: str | None) -> None:
     etcd_recover._refuse(machine(), MINE, Silent(leader), OTHERS)  # type: ignore[arg-type]
+
+
+def test_a_restore_is_of_this_clusters_data() -> None:
+    """As API servers write them: an object's key, and the object as protobuf with its texts as they are."""
+    theirs, ours = (tls.authority(name).certificate for name in ("theirs", "kubernetes"))
+    head = b"\n/registry/configmaps/kube-public/cluster-info\x10k8s\0clusters:\n- cluster:\n    "
+    values = [
+        b"/registry/pods/a",
+        head + b"certificate-authority-data: " + base64.b64encode(theirs) + b"\n  x",
+    ]
+    found = etcd_db.cluster_authority(values)
+    for whose in (theirs, None):
+        etcd_restore.require_own(whose, found)
+    etcd_restore.require_own(ours, etcd_db.cluster_authority(values[:1]))
+    with pytest.raises(errors.KubebootError) as raised:
+        etcd_restore.require_own(ours, found)
+    assert raised.value.reason == "KB_OTHER_CLUSTER"
 
 
 def test_a_restore_is_refused_where_others_would_go_on() -> None:
