@@ -80,13 +80,17 @@ def _listed(
     known = load_balancer.known(see)
     own_first = sorted(known, key=lambda server: server[0] not in mine)
     for where in [endpoint.url(*server) for server in own_first] or _endpoint(see):
-        try:
-            found = facts.control_planes(shared.administrator(given, where, dialler=dialler))
-        except errors.KubebootError:
-            continue
-        if found:
+        if found := _told(shared.administrator(given, where, dialler=dialler)):
             return found
     return known
+
+
+def _told(api: Api) -> tuple[Server, ...]:
+    """What an API server says, if it is ready: without etcd's quorum an answer takes long, and is none."""
+    try:
+        return () if api.ready() is not None else facts.control_planes(api)
+    except errors.KubebootError:
+        return ()
 
 
 def _endpoint(see: HostView) -> list[str]:
