@@ -24,9 +24,9 @@ class Made:
     join: Secret[str] | None
 
 
-def administrator(path: str) -> Api:
-    """The API with the identity of a kubeconfig; Unreachable or ConfigInvalid says why not."""
-    return client.from_kubeconfig(_read(path), read=_credential, known=True)
+def administrator(path: str, server: str | None = None) -> Api:
+    """The API (or `server`) with the identity of a kubeconfig; Unreachable or ConfigInvalid says why not."""
+    return client.from_kubeconfig(_read(path), read=_credential, server=server, known=True)
 
 
 def _credential(path: str) -> bytes:

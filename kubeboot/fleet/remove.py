@@ -11,6 +11,7 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Blocked, View
 from kubeboot.engine.values import Values
 from kubeboot.fleet import access, etcd_here, leaving, shared, voters
+from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.fleet.orders_cluster import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
@@ -33,7 +34,7 @@ def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
         raise errors.PreflightFailed(
             "a machine is removed from a control plane, and this is none", hint="run this on a control plane"
         )
-    api: Api = access.administrator(wanted.kubeconfig)
+    api = nearest(see, wanted.kubeconfig)
     stacked = external is None
     try:
         known = [host for host, _ in facts.control_planes(api)]
@@ -60,6 +61,21 @@ def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
     if gone.node is not None and conditions.is_ready(gone.node):
         emit(Notice("info", f"`kubeboot reset` on {gone.name} takes kubeboot off that machine"))
     return NodeRemoveResult(outcome.changed, outcome.ok, outcome.seconds, left)
+
+
+def nearest(see: HostView, kubeconfig: str) -> Api:
+    """This machine's own API server while it is ready: the endpoint may be a name of one that is gone.
+
+    What somebody else's kubeconfig leads to is used as it is.
+    """
+    data = etcd_local.manifest(see, "kube-apiserver") if kubeconfig == ADMIN_CONF else None
+    flags = etcd_local.arguments(data) if data is not None else {}
+    if "advertise-address" in flags:
+        server = endpoint.url(flags["advertise-address"], int(flags.get("secure-port", "6443")))
+        own = access.administrator(kubeconfig, server)
+        if own.ready() is None:
+            return own
+    return access.administrator(kubeconfig)
 
 
 @dataclasses.dataclass(frozen=True)

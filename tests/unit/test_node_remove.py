@@ -66,6 +66,33 @@ def a_control_plane() -> FakeHost:
     return host
 
 
+API_SERVER = (
+    b"""spec: {containers: [{image: api, command: [kube-apiserver, --advertise-address=192.0.2.11]}]}"""
+)
+
+
+@pytest.mark.parametrize(
+    ("kubeconfig", "ready", "used"),
+    [
+        ("/etc/kubernetes/admin.conf", True, "https://192.0.2.11:6443"),
+        ("/etc/kubernetes/admin.conf", False, None),
+        ("/root/other.conf", True, None),
+    ],
+)
+def test_its_own_api_server_is_asked_where_the_endpoint_may_lead_to_who_is_gone(
+    kubeconfig: str, ready: bool, used: str | None
+) -> None:
+    host, apis = a_control_plane(), {None: FakeApi(), "https://192.0.2.11:6443": FakeApi()}
+    host.write(etcd_local.path("kube-apiserver"), API_SERVER)
+    apis["https://192.0.2.11:6443"].unavailable = None if ready else "connection refused"
+
+    def administrator(path: str, server: str | None = None) -> FakeApi:
+        return apis[server]
+
+    with mock.patch("kubeboot.fleet.access.administrator", administrator):
+        assert remove.nearest(host, kubeconfig) is apis[used]
+
+
 class Gateway:
     """A member that follows no leader, or one."""
 
