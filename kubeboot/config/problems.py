@@ -99,8 +99,16 @@ def nearest(path: Path, origins: Mapping[Path, Origin]) -> Origin | None:
     """The origin of a path, or of the innermost thing that holds it."""
     for length in range(len(path), -1, -1):
         if (found := origins.get(path[:length])) is not None:
-            return found
+            return _within(found, path[length:])
     return None
+
+
+def _within(origin: Origin, rest: Path) -> Origin:
+    """In a document that calls things otherwise, what is missing below is named as well."""
+    if not (rest and origin.field and origin.line):
+        return origin
+    name = dotted(rest)
+    return dataclasses.replace(origin, field=f"{origin.field}{'' if name.startswith('[') else '.'}{name}")
 
 
 def printable(text: str) -> str:
