@@ -21,7 +21,9 @@ from kubeboot.kube.remembered import Answers
 def change(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> None:
     """Nothing is locked or touched where nothing is to be done."""
     gone = _agreed(works, left_out(works.wanted, cluster))
-    tasks = planned(works, cluster, etcd, gone)
+    voters = etcds(works, cluster, etcd)
+    works.examine({name: task for name, task in voters.items() if not task.member}, cluster)
+    tasks = planned(works, cluster, etcd, gone, works.ledger.good(voters))
     with Locks(cluster.lead, "up") as locks:
         dirty, new, joined = _found(works, cluster, tasks, locks)
         if not (dirty or new or joined or gone) and works.recorded(cluster).clean:
@@ -42,26 +44,34 @@ def _found(
     with Answers() as answers, ThreadPoolExecutor(1) as aside:
         following = aside.submit(followers.join, works, cluster, locks, answers)
         new = {name: task for name, task in tasks.items() if not task.member}
-        works.examine(new, cluster)
+        works.examine({name: task for name, task in new.items() if not _is_etcd(task)}, cluster)
         dirty = works.dirty({name: task for name, task in tasks.items() if task.member}, answers)
         came = following.result()
     return {**dirty, **came.dirty}, {**works.ledger.good(new), **came.later}, came.any_new
 
 
-def planned(
-    works: Works, cluster: Cluster, etcd: EtcdMachines | None, gone: tuple[Machine, ...]
-) -> dict[str, Task]:
-    """A task for each machine. etcd's come first: the control planes must know where its members will be."""
+def etcds(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> dict[str, Task]:
+    """A task for each of etcd's own machines."""
     people = works.ledger.good(works.people)
     voters = {name: who for name, who in people.items() if who.machine.role == "etcd"}
-    joiner = works.joiner(cluster, etcd)
-    tasks = works.tasks(voters, joiner)
+    return works.tasks(voters, works.joiner(cluster, etcd))
+
+
+def planned(
+    works: Works,
+    cluster: Cluster,
+    etcd: EtcdMachines | None,
+    gone: tuple[Machine, ...],
+    voters: Mapping[str, Task],
+) -> dict[str, Task]:
+    """A task for each machine; the control planes are told where the members of etcd will be."""
     if etcd is not None:
-        joining = [task.node.address for task in tasks.values() if task.node and not task.member]
+        joining = [task.node.address for task in voters.values() if task.node and not task.member]
         leaving = [machine.name for machine in gone]
         works.shop = works.shop.placed(etcd, cluster.facts.spec, joining, leaving)
-    rest = {name: who for name, who in people.items() if name not in voters}
-    return {**tasks, **works.tasks(rest, joiner)}
+    people = works.ledger.good(works.people)
+    rest = {name: who for name, who in people.items() if who.machine.role != "etcd"}
+    return {**voters, **works.tasks(rest, works.joiner(cluster, etcd))}
 
 
 def left_out(wanted: FleetOptions, cluster: Cluster) -> tuple[Machine, ...]:

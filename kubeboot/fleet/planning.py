@@ -60,7 +60,8 @@ def _tasks(
     works: Works, found: survey.Found, etcd: EtcdMachines | None, gone: tuple[Machine, ...]
 ) -> dict[str, Task]:
     if found.cluster is not None:
-        return changing.planned(works, found.cluster, etcd, gone)
+        voters = changing.etcds(works, found.cluster, etcd)
+        return changing.planned(works, found.cluster, etcd, gone, voters)
     return _new(works, found.first.name if found.first else "", etcd)
 
 

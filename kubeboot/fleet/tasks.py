@@ -19,6 +19,7 @@ from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.survey import SUPER_ADMIN, Cluster
 from kubeboot.kube import facts as cluster_facts
 from kubeboot.kube.api import Api, NoApi
+from kubeboot.kube.etcd import CLIENT_PORT
 from kubeboot.pki import endpoint
 from kubeboot.plan import fleet as planning
 from kubeboot.plan import node as nodes
@@ -37,6 +38,7 @@ class Task:
 
     `node` is None where nothing is made of the machine. `member`: it is part of the cluster by now. `given`:
     what it gets of what control planes share. `early`: how it gets into an etcd elsewhere is seen to later.
+    `others_at`: what one of etcd's own machines must reach; the others must reach the control planes.
     """
 
     who: Reached
@@ -48,6 +50,7 @@ class Task:
     member: bool = False
     given: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
     early: bool = False
+    others_at: tuple[tuple[str, int], ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,7 +89,8 @@ class Shop:
         spec, node = self._settled(who, None, towards)
         plan = planning.etcd(spec, node, self.supply.near(who), who.facts.cpus, etcd.invited)
         whole, member = self._whole(who, node, plan), who.name in etcd.members and etcd.invited is not None
-        return Task(who, node.name, whole, NoApi(), etcd.others, node, member)
+        at = tuple((host, CLIENT_PORT) for host in etcd_machine.hosts(etcd.invited)) if etcd.invited else ()
+        return Task(who, node.name, whole, NoApi(), etcd.others, node, member, others_at=at)
 
     def prepare(self, who: Reached) -> Task:
         """All that needs no cluster."""
@@ -137,6 +141,8 @@ class Shop:
         if cluster is not None and task.node.role in ("control_plane", "worker"):
             cluster_facts.require_free_name(cluster.api, task.node.name, task.who.facts.machine_id)
         around = cluster.around if cluster else None
+        if task.node.role == "etcd":
+            around = dataclasses.replace(around or preflight.Surroundings(), control_planes=task.others_at)
         spec, who = planning.spec_of(self.spec, task.who.machine), task.who
         places = shared.places(spec.etcd.external)
         files = {places[name]: data for name, data in task.given.items() if name in places}

@@ -10,10 +10,11 @@ import pytest
 
 from kubeboot.config import loader
 from kubeboot.config.components import Etcd, ExternalEtcd
+from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import plan as plans
 from kubeboot.engine.events import Event, StepFinished
-from kubeboot.fleet import hooks, layout, planning
+from kubeboot.fleet import here, hooks, layout, planning
 from kubeboot.fleet.etcd_fleet import EtcdMachines
 from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.reach import Reached
@@ -24,6 +25,7 @@ from kubeboot.fleet.ways import Ways
 from kubeboot.host.facts import Facts, Nic
 from kubeboot.inventory import ansible, listed
 from kubeboot.inventory.model import Inventory, Machine
+from kubeboot.kube import facts as cluster_facts
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import sealed
@@ -125,6 +127,25 @@ def test_the_tasks_of_all_roles_are_plans_that_hang_together() -> None:
     for task in made.values():
         plans.ordered(plans.edges(task.plan))
         assert not task.member
+
+
+def test_a_machine_of_etcd_must_reach_the_members_and_the_others_the_control_planes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where etcd has machines of its own, none of it is at an API server's address."""
+    seen: list[Surroundings] = []
+    monkeypatch.setattr(here, "findings", lambda *given: seen.append(given[5]) or ())
+    monkeypatch.setattr(cluster_facts, "require_free_name", lambda *given: None)
+    spec, inventory = ClusterSpec(), Inventory("hosts", ())
+    there = cluster(reached(Machine("cp-1", frozenset({"control_plane"}))), spec)
+    there = dataclasses.replace(there, around=Surroundings(control_planes=(("192.0.2.9", 6443),)))
+    members = (("192.0.2.31", 2379),)
+    for role, at in (("etcd", members), ("worker", ())):
+        machine = reached(Machine("m", frozenset({role})))  # type: ignore[arg-type]
+        node = NodeSettings("m", "192.0.2.40", role)  # type: ignore[arg-type]
+        task = Task(machine, "m", plans.Plan("join", "", ()), NoApi(), node=node, others_at=at)
+        shop(spec, inventory).examine(task, there)
+    assert [around.control_planes for around in seen] == [members, (("192.0.2.9", 6443),)]
 
 
 def test_a_balancer_that_has_joined_is_known_by_its_kubeconfig() -> None:

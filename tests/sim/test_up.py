@@ -41,6 +41,7 @@ from kubeboot.host.facts import Facts
 from kubeboot.inventory.model import Inventory, Machine
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.facts import ClusterFacts
+from kubeboot.steps import preflight
 
 PLANES = ("cp-1", "cp-2", "cp-3")
 WORKERS = ("w-1", "w-2", "w-3")
@@ -409,6 +410,17 @@ def test_control_planes_are_left_alone_when_a_member_cannot_join(world: World) -
     result = world.up(*PLANES, "e-1", "e-2")
     assert done(world) == ["e-2"]
     assert world.states(result) == {**dict.fromkeys(PLANES, "skipped"), "e-1": "ok", "e-2": "failed"}
+
+
+def test_control_planes_are_told_of_no_member_that_is_not_fit_to_be_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.members |= {*PLANES, "e-1"}
+    unfit = preflight.Finding("PeerUnreachable-2380", "e-2 → 192.0.2.11:2380: filtered", "open TCP 2380")
+    monkeypatch.setattr(Shop, "examine", lambda self, task, cluster: (unfit,) if task.name == "e-2" else ())
+    result = world.up(*PLANES, "e-1", "e-2")
+    assert world.urls == [([], [])] and done(world) == []
+    assert world.states(result) == {**dict.fromkeys(PLANES, "ok"), "e-1": "ok", "e-2": "failed"}
 
 
 def test_an_inventory_without_any_of_etcds_machines_is_refused(
