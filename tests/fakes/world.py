@@ -30,7 +30,8 @@ from kubeboot.steps import first_pods, kubelet_csr
 from kubeboot.steps.etcd import METRICS_PORT
 from kubeboot.steps.static_pod import INPUTS, MANIFESTS
 from tests.fakes.api import FakeApi
-from tests.fakes.host import Dir, FakeHost, File
+from tests.fakes.entries import Dir, File
+from tests.fakes.host import FakeHost
 from tests.unit.test_manifests_dns_query import answer
 
 ADDRESS = "192.0.2.11"

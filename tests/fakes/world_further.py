@@ -15,8 +15,8 @@ from kubeboot.kube.etcd import Member
 from kubeboot.pki import build
 from kubeboot.steps import etcd_learner
 from kubeboot.steps.static_pod import MANIFESTS, PKI
+from tests.fakes.entries import File
 from tests.fakes.etcd import FakeEtcd, member
-from tests.fakes.host import File
 from tests.fakes.world import State, World
 
 NAME, ADDRESS = "cp-2", "192.0.2.12"

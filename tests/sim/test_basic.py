@@ -13,7 +13,8 @@ from kubeboot.engine.values import Values
 from kubeboot.host.api import CommandFailed
 from kubeboot.kube.api import NoApi
 from kubeboot.steps import basic, undoing
-from tests.fakes.host import Dir, FakeHost, File
+from tests.fakes.entries import Dir, File
+from tests.fakes.host import FakeHost
 from tests.sim.contract import converges
 
 NEW = b"a: 1\nb: 2\n"

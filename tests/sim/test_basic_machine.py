@@ -14,7 +14,8 @@ from kubeboot.engine.values import Key, Values
 from kubeboot.host.api import CommandFailed, Image, Stat
 from kubeboot.kube.api import ApiUnavailable, NoApi
 from kubeboot.steps import basic, offered, undoing
-from tests.fakes.host import FakeHost, File
+from tests.fakes.entries import File
+from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource
 from tests.sim.contract import converges
 

@@ -15,7 +15,8 @@ from kubeboot.host.api import CommandFailed
 from kubeboot.kube.api import NoApi
 from kubeboot.pki import inspect, pem
 from kubeboot.steps import authorities, certificates
-from tests.fakes.host import FakeHost, File
+from tests.fakes.entries import File
+from tests.fakes.host import FakeHost
 from tests.fakes.pki import AT, authority
 from tests.sim.contract import converges
 

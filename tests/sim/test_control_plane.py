@@ -18,7 +18,8 @@ from kubeboot.steps import basic, control_plane, etcd, load_balancer, pod_logs, 
 from kubeboot.steps.control_plane import ApiServerReady
 from kubeboot.steps.static_pod import EnsureStaticPod
 from tests.fakes.api import FakeApi
-from tests.fakes.host import Dir, FakeHost, File
+from tests.fakes.entries import Dir, File
+from tests.fakes.host import FakeHost
 from tests.sim import contract
 
 SPEC = ClusterSpec()

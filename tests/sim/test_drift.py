@@ -15,7 +15,7 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import CLUSTER, View
 from kubeboot.pki import build
-from tests.fakes.host import File
+from tests.fakes.entries import File
 from tests.fakes.world import World
 from tests.sim.test_resume import INIT, after, init_plan
 

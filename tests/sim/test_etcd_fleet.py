@@ -27,8 +27,9 @@ from kubeboot.inventory.model import Inventory, Machine
 from kubeboot.kube.api import NoApi
 from kubeboot.steps.etcd_machine import DESCRIPTION
 from tests.fakes import tls
+from tests.fakes.entries import File
 from tests.fakes.etcd import FakeEtcd, member
-from tests.fakes.host import FakeHost, File
+from tests.fakes.host import FakeHost
 
 CA = tls.authority("etcd-ca")
 INVITED = Invitation(("https://192.0.2.11:2379",), CA.certificate, CA.key, ClusterSpec())

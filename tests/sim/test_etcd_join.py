@@ -18,8 +18,9 @@ from kubeboot.kube.etcd import Member
 from kubeboot.steps import etcd_join, etcd_learner
 from kubeboot.steps.leaving import LeaveEtcd
 from tests.fakes.api import FakeApi
+from tests.fakes.entries import Dir
 from tests.fakes.etcd import FakeEtcd, member
-from tests.fakes.host import Dir, FakeHost
+from tests.fakes.host import FakeHost
 
 NODE = NodeSettings("cp-2", "192.0.2.12", "control_plane")
 CATALOG = Catalog("v1.37.1", "amd64", (), (Image("etcd", "registry.k8s.io/etcd:1", "sha256:0"),))

@@ -26,8 +26,9 @@ from kubeboot.steps import etcd, etcd_local, etcd_repair
 from kubeboot.steps.etcd_local import FORCED, NOTE, PODS, WORK, Local, Note
 from tests.fakes import tls
 from tests.fakes.api import FakeApi
+from tests.fakes.entries import Dir, File
 from tests.fakes.etcd import FakeEtcd, member
-from tests.fakes.host import Dir, FakeHost, File
+from tests.fakes.host import FakeHost
 from tests.sim.contract import converges
 
 SPEC = ClusterSpec(control_plane_endpoint="192.0.2.12:8443")

@@ -18,7 +18,8 @@ from kubeboot.pki import build
 from kubeboot.steps import control_plane, external_etcd, preflight, static_pod
 from kubeboot.steps.preflight import external_etcd as checks
 from tests.fakes import tls
-from tests.fakes.host import FakeHost, File
+from tests.fakes.entries import File
+from tests.fakes.host import FakeHost
 from tests.fakes.tls import Reply, Request, Server
 from tests.sim.contract import converges
 

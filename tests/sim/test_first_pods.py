@@ -15,7 +15,8 @@ from kubeboot.plan import init
 from kubeboot.steps import basic, first_pods
 from tests.fakes.api import FakeApi
 from tests.fakes.cluster import a_node
-from tests.fakes.host import FakeHost, File
+from tests.fakes.entries import File
+from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource
 from tests.sim import contract
 

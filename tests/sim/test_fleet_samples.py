@@ -31,7 +31,8 @@ from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import sealed
 from kubeboot.steps.preflight import Surroundings
 from tests.fakes import tls
-from tests.fakes.host import FakeHost, File
+from tests.fakes.entries import File
+from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource
 
 SAMPLES = Path(__file__).parents[2] / "inventories"

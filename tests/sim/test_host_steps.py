@@ -22,7 +22,8 @@ from kubeboot.host.api import Mount
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset
 from kubeboot.steps import artifacts, basic, images, kernel, kubelet, kubelet_config, runtime, trees
-from tests.fakes.host import Dir, FakeHost, File
+from tests.fakes.entries import Dir, File
+from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource
 
 NODE = NodeSettings("cp-1", "192.0.2.11", "control_plane")

@@ -38,7 +38,7 @@ from kubeboot.steps import tokens as token_steps
 from kubeboot.steps.basic import Await
 from tests.fakes import tls
 from tests.fakes.api import BOOKKEEPING
-from tests.fakes.host import File
+from tests.fakes.entries import File
 from tests.fakes.source import FakeSource
 from tests.fakes.world import State, World
 from tests.fakes.world_further import FurtherWorld

@@ -19,7 +19,8 @@ from kubeboot.pki import build, pem, sealed, table
 from kubeboot.steps import shared_keys
 from tests.fakes.api import FakeApi
 from tests.fakes.clock import Clock
-from tests.fakes.host import FakeHost, File
+from tests.fakes.entries import File
+from tests.fakes.host import FakeHost
 from tests.sim.contract import converges
 
 AT = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)

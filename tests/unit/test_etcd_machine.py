@@ -24,8 +24,9 @@ from kubeboot.steps import etcd_machine as steps
 from kubeboot.steps import standalone
 from kubeboot.steps.leaving import LeaveEtcd
 from tests.fakes import tls
+from tests.fakes.entries import File
 from tests.fakes.etcd import FakeEtcd, member
-from tests.fakes.host import FakeHost, File
+from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource
 from tests.unit.cli_support import run
 

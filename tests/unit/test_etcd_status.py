@@ -22,8 +22,9 @@ from kubeboot.kube.etcd import EtcdUnavailable, Member
 from kubeboot.steps import etcd_local
 from kubeboot.steps.etcd_local import Local, Note
 from tests.fakes import tls
+from tests.fakes.entries import Dir, File
 from tests.fakes.etcd import FakeEtcd, member
-from tests.fakes.host import Dir, FakeHost, File
+from tests.fakes.host import FakeHost
 from tests.unit.cli_support import run
 
 SAID = {

@@ -20,7 +20,8 @@ from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import sealed
 from kubeboot.plan import init, join_control_plane, remove, reset
 from kubeboot.steps import control_plane, external_etcd, static_pod
-from tests.fakes.host import FakeHost, File
+from tests.fakes.entries import File
+from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource
 
 ENDPOINTS = ("https://192.0.2.31:2379", "https://192.0.2.32:2379")

@@ -9,7 +9,8 @@ import pytest
 from kubeboot import errors
 from kubeboot.host.api import CommandFailed, HostTarget, Mount
 from kubeboot.host.sending import temporary, temporary_of
-from tests.fakes.host import Change, FakeHost
+from tests.fakes.entries import Change
+from tests.fakes.host import FakeHost
 
 UNIT = b'[Service]\nExecStart=/bin/true\nEnvironment=KUBEBOOT_INPUTS=old "A=b c"\n'
 DROP_IN = "/etc/systemd/system/kubelet.service.d/20-inputs.conf"

@@ -21,7 +21,8 @@ from kubeboot.host.facts import Facts
 from kubeboot.inventory.model import Access, Inventory, Machine
 from kubeboot.kube import configmaps
 from tests.fakes.api import FakeApi
-from tests.fakes.host import FakeHost, File
+from tests.fakes.entries import File
+from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource
 from tests.unit.test_known_keys import line
 

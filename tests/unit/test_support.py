@@ -22,7 +22,8 @@ from kubeboot.fleet import orders, redact, support
 from kubeboot.host.api import CommandFailed, Process
 from kubeboot.pki import build, pem
 from tests.fakes.api import FakeApi
-from tests.fakes.host import FakeHost, File
+from tests.fakes.entries import File
+from tests.fakes.host import FakeHost
 from tests.unit.cli_support import run
 
 AT = datetime.datetime(2026, 11, 21, 3, 0, tzinfo=datetime.UTC)
