@@ -19,7 +19,7 @@ from kubeboot.steps import balancer_access
 from tests.fakes import tls
 from tests.fakes.api import FakeApi
 from tests.fakes.host import FakeHost
-from tests.sim import preflight_faults as faults
+from tests.sim import preflight_seeds as seeds
 from tests.sim.contract import converges
 
 NOON = datetime.datetime(2026, 11, 21, 12, tzinfo=datetime.UTC)
@@ -108,4 +108,4 @@ def test_a_token_request_is_made_below_its_account() -> None:
 
 
 def test_a_fit_machine_is_fit_to_be_a_balancer() -> None:
-    assert faults.Stage(faults.fit(), role="load_balancer").findings() == ()
+    assert seeds.Stage(seeds.fit(), role="load_balancer").findings() == ()

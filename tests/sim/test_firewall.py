@@ -22,7 +22,7 @@ from kubeboot.kube.facts import ClusterFacts
 from kubeboot.plan import join
 from kubeboot.steps import firewall
 from tests.fakes.host import FakeHost
-from tests.sim import preflight_faults as faults
+from tests.sim import preflight_seeds as seeds
 from tests.sim.contract import converges
 
 SPEC = ClusterSpec(open_firewall=True)
@@ -129,30 +129,30 @@ def test_the_cluster_s_own_tables_are_no_firewall(table: str) -> None:
     assert firewall.closed([Chain("inet", table, "input", "input", "drop")]) == ()
 
 
-def findings(seed: Callable[[faults.Stage], object]) -> list[str]:
-    stage = faults.Stage(faults.fit())
+def findings(seed: Callable[[seeds.Stage], object]) -> list[str]:
+    stage = seeds.Stage(seeds.fit())
     seed(stage)
     return [finding.name for finding in stage.findings()]
 
 
 def test_a_finding_goes_when_the_firewall_is_opened_and_comes_back_when_it_is_closed() -> None:
-    def opened(stage: faults.Stage) -> None:
+    def opened(stage: seeds.Stage) -> None:
         stage.host.chains += [
             *DROPS,
             Chain("inet", "filter", "kubeboot-input"),
             Chain("inet", "filter", "kubeboot-forward"),
         ]
-        faults.run("nftables.service")(stage)
+        seeds.run("nftables.service")(stage)
         stage.host.write(firewall.STATE, b"sum")
 
-    def closed(stage: faults.Stage) -> None:
+    def closed(stage: seeds.Stage) -> None:
         stage.host.chains += DROPS
         stage.host.write(firewall.STATE, b"sum")
 
     assert findings(opened) == []
     assert findings(closed) == ["Firewall-policy"]
     assert findings(lambda stage: stage.host.chains.extend(DROPS)) == ["Firewall-policy"]
-    assert findings(faults.all_of(faults.run("ufw.service"), faults.spec(open_firewall=True))) == []
+    assert findings(seeds.all_of(seeds.run("ufw.service"), seeds.spec(open_firewall=True))) == []
 
 
 # --- the script, against commands that keep rules in files

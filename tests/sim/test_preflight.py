@@ -16,7 +16,9 @@ from kubeboot.steps import preflight
 from kubeboot.steps.preflight import installers
 from tests.fakes.host import FakeHost
 from tests.sim import preflight_faults as faults
-from tests.sim.preflight_faults import FAULTS, Fault, Stage
+from tests.sim import preflight_seeds as seeds
+from tests.sim.preflight_faults import FAULTS
+from tests.sim.preflight_seeds import Fault, Stage
 
 DOCS = Path(__file__).parents[2] / "docs" / "preflight.md"
 
@@ -26,12 +28,12 @@ def names(stage: Stage) -> list[str]:
 
 
 def test_a_fit_machine_has_no_finding() -> None:
-    assert names(Stage(faults.fit())) == []
+    assert names(Stage(seeds.fit())) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.finding}-{f.level}")
 def test_a_seeded_fault_is_found_and_nothing_else(fault: Fault) -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     fault.seed(stage)
     stage.host.changes.clear()
     found = stage.findings()
@@ -49,7 +51,7 @@ def test_a_seeded_fault_is_found_and_nothing_else(fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.finding}-{f.level}")
 def test_a_finding_says_what_is_wrong_and_what_to_do(fault: Fault) -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     fault.seed(stage)
     for finding in stage.findings():
         assert len(finding.message) > 15 and not finding.message.endswith(".")
@@ -72,7 +74,7 @@ def test_the_documented_table_is_the_tested_one() -> None:
 
 
 def test_everything_is_told_at_once() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     for fault in FAULTS:
         if fault.finding in ("Swap", "Port-6443", "NMCloudSetup", "CNIState"):
             fault.seed(stage)
@@ -81,7 +83,7 @@ def test_everything_is_told_at_once() -> None:
 
 def test_no_finding_is_told_twice() -> None:
     for fault in FAULTS:
-        stage = Stage(faults.fit())
+        stage = Stage(seeds.fit())
         fault.seed(stage)
         counted = collections.Counter((f.name, f.message) for f in stage.findings())
         assert set(counted.values()) == {1}, fault.finding
@@ -91,39 +93,37 @@ def _ours(stage: Stage) -> None:
     """What a cluster of kubeboot's leaves on its machine."""
     stage.touched = True
     for seed in (
-        faults.listen(6443, process="kube-apiserver"),
-        faults.listen(8472, "udp", "", 0),
-        faults.put("/etc/kubernetes/manifests/etcd.yaml"),
-        faults.put("/etc/kubernetes/admin.conf"),
-        faults.put("/var/lib/etcd/member/wal"),
-        faults.put("/etc/cni/net.d/10-flannel.conflist"),
-        faults.put("/var/lib/cni/networks/cbr0/10.244.0.7"),
-        faults.put(
-            "/run/flannel/subnet.env", "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.0.1/24\n"
-        ),
-        faults.put("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", "[Service]\nExecStart=\n"),
-        faults.put("/etc/sysctl.d/99-kubeboot.conf", "net.ipv4.ip_forward = 1\n"),
-        faults.link("cni0", addresses=("10.244.0.1/24",)),
-        faults.link("flannel.1"),
-        faults.run("kubelet.service"),
-        faults.run("containerd.service"),
-        faults.mount("/var/lib/kubelet/pods/1/volumes/token"),
+        seeds.listen(6443, process="kube-apiserver"),
+        seeds.listen(8472, "udp", "", 0),
+        seeds.put("/etc/kubernetes/manifests/etcd.yaml"),
+        seeds.put("/etc/kubernetes/admin.conf"),
+        seeds.put("/var/lib/etcd/member/wal"),
+        seeds.put("/etc/cni/net.d/10-flannel.conflist"),
+        seeds.put("/var/lib/cni/networks/cbr0/10.244.0.7"),
+        seeds.put("/run/flannel/subnet.env", "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.0.1/24\n"),
+        seeds.put("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", "[Service]\nExecStart=\n"),
+        seeds.put("/etc/sysctl.d/99-kubeboot.conf", "net.ipv4.ip_forward = 1\n"),
+        seeds.link("cni0", addresses=("10.244.0.1/24",)),
+        seeds.link("flannel.1"),
+        seeds.run("kubelet.service"),
+        seeds.run("containerd.service"),
+        seeds.mount("/var/lib/kubelet/pods/1/volumes/token"),
     ):
         seed(stage)
     stage.host.nft.append(("ip", "kube-proxy"))
 
 
 def test_what_is_ours_is_no_finding_on_a_machine_of_ours() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     _ours(stage)
     assert names(stage) == []
 
 
 def test_on_a_machine_of_ours_what_is_not_ours_is_found_still() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     _ours(stage)
-    faults.listen(10250)(stage)
-    faults.put("/etc/cni/net.d/05-cilium.conflist")(stage)
+    seeds.listen(10250)(stage)
+    seeds.put("/etc/cni/net.d/05-cilium.conflist")(stage)
     stage.host.link_table["cni0"] = Link("cni0", addresses=("10.244.3.1/24",))
     assert names(stage) == ["error:Port-10250", "error:CNIConfig-05-cilium.conflist", "error:BridgeAddress"]
 
@@ -132,16 +132,16 @@ def test_on_a_machine_of_ours_what_is_not_ours_is_found_still() -> None:
     ("folder", "masked"), [("/etc/systemd/system", False), ("/usr/lib/systemd/system", True)]
 )
 def test_a_swap_unit_is_masked_where_systemd_lets_it_be(folder: str, masked: bool) -> None:
-    stage = Stage(faults.fit())
-    faults.put(f"{folder}/data.swap", "[Swap]\n")(stage)
+    stage = Stage(seeds.fit())
+    seeds.put(f"{folder}/data.swap", "[Swap]\n")(stage)
     stage.host.enable("data.swap")
     [found] = stage.findings()
     assert (found.name, "mask data.swap" in found.hint) == ("SwapReturns-data.swap", masked)
 
 
 def test_a_swap_partition_that_systemd_finds_is_told_until_it_is_masked() -> None:
-    stage = Stage(faults.fit())
-    faults.put("/run/systemd/generator.late/dev-vda2.swap", "[Swap]\n")(stage)
+    stage = Stage(seeds.fit())
+    seeds.put("/run/systemd/generator.late/dev-vda2.swap", "[Swap]\n")(stage)
     [found] = stage.findings()
     assert (found.name, found.hint) == ("SwapReturns-dev-vda2.swap", "systemctl mask --now dev-vda2.swap")
     stage.host.symlink("/etc/systemd/system/dev-vda2.swap", "/dev/null")
@@ -149,10 +149,10 @@ def test_a_swap_partition_that_systemd_finds_is_told_until_it_is_masked() -> Non
 
 
 def test_an_empty_zram_config_masks_the_distributions() -> None:
-    stage = Stage(faults.fit())
-    faults.put("/usr/lib/systemd/zram-generator.conf", "[zram0]\n")(stage)
+    stage = Stage(seeds.fit())
+    seeds.put("/usr/lib/systemd/zram-generator.conf", "[zram0]\n")(stage)
     assert names(stage) == ["error:SwapReturns-zram"]
-    faults.put("/etc/systemd/zram-generator.conf", "")(stage)
+    seeds.put("/etc/systemd/zram-generator.conf", "")(stage)
     assert names(stage) == []
 
 
@@ -169,21 +169,21 @@ def test_an_empty_zram_config_masks_the_distributions() -> None:
     ],
 )
 def test_only_what_boots_later_and_differs_overrides(path: str, text: str, count: int) -> None:
-    stage = Stage(faults.fit())
-    faults.put(path, text)(stage)
+    stage = Stage(seeds.fit())
+    seeds.put(path, text)(stage)
     assert len(names(stage)) == count
 
 
 def test_in_a_container_the_kernel_and_the_clock_are_anothers() -> None:
-    stage = Stage(faults.fit())
-    faults.put("/run/systemd/container", "docker")(stage)
-    stage.host.files.pop(f"/lib/modules/{faults.KERNEL}/modules.dep")
+    stage = Stage(seeds.fit())
+    seeds.put("/run/systemd/container", "docker")(stage)
+    stage.host.files.pop(f"/lib/modules/{seeds.KERNEL}/modules.dep")
     stage.host.stop("systemd-timesyncd.service")
     assert names(stage) == []
 
 
 def test_a_proxy_that_spares_the_cluster_is_no_finding() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     stage.environ = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "10.96.0.0/12,10.244.0.0/16"}
     assert names(stage) == []
     stage.environ = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "*"}
@@ -191,41 +191,41 @@ def test_a_proxy_that_spares_the_cluster_is_no_finding() -> None:
 
 
 def test_a_machine_that_rejoins_is_no_duplicate_of_itself() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     itself = preflight.Surroundings(
-        peers=(faults.Machine("cp-1", faults.MACHINE_ID, addresses=("192.0.2.11",)),)
+        peers=(faults.Machine("cp-1", seeds.MACHINE_ID, addresses=("192.0.2.11",)),)
     )
     stage.role, stage.cluster = "worker", itself
     assert names(stage) == []
 
 
 def test_one_dead_control_plane_of_three_is_no_reason_to_refuse() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     three = tuple((f"192.0.2.{n}", 6443) for n in (21, 22, 23))
-    faults.cluster(control_planes=three)(stage)
+    seeds.cluster(control_planes=three)(stage)
     for place in three[:2]:
-        stage.host.dialers[place] = faults._socket
+        stage.host.dialers[place] = seeds.a_socket
     assert names(stage) == ["warning:PeerUnreachable-6443"]
 
 
 def test_a_control_plane_must_reach_etcds_ports_too() -> None:
-    stage = Stage(faults.fit())
-    faults.cluster("control_plane", control_planes=(("192.0.2.21", 6443),))(stage)
-    stage.host.dialers[("192.0.2.21", 6443)] = faults._socket
+    stage = Stage(seeds.fit())
+    seeds.cluster("control_plane", control_planes=(("192.0.2.21", 6443),))(stage)
+    stage.host.dialers[("192.0.2.21", 6443)] = seeds.a_socket
     assert names(stage) == ["error:PeerUnreachable-2379", "error:PeerUnreachable-2380"]
 
 
 def test_a_control_plane_that_has_just_died_does_not_keep_its_successor_out() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     pair = (("192.0.2.21", 6443), ("192.0.2.22", 6443))
-    faults.cluster("control_plane", control_planes=pair)(stage)
+    seeds.cluster("control_plane", control_planes=pair)(stage)
     for port in (6443, 2379, 2380):
-        stage.host.dialers[("192.0.2.21", port)] = faults._socket
+        stage.host.dialers[("192.0.2.21", port)] = seeds.a_socket
     assert {name.partition(":")[0] for name in names(stage)} == {"warning"}
 
 
 def test_a_disk_that_cannot_be_measured_is_no_finding() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     stage.host.sync = None
     assert names(stage) == []
 
@@ -236,7 +236,7 @@ def test_a_disk_that_cannot_be_measured_is_no_finding() -> None:
 def test_a_disk_that_is_busy_for_a_moment_is_measured_again(
     measured: tuple[float, ...], level: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     answers = iter(measured)
     monkeypatch.setattr(stage.host, "sync_seconds", lambda path: next(answers))
     assert names(stage) == ([f"{level}:EtcdDisk"] if level else [])
@@ -245,15 +245,15 @@ def test_a_disk_that_is_busy_for_a_moment_is_measured_again(
 
 def test_the_name_of_every_other_installer_is_known() -> None:
     for unit in installers.OTHERS:
-        stage = Stage(faults.fit())
-        faults.run(unit)(stage)
+        stage = Stage(seeds.fit())
+        seeds.run(unit)(stage)
         assert len(names(stage)) == 1, unit
 
 
 def test_ignoring_demotes_and_the_rest_is_refused_with_every_fix() -> None:
-    stage = Stage(faults.fit())
-    faults.listen(6443)(stage)
-    faults.link("cni0", addresses=("10.244.3.1/24",))(stage)
+    stage = Stage(seeds.fit())
+    seeds.listen(6443)(stage)
+    seeds.link("cni0", addresses=("10.244.3.1/24",))(stage)
     some = stage.findings(frozenset({"Port-6443"}))
     assert [f.level for f in some] == ["warning", "error"]
     with pytest.raises(errors.PreflightFailed) as caught:
@@ -267,8 +267,8 @@ def test_ignoring_demotes_and_the_rest_is_refused_with_every_fix() -> None:
 @pytest.mark.parametrize("told", [True, False])
 def test_swap_is_fine_where_the_kubelets_are_told_to_live_with_it(told: bool) -> None:
     stage = Stage(
-        faults.fit(),
-        dataclasses.replace(faults.FIT, swap=("/dev/sda2",)),
+        seeds.fit(),
+        dataclasses.replace(seeds.FIT, swap=("/dev/sda2",)),
         ClusterSpec(kubelet={"failSwapOn": False} if told else {}),
     )
     assert names(stage) == ([] if told else ["error:Swap"])
@@ -280,14 +280,14 @@ def test_what_cannot_be_looked_at_hides_nothing_else() -> None:
             raise CommandFailed("permission denied: /proc/net/tcp", host="cp-1")
 
     stage = Stage(Closed())
-    stage.host.__dict__ = {**faults.fit().__dict__}
-    faults.link("cni0")(stage)
+    stage.host.__dict__ = {**seeds.fit().__dict__}
+    seeds.link("cni0")(stage)
     assert "error:Link-cni0" in names(stage)
     assert "warning:Unchecked-ports" in names(stage)
 
 
 def test_a_machine_that_is_gone_is_no_finding() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     stage.host.unreachable = True
     with pytest.raises(errors.Unreachable):
         stage.findings()

@@ -8,8 +8,9 @@ import pytest
 
 from kubeboot.host.api import Chain, Link, Listener, Mount, Rule, Unread
 from kubeboot.host.facts import Nic
-from tests.sim import preflight_faults as faults
-from tests.sim.preflight_faults import FIT, Seed, Stage, all_of, facts, host, link, link_to, put
+from tests.sim import preflight_seeds as seeds
+from tests.sim.preflight_faults import all_of, facts, host, link, link_to, put
+from tests.sim.preflight_seeds import FIT, Seed, Stage
 
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 UNITS = "/etc/systemd/system"
@@ -169,7 +170,7 @@ FOUND: tuple[tuple[str, str, Seed], ...] = (
 
 @pytest.mark.parametrize(("finding", "seed"), [f[1:] for f in FOUND], ids=[f"{f[1]}-{f[0]}" for f in FOUND])
 def test_another_way_to_the_same_fault_is_found(finding: str, seed: Seed) -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     seed(stage)
     assert finding in {found.name for found in stage.findings()}
 
@@ -183,7 +184,7 @@ NO_FAULT: tuple[tuple[str, Seed], ...] = (
     ("nftables installed, not enabled", unit_file("nftables.service")),
     (
         "ufw as Ubuntu has it",
-        all_of(faults.run("ufw.service"), put("/etc/ufw/ufw.conf", "ENABLED=no\nLOGLEVEL=low\n")),
+        all_of(seeds.run("ufw.service"), put("/etc/ufw/ufw.conf", "ENABLED=no\nLOGLEVEL=low\n")),
     ),
     ("a rule about something else", refused("tcp dport 25 drop")),
     ("a rule for some addresses", refused("ip saddr 203.0.113.7 drop")),
@@ -217,7 +218,7 @@ NO_FAULT: tuple[tuple[str, Seed], ...] = (
 
 @pytest.mark.parametrize("seed", [s for _, s in NO_FAULT], ids=[name for name, _ in NO_FAULT])
 def test_what_is_no_fault_is_no_finding(seed: Seed) -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     seed(stage)
     assert [str(found) for found in stage.findings()] == []
 
@@ -225,20 +226,20 @@ def test_what_is_no_fault_is_no_finding(seed: Seed) -> None:
 def test_what_is_installed_only_is_told_of_and_what_boots_bring_is_refused() -> None:
     levels = []
     for seed in (unit_file("k3s.service"), wanted("k3s.service")):
-        stage = Stage(faults.fit())
+        stage = Stage(seeds.fit())
         seed(stage)
         levels += [found.level for found in stage.findings()]
     assert levels == ["warning", "error"]
 
 
 def test_a_mount_is_told_of_once() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     stage.host.mount_table = [Mount("/dev/vda1", "/", "ext4", ("ro",))]
     assert [found.name for found in stage.findings()] == ["ReadOnly-etc"]
 
 
 def test_on_a_machine_of_ours_its_own_rules_and_drop_ins_are_none_of_preflights_concern() -> None:
-    stage = Stage(faults.fit(), touched=True)
+    stage = Stage(seeds.fit(), touched=True)
     refused("tcp dport 6443 drop")(stage)
     put(f"{UNITS}/kubelet.service.d/10-cpu.conf", "[Service]\nCPUQuota=400%\n")(stage)
     stage.host.link_table["cni0"] = Link("cni0", addresses=("10.244.0.1/24",))
@@ -268,7 +269,7 @@ class Batched:
 
 
 def test_a_machine_far_away_is_examined_in_a_few_round_trips() -> None:
-    stage = Stage(faults.fit())
+    stage = Stage(seeds.fit())
     for seed in (wanted("k3s.service"), put("/etc/sysctl.conf", "net.ipv4.ip_forward=0\n"), held(6443, "::")):
         seed(stage)
     near = [str(found) for found in stage.findings()]
