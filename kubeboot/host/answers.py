@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from kubeboot.host import files, parse, proc
-from kubeboot.host.api import Listener, Process, Stat
+from kubeboot.host.model import Listener, Process, Stat
 
 _KINDS: dict[str, Literal["tcp", "udp"]] = {name: kind for kind, name in proc.NET}
 

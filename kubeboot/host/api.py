@@ -7,14 +7,27 @@ question raises CommandFailed; a machine that does not answer raises errors.Unre
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Literal, Protocol
+from typing import Protocol
 
 from kubeboot import errors
 from kubeboot.host.facts import Facts
+from kubeboot.host.model import (
+    Chain,
+    Container,
+    EtcdTool,
+    Image,
+    Link,
+    Listener,
+    Mount,
+    Process,
+    Rule,
+    Space,
+    Stat,
+    Unit,
+)
 
 
 class CommandFailed(errors.KubebootError):
@@ -34,143 +47,6 @@ class Unread(BaseException):
 
     Not an Exception, so that nothing between takes it for an answer.
     """
-
-
-@dataclasses.dataclass(frozen=True)
-class Stat:
-    """One directory entry, links not followed. `mode` holds permission bits only; `size` is in bytes."""
-
-    kind: Literal["file", "dir", "link", "other"]
-    mode: int
-    uid: int
-    gid: int
-    size: int
-    target: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Unit:
-    """A systemd unit. `pid` is the main process (0: none); `environment`: what it was started with.
-
-    `stale`: its files are newer than what systemd has read.
-    """
-
-    name: str
-    loaded: bool = False
-    active: str = "inactive"
-    enabled: bool = False
-    pid: int = 0
-    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    result: str = "success"
-    restarts: int = 0
-    stale: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Mount:
-    """One line of the mount table."""
-
-    source: str
-    point: str
-    fstype: str
-    options: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Link:
-    """A network interface with its addresses in CIDR notation."""
-
-    name: str
-    kind: str = ""
-    mac: str = ""
-    up: bool = True
-    mtu: int = 1500
-    addresses: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Chain:
-    """A chain of nftables. `hook` (input, forward …) and `policy` are of one that filters; else empty."""
-
-    family: str
-    table: str
-    name: str
-    hook: str = ""
-    policy: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """A rule of nftables, as `nft list` writes it."""
-
-    family: str
-    table: str
-    chain: str
-    text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Listener:
-    """A listening TCP or UDP socket and the process that holds it (pid 0: not visible)."""
-
-    protocol: Literal["tcp", "udp"]
-    address: str
-    port: int
-    pid: int = 0
-    process: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Image:
-    """An image in containerd's k8s.io namespace."""
-
-    name: str
-    digest: str
-    pinned: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Container:
-    """A container in containerd's k8s.io namespace. `pid` is 0 when it has no running task."""
-
-    id: str
-    image: str
-    name: str = ""
-    pod: str = ""
-    namespace: str = ""
-    sandbox: bool = False
-    pid: int = 0
-    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
-class Process:
-    """A running process."""
-
-    pid: int
-    name: str
-    cgroup: str = ""
-    cmdline: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Space:
-    """A file system's size and room in bytes, and in inodes (0: it does not count them)."""
-
-    size: int
-    free: int
-    inodes: int = 0
-    free_inodes: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class EtcdTool:
-    """The image that etcdutl is in, and the one member of the cluster that it is to make."""
-
-    image: str
-    member: str
-    peer_url: str
-    token: str
 
 
 class HostView(Protocol):

@@ -10,7 +10,7 @@ import functools
 from importlib import resources
 
 from kubeboot.host import facts, parse
-from kubeboot.host.api import Container, EtcdTool, Image, Link
+from kubeboot.host.model import Container, EtcdTool, Image, Link
 from kubeboot.host.runner import NOT_FOUND, Ask, Tell
 from kubeboot.pki.endpoint import is_ip
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from kubeboot.host import commands, health, scripts
-from kubeboot.host.api import Chain, Container, EtcdTool, Image, Link, Rule, Space
 from kubeboot.host.facts import Facts
+from kubeboot.host.model import Chain, Container, EtcdTool, Image, Link, Rule, Space
 from kubeboot.host.runner import Ask, Runner, Tell
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from kubeboot import inputs
-from kubeboot.host.api import CommandFailed, Stat
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.model import Stat
 from kubeboot.host.sending import temporary
 
 MOST = 256 << 20

@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 
 from kubeboot.host import files
-from kubeboot.host.api import Chain, Rule, Space
 from kubeboot.host.commands import sh
+from kubeboot.host.model import Chain, Rule, Space
 from kubeboot.host.runner import NOT_FOUND, Ask
 
 WRITE = 2300

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kubeboot.host import commands, files, health, locks, parse, proc, sums
-from kubeboot.host.api import CommandFailed, Listener, Mount, Process, Stat, Unit
+from kubeboot.host.api import CommandFailed
 from kubeboot.host.common import CommandTarget, CommandView
+from kubeboot.host.model import Listener, Mount, Process, Stat, Unit
 from kubeboot.host.process import run
 
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from kubeboot.host.api import Container, Image, Link, Listener, Mount, Process, Unit
+from kubeboot.host.model import Container, Image, Link, Listener, Mount, Process, Unit
 
 _IMAGE = re.compile(r"^(?P<name>\S+)\s+\S+\s+(?P<digest>sha256:[0-9a-f]{64})\s.*?(?P<labels>\S+)\s*$")
 _SOCKET = re.compile(rb"socket:\[(\d+)\]")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from kubeboot.host import parse
-from kubeboot.host.api import Listener, Process
+from kubeboot.host.model import Listener, Process
 
 _GONE = (FileNotFoundError, ProcessLookupError, NotADirectoryError, PermissionError)
 

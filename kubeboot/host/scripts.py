@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Iterable
 
 from kubeboot.host import answers, parse, proc, sums
-from kubeboot.host.api import Listener, Process, Stat, Unit
 from kubeboot.host.commands import ABSENT, UNIT_PROPERTIES, sh
+from kubeboot.host.model import Listener, Process, Stat, Unit
 from kubeboot.host.runner import Ask, Tell
 from kubeboot.host.sending import Download, Part, Slice
 from kubeboot.host.shell import changes, looks, runners

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from kubeboot.host import commands, files, images, parse, proc, scripts, sums
-from kubeboot.host.api import CommandFailed, Listener, Lost, Mount, Process, Stat, Unit
+from kubeboot.host.api import CommandFailed, Lost
 from kubeboot.host.common import CommandTarget, CommandView
 from kubeboot.host.connection import Connection
 from kubeboot.host.held import Held
 from kubeboot.host.hostkeys import HostKeys
 from kubeboot.host.login import Deadlines, Login
+from kubeboot.host.model import Listener, Mount, Process, Stat, Unit
 from kubeboot.host.runner import Ask, Tell
 from kubeboot.host.sending import OnMachine, part
 from kubeboot.host.upload import Upload

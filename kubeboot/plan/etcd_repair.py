@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
-from kubeboot.host.api import EtcdTool
+from kubeboot.host.model import EtcdTool
 from kubeboot.steps import basic, control_plane, etcd_data, etcd_repair, sweep
 from kubeboot.steps.etcd_local import ETCD, NOTE, PODS, WORK, Local, Note
 

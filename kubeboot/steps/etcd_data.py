@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import RemoveTree, Undo
 from kubeboot.engine.values import Values
-from kubeboot.host.api import EtcdTool, HostView
+from kubeboot.host.api import HostView
+from kubeboot.host.model import EtcdTool
 from kubeboot.steps.etcd_local import Note
 
 _LOG = 128 << 20

@@ -16,7 +16,7 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Check, Drift, Ok, Step, View
 from kubeboot.engine.values import Values
-from kubeboot.host.api import Chain
+from kubeboot.host.model import Chain
 from kubeboot.steps import basic
 
 SCRIPT = "/usr/local/lib/kubeboot/firewall"

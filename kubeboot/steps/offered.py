@@ -10,12 +10,12 @@ from kubeboot.artifacts.api import Binary, Image, Source
 from kubeboot.engine.step import Blocked, Check, Drift, Later, Ok, Step, Target, View
 from kubeboot.engine.undo import RemoveImage, Undo
 from kubeboot.engine.values import Key, Values
-from kubeboot.host import api as host
+from kubeboot.host import model
 from kubeboot.steps import paths
 from kubeboot.steps.machine import Reader
 
 CONTAINERD = "containerd.service"
-SEEN: Key[frozenset[host.Image]] = Key("images")
+SEEN: Key[frozenset[model.Image]] = Key("images")
 """The images that containerd had when this run looked, once for all: a look takes a tenth of a second."""
 
 
@@ -61,7 +61,7 @@ class LookForImages(Step):
     def check(self, see: View, vals: Values) -> Check:
         return Ok()
 
-    def read(self, see: View, key: Key[Any]) -> frozenset[host.Image]:
+    def read(self, see: View, key: Key[Any]) -> frozenset[model.Image]:
         return frozenset(see.host.images())
 
 
@@ -74,7 +74,7 @@ class EnsureImage(Step):
     pinned: bool = True
 
     def check(self, see: View, vals: Values) -> Check:
-        if host.Image(self.image.name, self.image.digest, self.pinned) in (vals.get(SEEN) or ()):
+        if model.Image(self.image.name, self.image.digest, self.pinned) in (vals.get(SEEN) or ()):
             return Ok()
         found = _image(see, self.image.name)
         if found is None and see.host.unit(CONTAINERD).active != "active":
@@ -92,5 +92,5 @@ class EnsureImage(Step):
         do.host.import_images(self.source.image(self.image), (self.image.name,), self.pinned)
 
 
-def _image(see: View, name: str) -> host.Image | None:
+def _image(see: View, name: str) -> model.Image | None:
     return next((image for image in see.host.images() if image.name == name), None)

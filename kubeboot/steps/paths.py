@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from kubeboot.engine.step import View
 from kubeboot.engine.undo import RemoveDir, RemovePath, RestoreFile, RestoreLink, RestoreMode, Undo
-from kubeboot.host.api import Stat
+from kubeboot.host.model import Stat
 
 
 def undo(see: View, path: str, sha256: str | None = None) -> tuple[Undo, ...]:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from kubeboot import errors
 from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
 from kubeboot.engine.values import Values
-from kubeboot.host.api import CommandFailed, Container, Mount
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.model import Container, Mount
 from kubeboot.steps import virtual_ip
 
 NETNS = "/run/netns/cni-"

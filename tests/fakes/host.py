@@ -14,8 +14,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from kubeboot import errors
-from kubeboot.host.api import CommandFailed, EtcdTool, Image
+from kubeboot.host.api import CommandFailed
 from kubeboot.host.facts import Facts
+from kubeboot.host.model import EtcdTool, Image
 from tests.fakes.entries import MODULE_SYSCTLS, Change, Dir, Fault, File, below, digests_of
 from tests.fakes.systemd import full_name
 from tests.fakes.view import FakeView

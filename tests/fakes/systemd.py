@@ -9,7 +9,8 @@ import dataclasses
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 
-from kubeboot.host.api import CommandFailed, Unit
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.model import Unit
 
 ROOTS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")
 

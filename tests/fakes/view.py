@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from kubeboot import errors
-from kubeboot.host.api import (
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.facts import Facts
+from kubeboot.host.model import (
     Chain,
-    CommandFailed,
     Container,
     Image,
     Link,
@@ -23,7 +24,6 @@ from kubeboot.host.api import (
     Stat,
     Unit,
 )
-from kubeboot.host.facts import Facts
 from tests.fakes.entries import DIRS, SYSCTLS, Dir, File, below, ids
 from tests.fakes.systemd import FakeSystemd, full_name
 

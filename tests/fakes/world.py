@@ -20,8 +20,8 @@ from cryptography import x509
 
 from kubeboot import render
 from kubeboot.engine.step import Target
-from kubeboot.host.api import Container, Link, Mount, Unit
 from kubeboot.host.facts import Facts, Nic
+from kubeboot.host.model import Container, Link, Mount, Unit
 from kubeboot.kube import bootstrap
 from kubeboot.kube.api import Object
 from kubeboot.kube.etcd import Member

@@ -9,7 +9,7 @@ import socket
 from typing import Any
 
 from kubeboot.config.spec import LoadBalancer, VirtualIp
-from kubeboot.host.api import Chain, Container, Mount, Process, Rule
+from kubeboot.host.model import Chain, Container, Mount, Process, Rule
 from kubeboot.kube.surroundings import Machine
 from kubeboot.steps.preflight.machine import COMMANDS
 from tests.sim import preflight_faults_machine, preflight_faults_network

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kubeboot.config.machines import NodeOptions
-from kubeboot.host.api import Chain
 from kubeboot.host.facts import Nic
+from kubeboot.host.model import Chain
 from kubeboot.kube.surroundings import Machine
 from tests.sim.preflight_seeds import (
     FIT,

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from kubeboot.config.node import Role
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.host.api import Link, Listener, Mount
 from kubeboot.host.facts import Facts, Nic
+from kubeboot.host.model import Link, Listener, Mount
 from kubeboot.kube.surroundings import Machine
 from kubeboot.plan import node
 from kubeboot.steps import preflight

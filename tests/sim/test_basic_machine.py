@@ -11,7 +11,8 @@ from kubeboot.engine.execute import Context, execute
 from kubeboot.engine.journal import Journal, undo_list
 from kubeboot.engine.step import Blocked, Check, Drift, Impact, Later, Ok, Step, Target, View
 from kubeboot.engine.values import Key, Values
-from kubeboot.host.api import CommandFailed, Image, Stat
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.model import Image, Stat
 from kubeboot.kube.api import ApiUnavailable, NoApi
 from kubeboot.steps import basic, offered, undoing
 from tests.fakes.entries import File

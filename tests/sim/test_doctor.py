@@ -15,7 +15,7 @@ from kubeboot.fleet import checkup, checkup_balancer, checkup_etcd, checkup_over
 from kubeboot.fleet.doctor import Diagnosis
 from kubeboot.fleet.patient import Patient
 from kubeboot.fleet.status import CertificateStatus, NodeStatus, PodStatus, Status
-from kubeboot.host.api import Link
+from kubeboot.host.model import Link
 from kubeboot.kube.api import ApiRefused
 from kubeboot.steps import load_balancer
 from kubeboot.steps.preflight import Finding

@@ -17,7 +17,7 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import CLUSTER, Blocked, Target, View
 from kubeboot.engine.values import Values
-from kubeboot.host.api import Container, Process
+from kubeboot.host.model import Container, Process
 from kubeboot.kube import configmaps
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.etcd import EtcdUnavailable, Member

@@ -16,7 +16,7 @@ from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec, LoadBalancer, Networking, VirtualIp
 from kubeboot.engine.step import Drift, Ok, Target
 from kubeboot.engine.values import Values
-from kubeboot.host.api import Chain
+from kubeboot.host.model import Chain
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.plan import join

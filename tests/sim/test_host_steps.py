@@ -18,7 +18,7 @@ from kubeboot.engine.journal import Journal
 from kubeboot.engine.plan import Plan, edges
 from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import Step, Target
-from kubeboot.host.api import Mount
+from kubeboot.host.model import Mount
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset
 from kubeboot.steps import artifacts, basic, images, kernel, kubelet, kubelet_config, runtime, trees

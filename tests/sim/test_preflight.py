@@ -11,7 +11,8 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.host.api import CommandFailed, Link, Listener
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.model import Link, Listener
 from kubeboot.steps import preflight
 from kubeboot.steps.preflight import installers
 from tests.fakes.host import FakeHost

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from kubeboot.host.api import Chain, Link, Listener, Mount, Rule, Unread
+from kubeboot.host.api import Unread
 from kubeboot.host.facts import Nic
+from kubeboot.host.model import Chain, Link, Listener, Mount, Rule
 from tests.sim import preflight_seeds as seeds
 from tests.sim.preflight_faults import all_of, facts, host, link, link_to, put
 from tests.sim.preflight_seeds import FIT, Seed, Stage

@@ -27,7 +27,8 @@ from kubeboot.engine.undo import (
     Undo,
 )
 from kubeboot.engine.values import Values
-from kubeboot.host.api import CommandFailed, Container, Link, Mount, Process
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.model import Container, Link, Mount, Process
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset
 from kubeboot.steps import sweep, trees, undoing, virtual_ip

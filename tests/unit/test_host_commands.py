@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeboot.host import commands, scripts
-from kubeboot.host.api import CommandFailed, EtcdTool
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.model import EtcdTool
 from kubeboot.host.runner import Ask, Result, Tell, title
 from kubeboot.host.shell import changes, looks, runners
 

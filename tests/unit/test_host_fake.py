@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from kubeboot import errors
-from kubeboot.host.api import CommandFailed, HostTarget, Mount
+from kubeboot.host.api import CommandFailed, HostTarget
+from kubeboot.host.model import Mount
 from kubeboot.host.sending import temporary, temporary_of
 from tests.fakes.entries import Change
 from tests.fakes.host import FakeHost

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubeboot.host import health
-from kubeboot.host.api import Chain, Rule, Space
+from kubeboot.host.model import Chain, Rule, Space
 from kubeboot.host.runner import Ask, Result
 
 

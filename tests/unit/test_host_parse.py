@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeboot.host import answers, parse, scripts
-from kubeboot.host.api import Container, Image, Listener, Mount, Process
+from kubeboot.host.model import Container, Image, Listener, Mount, Process
 
 RECORDED = Path(__file__).parent / "recorded"
 HEX = "0123456789abcdef"

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from kubeboot import errors
 from kubeboot.cli import actions
 from kubeboot.fleet import orders, redact, support
-from kubeboot.host.api import CommandFailed, Process
+from kubeboot.host.api import CommandFailed
+from kubeboot.host.model import Process
 from kubeboot.pki import build, pem
 from tests.fakes.api import FakeApi
 from tests.fakes.entries import File

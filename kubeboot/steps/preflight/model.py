@@ -12,8 +12,9 @@ from kubeboot import errors
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.host import looks
-from kubeboot.host.api import CommandFailed, HostView, Stat, Unread
+from kubeboot.host.api import CommandFailed, HostView, Unread
 from kubeboot.host.facts import Facts
+from kubeboot.host.model import Stat
 from kubeboot.kube.surroundings import Machine
 
 Level = Literal["error", "warning"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kubeboot.host.api import Mount
+from kubeboot.host.model import Mount
 from kubeboot.steps.preflight.model import Finding, Level, Scene
 
 EXEC_DIRS = ("/usr/local/bin", "/usr/local/lib", "/opt/cni/bin", "/var/lib/containerd")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from kubeboot.config import balancing
-from kubeboot.host.api import Listener
+from kubeboot.host.model import Listener
 from kubeboot.steps import firewall
 from kubeboot.steps.preflight.model import Finding, Scene
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from kubeboot.host.api import Rule
+from kubeboot.host.model import Rule
 from kubeboot.steps import firewall
 from kubeboot.steps.preflight import configured
 from kubeboot.steps.preflight.model import Finding, Scene
