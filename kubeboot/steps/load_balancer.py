@@ -35,7 +35,7 @@ _CA = f"{PKI}/ca.crt"
 _SERVER = b"    server "
 _USER = 99
 """Upstream's image has this user; any other that is not root does as well."""
-_TIMES = {"connect": 500, "look": 1000, "inter": 1000, "fastinter": 250}
+_TIMES = {"connect": 500, "look": 1000, "inter": 1000, "fastinter": 250, "downinter": 500}
 """haproxy's patience in milliseconds: to connect, for a check's answer, and between two checks."""
 
 

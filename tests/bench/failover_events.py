@@ -17,6 +17,9 @@ table inet blackout {
 """
 """No packet comes or goes, an RST at the end of a process neither."""
 
+FREEZES = 5
+"""Attempts."""
+
 Target = Literal["leader", "follower", "control plane", "worker"]
 Act = Callable[[Machine], None]
 
@@ -76,7 +79,14 @@ def power_on(machine: Machine) -> None:
 
 
 def freeze(machine: Machine) -> None:
-    docker("pause", machine)
+    """The kernel's freezer gives up when too much happens at once; nothing is frozen then."""
+    for left in reversed(range(FREEZES)):
+        try:
+            return docker("pause", machine)
+        except subprocess.CalledProcessError:
+            if not left:
+                raise
+    return None
 
 
 def thaw(machine: Machine) -> None:

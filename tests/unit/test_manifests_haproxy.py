@@ -38,7 +38,7 @@ def test_a_control_plane_prefers_its_own_api_server() -> None:
 def test_a_slow_machine_gives_its_servers_more_time() -> None:
     made = config(dataclasses.replace(NODE, timeout_scale=10))
     assert lines(made, "timeout")[:2] == ["timeout connect 5s", "timeout check 10s"]
-    assert " inter 10s fastinter 2500ms " in lines(made, "default-server")[0]
+    assert " inter 10s fastinter 2500ms downinter 5s " in lines(made, "default-server")[0]
     assert config(dataclasses.replace(NODE, timeout_scale=0.5)) == config(NODE)
 
 
@@ -46,7 +46,7 @@ def test_a_worker_uses_all_of_them() -> None:
     made = config(WORKER)
     assert [line.split()[-1] for line in lines(made, "server")] == [f"10.0.0.1{n}:6443" for n in (1, 2, 3)]
     assert "allbackups" not in made
-    assert " inter 1s fastinter 250ms " in lines(made, "default-server")[0]
+    assert " inter 1s fastinter 250ms downinter 500ms " in lines(made, "default-server")[0]
 
 
 @pytest.mark.parametrize(
