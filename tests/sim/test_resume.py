@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import graphlib
@@ -207,6 +208,10 @@ def bare(world: World) -> dict[str, Any]:
     return {name: table for name, table in found.items() if name != "modules"} | world.cluster()
 
 
+RACED = ("network/first-pods",)
+"""flannel may have written what such a step is about to write: then there is less to do, and no such place."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Command:
     """A command with the world that it runs in, what a clean run makes of that, and the places it passes."""
@@ -236,8 +241,9 @@ class Command:
     def killed(self, place: Place) -> World:
         world, stop = self.make(), threading.Event()
         killer = Killer(place, stop)
-        with pytest.raises(Killed):
+        with contextlib.suppress(Killed):
             go(self.steps, world, Watched(killer), stop)
+            assert place[0] in RACED, f"{place} was not reached"
         world.sound()
         return world
 

@@ -96,7 +96,8 @@ class Http2Server:
         self._tls.set_alpn_protocols(["h2"])
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -121,6 +122,9 @@ class Http2Server:
         return (":path", self.silent) not in event.headers
 
     def close(self) -> None:
+        """A client may connect again in this moment: nothing is accepted any more once the rest is closed."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listening.close()
         for connection in self.connections:
             connection.close()
