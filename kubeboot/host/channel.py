@@ -109,6 +109,8 @@ class Talk:
                 self._wait(end)
             if self.failure is not None:
                 raise self.failure
+            if not self.channel.eof_received:  # sshd may tell the status before the rest of the output
+                raise EOFError("it broke off before the output had ended")
             return self._status(argv, end, deadline or 0.0, host)
 
     def _drained(self) -> bool:

@@ -209,7 +209,7 @@ def bare(world: World) -> dict[str, Any]:
 
 
 RACED = ("network/first-pods",)
-"""flannel may have written what such a step is about to write: then there is less to do, and no such place."""
+"""flannel may have written what such a step is about to write: then it does less, and has no such place."""
 
 
 @dataclasses.dataclass(frozen=True)

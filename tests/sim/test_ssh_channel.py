@@ -1,0 +1,79 @@
+"""A command on a channel of a server that ends as sshd's do not often do."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import paramiko
+import pytest
+
+from kubeboot.host.channel import Talk
+
+KEY = paramiko.ECDSAKey.generate()
+
+
+class Server(paramiko.ServerInterface):
+    """Lets everybody in, and ends a command as `end` says."""
+
+    def __init__(self, transport: paramiko.Transport, end: Callable[[paramiko.Channel], None]) -> None:
+        self._transport, self._end = transport, end
+
+    def check_auth_none(self, username: str) -> int:
+        return int(paramiko.common.AUTH_SUCCESSFUL)
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return int(paramiko.common.OPEN_SUCCEEDED)
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        threading.Timer(0.05, self._answer, (channel,)).start()
+        return True
+
+    def _answer(self, channel: paramiko.Channel) -> None:
+        channel.send(b"half of it")
+        channel.send_exit_status(0)
+        self._end(channel)
+
+
+def cut(channel: paramiko.Channel) -> None:
+    """The connection goes before the rest of the output comes."""
+    channel.get_transport().close()
+
+
+def whole(channel: paramiko.Channel) -> None:
+    channel.close()
+
+
+@pytest.fixture
+def channel(request: pytest.FixtureRequest) -> Iterator[paramiko.Channel]:
+    near, far = socket.socketpair()
+    server, client = paramiko.Transport(far), paramiko.Transport(near)
+    server.add_server_key(KEY)
+    server.start_server(threading.Event(), Server(server, request.param))  # without an event it waits
+    client.start_client()
+    client.auth_none("root")
+    made = client.open_session()
+    made.exec_command("cat a-file")
+    yield made
+    for transport, end in ((client, near), (server, far)):
+        transport.close()
+        transport.join()
+        end.close()
+
+
+def said(channel: paramiko.Channel) -> tuple[int, bytes]:
+    out: list[bytes] = []
+    talk = Talk(channel, out.append, out.append, lambda: None, idle=5.0)
+    return talk.run((), ("cat", "a-file"), 10.0, "m"), b"".join(out)
+
+
+@pytest.mark.parametrize("channel", [cut], indirect=True)
+def test_half_an_output_is_no_answer_though_its_status_is_good(channel: paramiko.Channel) -> None:
+    with pytest.raises(EOFError, match="before the output had ended"):
+        said(channel)
+
+
+@pytest.mark.parametrize("channel", [whole], indirect=True)
+def test_an_output_that_has_ended_is_one(channel: paramiko.Channel) -> None:
+    assert said(channel) == (0, b"half of it")
