@@ -17,7 +17,7 @@ from kubeboot.kube.api import Api
 from kubeboot.pki import endpoint, sealed, tokens
 from kubeboot.plan import init as planning
 from kubeboot.plan import node as nodes
-from kubeboot.steps import preflight
+from kubeboot.steps import encryption, preflight
 from kubeboot.steps import tokens as token_steps
 
 SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
@@ -28,6 +28,7 @@ def init(wanted: InitOptions, emit: Emit) -> InitResult:
     scale = wanted.timeout_scale
     see = LocalView(timeout_scale=scale)
     facts = see.facts()
+    encryption.require_kept(see, wanted.spec)
     node = nodes.settings(wanted.spec, facts, "control_plane", timeout_scale=scale)
     given = Secret(tokens.parse(wanted.token.reveal())) if wanted.token else None
     access, files = _etcd(wanted)

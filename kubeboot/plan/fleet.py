@@ -49,12 +49,16 @@ def wanted(spec: ClusterSpec, cluster: ClusterFacts) -> ClusterFacts:
         kept["etcd"] = there.etcd
     if "kubernetes_version" not in spec.model_fields_set:
         kept["kubernetes_version"] = there.kubernetes_version
+    if "encrypt_secrets" not in spec.api_server.model_fields_set:
+        encrypted = {"encrypt_secrets": there.api_server.encrypt_secrets}
+        kept["api_server"] = spec.api_server.model_copy(update=encrypted)
     asked = spec.model_copy(update=kept)
     for name, has, wants in (
         ("kubernetesVersion", there.kubernetes_version, asked.kubernetes_version),
         ("clusterName", there.cluster_name, asked.cluster_name),
         ("networking", there.networking, asked.networking),
         ("loadBalancer.mode", there.load_balancer.mode, asked.load_balancer.mode),
+        ("apiServer.encryptSecrets", _encrypts(there), _encrypts(asked)),
         ("etcd's place", _place(there), _place(asked)),
     ):
         if has != wants:
@@ -69,6 +73,10 @@ def wanted(spec: ClusterSpec, cluster: ClusterFacts) -> ClusterFacts:
 
 def _place(spec: ClusterSpec) -> str:
     return "on the control planes" if spec.etcd.external is None else "elsewhere"
+
+
+def _encrypts(spec: ClusterSpec) -> str:
+    return "true" if spec.api_server.encrypt_secrets else "false"
 
 
 def founder(

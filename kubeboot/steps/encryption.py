@@ -14,11 +14,14 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Secret, Values
+from kubeboot.host.api import HostView
 from kubeboot.pki import sealed
 from kubeboot.steps import credentials, paths
 from kubeboot.steps.static_pod import MANIFESTS
 
 PATH = effective.ENCRYPTION
+API_SERVER = f"{MANIFESTS}/kube-apiserver.yaml"
+FLAG = "encryption-provider-config"
 ID = "pki/encryption"
 KEY = 32
 """Bytes, of secretbox (XSalsa20 and Poly1305)."""
@@ -50,7 +53,7 @@ class EnsureEncryption(Step):
     def _none(self, see: View) -> Check:
         if self.given is not None:
             return Drift(f"install {PATH}")
-        if see.host.stat(f"{MANIFESTS}/kube-apiserver.yaml") is not None:
+        if see.host.stat(API_SERVER) is not None:
             return Blocked(
                 f"there is no {PATH}, and this cluster is there already",
                 hint="copy it from another control plane or a backup; whether Secrets are encrypted "
@@ -94,6 +97,18 @@ def steps(
         return (EnsureEncryption(id=ID, title="Make the key for Secrets", on=node.name),)
     theirs = Secret(_among(given))
     return (EnsureEncryption(id=ID, title="Install the key for Secrets", on=node.name, given=theirs),)
+
+
+def require_kept(see: HostView, spec: ClusterSpec) -> None:
+    """ConfigInvalid where this machine's API server would be told no more how Secrets are encrypted."""
+    told = any(argument.name == FLAG for argument in effective.api_server(spec).extra_args)
+    if not told and f"--{FLAG}={PATH}".encode() in (see.read(API_SERVER) or b""):
+        raise errors.ConfigInvalid(
+            "Secrets of the cluster on this machine are encrypted in etcd, and its API server could read none"
+            " of them without apiServer.encryptSecrets",
+            hint="say `encryptSecrets: true` below apiServer, as when the cluster was made",
+            reason="KB_IMMUTABLE",
+        )
 
 
 def _among(given: Mapping[str, bytes]) -> bytes:

@@ -67,6 +67,18 @@ def test_a_cluster_that_has_lost_its_key_gets_no_other() -> None:
     assert isinstance(said, Blocked) and "another control plane" in str(said.hint)
 
 
+def test_init_does_not_take_the_key_from_an_api_server_that_has_one() -> None:
+    host = FakeHost()
+    encryption.require_kept(host, ClusterSpec())
+    host.write(API_SERVER, control_plane.apiserver(SPEC, NODE, "kube-apiserver:1").render("").encode())
+    own = Argument(name="encryption-provider-config", value="/etc/kubernetes/own.yaml")
+    for fine in (SPEC, ClusterSpec(api_server=ApiServer(extra_args=(own,)))):
+        encryption.require_kept(host, fine)
+    with pytest.raises(errors.ConfigInvalid) as raised:
+        encryption.require_kept(host, ClusterSpec())
+    assert raised.value.reason == "KB_IMMUTABLE"
+
+
 def test_the_api_server_reads_it_and_is_started_anew_for_another() -> None:
     pod = control_plane.apiserver(SPEC, NODE, "kube-apiserver:1")
     assert f"--encryption-provider-config={PATH}" in pod.command and PATH in pod.inputs

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kubeboot import errors, render
-from kubeboot.config.components import Etcd, ExternalEtcd
+from kubeboot.config.components import ApiServer, Etcd, ExternalEtcd
 from kubeboot.config.spec import ClusterSpec, LoadBalancer, Networking
 from kubeboot.engine.events import Event, HostFinished
 from kubeboot.fleet import merge, reach, recorded, ways
@@ -138,6 +138,15 @@ def test_an_etcd_elsewhere_stays_where_it_is() -> None:
     assert planning.wanted(ClusterSpec(), facts(etcd=external)).spec.etcd == external
 
 
+def test_secrets_that_are_encrypted_stay_readable() -> None:
+    there = facts(api_server=ApiServer(encrypt_secrets=True))
+    asked = ClusterSpec(api_server=ApiServer(cert_sans=("k8s.example.org",)))
+    found = planning.wanted(asked, there).spec.api_server
+    assert found.encrypt_secrets and found.cert_sans == ("k8s.example.org",)
+    with pytest.raises(errors.ConfigInvalid, match=r"apiServer\.encryptSecrets"):
+        planning.wanted(ClusterSpec(api_server=ApiServer(encrypt_secrets=False)), there)
+
+
 def test_a_kubelet_setting_reaches_every_machine() -> None:
     found = planning.wanted(ClusterSpec(kubelet={"maxPods": 42}), facts())
     assert render.load(found.kubelet_config)["maxPods"] == 42
@@ -150,6 +159,7 @@ def test_a_kubelet_setting_reaches_every_machine() -> None:
         ClusterSpec(cluster_name="other"),
         ClusterSpec(networking=Networking(pod_subnet="10.9.0.0/16")),
         ClusterSpec(load_balancer=LoadBalancer(mode="external")),
+        ClusterSpec(api_server=ApiServer(encrypt_secrets=True)),
         ClusterSpec(etcd=Etcd(external=ExternalEtcd(endpoints=("https://192.0.2.9:2379",)))),
     ],
 )
