@@ -101,14 +101,18 @@ class AddLearner(Step):
         old = self._namesake(found)
         if old is None:
             return Drift("add this machine to etcd as a learner")
-        if etcd.healthy(old) is None:
-            return Blocked(
-                f"etcd has another member {self.on}, at {', '.join(old.peer_urls)}, and it is healthy",
-                hint="give this machine another name with --node-name; if it is the other one that goes, "
-                f"`kubeboot node remove {self.on}` on a control plane first",
-                reason="KB_NODE_NAME_TAKEN",
-            )
-        return Drift(f"replace etcd's member {self.on}, which was at {', '.join(old.peer_urls)}", "change")
+        return self._taken(etcd, old) or Drift(f"replace etcd's member {self.on}, which was at {', '.join(old.peer_urls)}", "change")
+
+    def _taken(self, etcd: EtcdView, old: Member) -> Blocked | None:
+        """Where the namesake lives, it is another machine."""
+        if etcd.healthy(old) is not None:
+            return None
+        return Blocked(
+            f"etcd has another member {self.on}, at {', '.join(old.peer_urls)}, and it is healthy",
+            hint="give this machine another name with --node-name; if it is the other one that goes, "
+            f"`kubeboot node remove {self.on}` on a control plane first",
+            reason="KB_NODE_NAME_TAKEN",
+        )
 
     def _namesake(self, found: Iterable[Member]) -> Member | None:
         """Where this machine had another address before; etcd does not start with two members of one name."""
@@ -133,6 +137,8 @@ class AddLearner(Step):
             if mine is not None and not mine.name:
                 return True
             old = mine or self._namesake(found)
+            if mine is None and old is not None and (taken := self._taken(do.etcd, old)):
+                raise errors.KubebootError(taken.message, hint=taken.hint, reason=taken.reason)
             if old is not None:
                 self._remove(do, old)
             if any(member.learner for member in found if member != old):

@@ -127,6 +127,16 @@ def test_another_machine_of_the_same_name_is_left_alone() -> None:
     assert isinstance(found, Blocked) and found.reason == "KB_NODE_NAME_TAKEN"
 
 
+@pytest.mark.parametrize("learner", [False, True])
+def test_two_machines_of_one_name_that_join_at_once_do_not_replace_each_other(learner: bool) -> None:
+    etcd, adds = FakeEtcd(member(1)), step("etcd/learner")
+    assert isinstance(adds.check(on(etcd).see, Values()), Drift)
+    etcd.found.append(dataclasses.replace(moved(2, "192.0.2.99"), learner=learner))  # it has come meanwhile
+    with pytest.raises(errors.KubebootError) as raised:
+        adds.apply(on(etcd), Values())
+    assert (raised.value.reason, etcd.changes, etcd.held) == ("KB_NODE_NAME_TAKEN", [], 0)
+
+
 def test_who_keeps_etcd_from_taking_anybody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubeboot.kube.etcd.insist.__defaults__", (0.0, lambda seconds: None))
     etcd = FakeEtcd(member(1), member(3), member(4))
