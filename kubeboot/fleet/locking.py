@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 from kubeboot import errors
@@ -39,15 +40,29 @@ class Locks:
     def lead(self) -> None:
         """Hold the fleet; Occupied when another run does."""
         with self._mutex:
-            self._hold(self._lead)
+            self._hold_lead()
 
     def take(self, who: Reached) -> None:
-        """Hold a machine too; Occupied, or KB_FLEET_SIZE where there are too many."""
+        """Hold a machine too; Occupied, or KB_FLEET_SIZE where there are too many.
+
+        One that is slow to answer holds up nobody else.
+        """
         with self._mutex:
-            self._hold(self._lead)
-            if len(self._held) > MOST and who.name not in self._held:
+            self._hold_lead()
+            if who.name in self._held:
+                return
+            if len(self._held) > MOST:
                 raise _too_many()
-            self._hold(who)
+            self._held.add(who.name)
+        held = contextlib.ExitStack()
+        try:
+            held.enter_context(self._lock(who))
+        except errors.KubebootError:
+            with self._mutex:
+                self._held.discard(who.name)
+            raise
+        with self._mutex:
+            self._stack.push(held)
 
     def those(self, others: Iterable[Reached]) -> dict[str, errors.KubebootError]:
         """Hold all of them that can be had; why the others cannot."""
@@ -60,10 +75,13 @@ class Locks:
                 refused[who.name] = error
         return refused
 
-    def _hold(self, who: Reached) -> None:
-        if who.name not in self._held:
-            self._stack.enter_context(who.host.lock(journal.LOCK, holder(self._command)))
-            self._held.add(who.name)
+    def _hold_lead(self) -> None:
+        if self._lead.name not in self._held:
+            self._stack.enter_context(self._lock(self._lead))
+            self._held.add(self._lead.name)
+
+    def _lock(self, who: Reached) -> AbstractContextManager[None]:
+        return who.host.lock(journal.LOCK, holder(self._command))
 
 
 @contextlib.contextmanager

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -467,6 +469,34 @@ def test_a_hook_that_fails_on_the_first_control_plane_stops_only_that(world: Wor
     assert world.states(result) == {"cp-1": "failed", "w-1": "changed"}
 
 
+def _lockable(host: Any) -> Reached:
+    return Reached(Machine(host.name, frozenset({_role(host.name)})), host, Facts(host.name))
+
+
+def test_a_machine_whose_lock_is_slow_to_be_had_holds_up_no_others() -> None:
+    asked, other = threading.Event(), threading.Event()
+
+    @dataclasses.dataclass
+    class Slow:
+        name: str
+
+        @contextlib.contextmanager
+        def lock(self, path: str, holder: str) -> Iterator[None]:
+            if self.name == "w-1":
+                asked.set()
+                assert other.wait(10.0), "the others wait for it"
+            elif self.name == "w-2":
+                other.set()
+            yield
+
+    lead, slow, quick = (_lockable(Slow(name)) for name in ("cp-1", "w-1", "w-2"))
+    with locking.Locks(lead, "up") as locks, ThreadPoolExecutor(1) as aside:
+        waiting = aside.submit(locks.take, slow)
+        assert asked.wait(10.0)
+        locks.take(quick)
+        waiting.result()
+
+
 def test_one_run_holds_the_locks_of_so_many_machines_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locking, "MOST", 2)
     held: list[str] = []
@@ -480,10 +510,7 @@ def test_one_run_holds_the_locks_of_so_many_machines_and_no_more(monkeypatch: py
             held.append(self.name)
             yield
 
-    people = [
-        Reached(Machine(name, frozenset({_role(name)})), Locked(name), Facts(name, machine_id=name))  # type: ignore[arg-type]
-        for name in ("cp-1", "w-2", "w-1", "w-3")
-    ]
+    people = [_lockable(Locked(name)) for name in ("cp-1", "w-2", "w-1", "w-3")]
     with locking.Locks(people[0], "up") as locks:
         assert held == []
         refused = locks.those(people)
