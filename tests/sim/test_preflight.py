@@ -209,6 +209,12 @@ def test_one_dead_control_plane_of_three_is_no_reason_to_refuse() -> None:
     assert names(stage) == ["warning:PeerUnreachable-6443"]
 
 
+def test_a_machine_of_etcds_own_is_no_even_control_plane() -> None:
+    stage = Stage(seeds.fit())
+    seeds.cluster("etcd", peers=(faults.Machine("cp-2", control_plane=True),))(stage)
+    assert names(stage) == []
+
+
 def test_a_control_plane_must_reach_etcds_ports_too() -> None:
     stage = Stage(seeds.fit())
     seeds.cluster("control_plane", control_planes=(("192.0.2.21", 6443),))(stage)

@@ -114,9 +114,12 @@ def skew(scene: Scene) -> Iterable[Finding]:
 
 
 def even(scene: Scene) -> Iterable[Finding]:
-    """An even number of members survives no more failures than the odd one below it."""
+    """An even number of members survives no more failures than the odd one below it.
+
+    Those of an etcd on machines of its own are no Nodes, and cannot be counted by them.
+    """
     others = [peer for peer in _others(scene) if peer.control_plane]
-    if scene.runs_etcd and others and len(others) % 2 and not scene.touched:
+    if scene.runs_etcd and scene.node.role != "etcd" and others and len(others) % 2 and not scene.touched:
         yield Finding(
             "EvenControlPlanes",
             f"with this machine there are {len(others) + 1} control planes, which survive the loss of "
