@@ -93,7 +93,8 @@ class Batch(SshView):
     def _run(self, commands: list[Key]) -> list[Result]:
         words = [word for argv in commands for word in (str(len(argv)), *argv)]
         mark = secrets.token_hex(16)  # no output has it
-        done = self.connection.run(sh("batch", runners.BATCH, mark, *words), (), DEADLINE)
+        told = (f"{mark}\n".encode(),)
+        done = self.connection.run(sh("batch", runners.BATCH, *words), told, DEADLINE)
         results = list(_marked(done.out, mark.encode()))
         if done.status != 0 or len(results) != len(commands):
             raise errors.Unreachable(f"{self.name}: a batch of commands broke off", host=self.name)

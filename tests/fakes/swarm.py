@@ -76,12 +76,13 @@ def looked(argv: tuple[str, ...], stdin: bytes = b"") -> Answer:
         return _ran(argv, stdin)
 
 
-def answered(command: str) -> Answer:
+def answered(number: int, command: str, given: bytes) -> Answer:
     """The answer to a command line; of a batch, each command is looked up by itself."""
     argv = tuple(shlex.split(command))[_ENV:]
-    if argv[:3] != ("sh", "-c", runners.BATCH):
-        return looked(argv)
-    return Answer(0, b"".join(_marked(argv[4], one) for one in _commands(argv[5:])))
+    if argv[:3] == ("sh", "-c", runners.BATCH):
+        mark = given.decode().strip()
+        return Answer(0, b"".join(_marked(mark, one) for one in _commands(argv[4:])))
+    return facts(number, given) if given else looked(argv)
 
 
 def _commands(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -140,7 +141,7 @@ class Session(paramiko.ServerInterface):
         with contextlib.suppress(OSError, EOFError):
             given = channel.makefile("rb").read()  # to its end: by then the request itself has been answered
             time.sleep(self._late)
-            found = facts(self._number, given) if given else answered(command)
+            found = answered(self._number, command, given)
             channel.sendall(found.out)
             channel.send_exit_status(found.status)
             channel.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_the_answers_are_those_of_the_machine_itself(remote: Batch, tmp_path: Pa
 
 def _of(path: str) -> tuple[Look, ...]:
     return (lambda v: v.stat(path), lambda v: v.read(path), lambda v: v.sha256(path))
+
+
+def test_what_runs_is_told_although_the_batch_itself_does(remote: Batch) -> None:
+    looks: list[Look] = [lambda v: v.processes(), lambda v: v.sysctl("kernel.hostname")]
+    (told, name), trips = all_of(remote, looks)
+    assert os.getpid() in {process.pid for process in told} and trips == 1  # type: ignore[attr-defined]
+    assert name == LocalView().sysctl("kernel.hostname")
 
 
 def test_a_look_that_depends_on_another_takes_one_more_round(remote: Batch, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """Scripts that run other commands, or run on until their input ends."""
 
 BATCH = """\
-mark=$1
-shift
+IFS= read -r mark || exit
 while [ $# -gt 0 ]; do
     count=$1
     shift
@@ -16,7 +15,10 @@ while [ $# -gt 0 ]; do
     shift "$count"
 done
 """
-"""MARK (COUNT WORD...)...: runs commands, and prints after each one's output the mark and its status."""
+"""(COUNT WORD...)...: runs commands, and prints after each one's output the mark and its status.
+
+The mark is what comes: among the words, a list of the machine's processes would have it.
+"""
 
 FETCHED = "/var/lib/kubeboot/fetched"
 """Where a machine keeps what it has fetched itself, until it is reset."""
