@@ -101,7 +101,9 @@ class AddLearner(Step):
         old = self._namesake(found)
         if old is None:
             return Drift("add this machine to etcd as a learner")
-        return self._taken(etcd, old) or Drift(f"replace etcd's member {self.on}, which was at {', '.join(old.peer_urls)}", "change")
+        return self._taken(etcd, old) or Drift(
+            f"replace etcd's member {self.on}, which was at {', '.join(old.peer_urls)}", "change"
+        )
 
     def _taken(self, etcd: EtcdView, old: Member) -> Blocked | None:
         """Where the namesake lives, it is another machine."""

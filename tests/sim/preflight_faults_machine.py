@@ -117,7 +117,7 @@ FAULTS = (
         "the effective value, and whether it may be set",
         host(lambda h: h.write("/proc/sys/fs/inotify/max_user_instances", b"128", 0o444)),
     ),
-    Fault("-", "Seccomp", "error", "/proc/self/status", put("/proc/self/status", "Name:\tkubeboot\n")),
+    Fault("-", "Seccomp", "error", "/proc/1/status", put("/proc/1/status", "Name:\tsystemd\n")),
     Fault("-", "Kmsg", "error", "/dev/kmsg", host(lambda h: h.files.pop("/dev/kmsg"))),
     Fault("-", "RebootRequired", "warning", "/run/reboot-required", put("/run/reboot-required")),
     # swap

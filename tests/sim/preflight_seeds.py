@@ -44,7 +44,7 @@ def fit() -> FakeHost:
     put(f"/lib/modules/{KERNEL}/modules.dep", "".join(f"kernel/{n}.ko.xz:\n" for n in names))(Stage(host))
     for path, text in {
         "/sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory hugetlb pids rdma misc\n",
-        "/proc/self/status": "Name:\tkubeboot\nNoNewPrivs:\t0\nSeccomp:\t0\n",
+        "/proc/1/status": "Name:\tsystemd\nNoNewPrivs:\t0\nSeccomp:\t0\n",
         "/proc/self/mountinfo": "25 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n",
         "/proc/net/route": "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
         "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\n"

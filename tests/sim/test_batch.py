@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from kubeboot import errors
+from kubeboot.config.node import NodeSettings
+from kubeboot.config.spec import ClusterSpec
 from kubeboot.host import answers, batch
 from kubeboot.host.api import CommandFailed, HostView, Unread
 from kubeboot.host.batch import Batch
 from kubeboot.host.connection import Connection
+from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
 from kubeboot.host.login import Login
+from kubeboot.host.runner import Result
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.remembered import Answers, Asking, RememberedApi
+from kubeboot.steps import preflight
+from kubeboot.steps.preflight import identity, kernel, machine
 from tests.fakes import sshd as servers
 
 Look = Callable[[HostView], object]
@@ -72,6 +78,22 @@ def test_what_runs_is_told_although_the_batch_itself_does(remote: Batch) -> None
     (told, name), trips = all_of(remote, looks)
     assert os.getpid() in {process.pid for process in told} and trips == 1  # type: ignore[attr-defined]
     assert name == LocalView().sysctl("kernel.hostname")
+
+
+def test_what_preflight_reads_is_the_same_for_each_process_and_needs_no_second_question(
+    remote: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    run = remote.connection.run
+
+    def counted(argv: tuple[str, ...], stdin: Iterable[bytes], deadline: float) -> Result:
+        asked.append(argv)
+        return run(argv, stdin, deadline)
+
+    monkeypatch.setattr(remote.connection, "run", counted)
+    scene = preflight.Scene(ClusterSpec(), NodeSettings("w-1", "192.0.2.21", "worker"), Facts("w-1"), remote)
+    assert preflight.examine(scene, (identity.localhost, kernel.seccomp, machine.processes)) == ()
+    assert len(asked) == 1
 
 
 def test_a_look_that_depends_on_another_takes_one_more_round(remote: Batch, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def modules_closed(scene: Scene) -> Iterable[Finding]:
 
 
 def seccomp(scene: Scene) -> Iterable[Finding]:
-    status = scene.text("/proc/self/status")
+    status = scene.text("/proc/1/status")  # one's own is another with each process that reads it
     if status and "\nSeccomp:" not in status:
         yield Finding(
             "Seccomp",
