@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -27,8 +28,11 @@ GROUPS: Mapping[str, Role] = {
 }
 """kubespray's groups, by their present names and those of old inventories; `lb` is ours."""
 
-_SKIPPED = "[WARNING]: Skipping"
-"""What Ansible does with a group that it cannot read: the cluster would lack its machines."""
+_SKIPPED = re.compile(r"\[WARNING\]:\s+Skipping\s+(?:'|key\b|unexpected\s+key\b)")
+"""What Ansible does with a group that it cannot read: the cluster would lack its machines.
+
+A plugin that it skips is nobody's machine.
+"""
 CLUSTER = "kubeboot_cluster"
 """The variable with what the Cluster file would say."""
 
@@ -122,7 +126,7 @@ def _listed(path: Path) -> Mapping[str, Any]:
         found = json.loads(out) if code == 0 else None
     except Exception as error:  # whatever the tool and its plugins raise
         raise _unreadable(path, str(error)) from None
-    if not isinstance(found, dict) or _SKIPPED in said:
+    if not isinstance(found, dict) or _SKIPPED.search(said):
         raise _unreadable(path, said or out)
     return found
 

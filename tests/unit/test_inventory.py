@@ -210,6 +210,16 @@ def test_an_environment_that_is_not_active_has_its_tools_too(
     assert ansible.read(SAMPLES / "single.ini").machines
 
 
+def test_a_plugin_that_ansible_cannot_load_is_no_fault_of_the_inventory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ansible skips such a one with a warning, as it does a group that is none."""
+    (tmp_path / "broken.py").write_text("import a_module_that_nobody_has\n")
+    monkeypatch.setenv("ANSIBLE_VARS_PLUGINS", str(tmp_path))
+    monkeypatch.setenv("ANSIBLE_VARIABLE_PLUGINS_ENABLED", "host_group_vars,broken")
+    assert ansible.read(SAMPLES / "single.ini").machines
+
+
 def test_the_inventory_of_a_running_cluster(tmp_path: Path) -> None:
     nodes = {
         "items": [
