@@ -16,7 +16,7 @@ from kubeboot.fleet.orders_cluster import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.kube import facts
+from kubeboot.kube import facts, surroundings
 from kubeboot.kube.api import Api, ApiView, Object
 from kubeboot.kube.etcd import Etcd, Member, NoEtcd
 from kubeboot.pki import endpoint
@@ -95,12 +95,19 @@ def who(said: str, api: ApiView, members: Iterable[Member]) -> Gone:
     """
     listed, found = api.list("v1", "Node"), tuple(members)
     node = next((n for n in listed if n["metadata"]["name"] == said), None)
-    node = node or next((n for n in listed if said in _addresses(n)), None)
+    node = node or next((n for n in listed if said in surroundings.addresses(n)), None)
     there = next((m for m in found if said == m.name or m.has_peer(said)), None)
     name = str(node["metadata"]["name"]) if node else (there.name if there else "") or said
     mine, others = [m for m in found if m.name == name], [m for m in found if m.name not in ("", name)]
-    taken = {*_hosts(others), *(a for n in listed if n["metadata"]["name"] != name for a in _addresses(n))}
-    known = (*_addresses(node), *_hosts(mine), *((said,) if endpoint.is_ip(said) else ()))
+    taken = {
+        *_hosts(others),
+        *(a for n in listed if n["metadata"]["name"] != name for a in surroundings.addresses(n)),
+    }
+    known = (
+        *(surroundings.addresses(node) if node else ()),
+        *_hosts(mine),
+        *((said,) if endpoint.is_ip(said) else ()),
+    )
     addresses = tuple(address for address in dict.fromkeys(known) if address not in taken)
     return Gone(name, node, addresses, bool(node or there))
 
@@ -128,8 +135,3 @@ def _refuse(plan: Plan, see: View) -> None:
         found = step.check(see, Values()) if step.id == "remove/etcd" else None
         if isinstance(found, Blocked):
             raise errors.KubebootError(found.message, hint=found.hint, reason=found.reason)
-
-
-def _addresses(node: Object | None) -> tuple[str, ...]:
-    listed = (node or {}).get("status", {}).get("addresses") or ()
-    return tuple(str(entry["address"]) for entry in listed if entry.get("type") == "InternalIP")

@@ -37,6 +37,12 @@ def machines(api: ApiView) -> tuple[Machine, ...]:
         return ()
 
 
+def addresses(node: Object) -> tuple[str, ...]:
+    """A Node's addresses in the cluster's network."""
+    listed = (node.get("status") or {}).get("addresses") or ()
+    return tuple(str(entry["address"]) for entry in listed if entry.get("type") == "InternalIP")
+
+
 def _machine(node: Object) -> Machine:
     status: Mapping[str, Any] = node.get("status") or {}
     info = status.get("nodeInfo") or {}
@@ -44,7 +50,7 @@ def _machine(node: Object) -> Machine:
         name=node["metadata"]["name"],
         machine_id=info.get("machineID", ""),
         product_uuid=info.get("systemUUID", ""),
-        addresses=tuple(a["address"] for a in status.get("addresses") or () if a["type"] == "InternalIP"),
+        addresses=addresses(node),
         control_plane=CONTROL_PLANE in (node["metadata"].get("labels") or {}),
     )
 

@@ -19,9 +19,9 @@ from kubeboot.engine.values import Values
 from kubeboot.host.api import HostView
 from kubeboot.kube.etcd import PEER_PORT, Member
 from kubeboot.pki import endpoint
-from kubeboot.steps import etcd
+from kubeboot.steps import basic, etcd
 from kubeboot.steps.etcd_learner import MEMBERS, AddLearner, AwaitTurn, LearnerFree
-from kubeboot.steps.etcd_vote import AwaitStarted, Promote, Started
+from kubeboot.steps.etcd_vote import Promote, Started
 from kubeboot.steps.static_pod import StaticPod
 
 LEARNER = "etcd/learner"
@@ -129,14 +129,12 @@ def steps(
 
 
 def _votes(node: NodeSettings) -> tuple[Step, ...]:
-    condition = Started(node.name, node.address)
-    started = AwaitStarted(
+    started = basic.Await(
         id="etcd/started",
         title="Wait for etcd's learner",
         on=node.name,
         after=frozenset({"etcd/manifest", "kubelet/service"}),
-        condition=condition,
-        settle=condition,
+        condition=Started(node.name, node.address),
         cost=3.0,
     )
     promote = Promote(

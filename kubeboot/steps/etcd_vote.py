@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from kubeboot import errors
-from kubeboot.engine.step import Check, Condition, Drift, Later, Ok, Step, Target, View
+from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.kube import etcd as members
 from kubeboot.steps import pod_logs
@@ -55,17 +55,3 @@ class Promote(Step):
     def _votes(self, do: Target) -> bool:
         mine = own(do.etcd.members(), self.address)
         return mine is not None and not mine.learner
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AwaitStarted(Step):
-    """Wait until the learner runs."""
-
-    condition: Condition
-
-    def check(self, see: View, vals: Values) -> Check:
-        waiting = self.condition.look(see, vals)
-        return Ok() if waiting is None else Drift(f"wait for {self.condition.sentence}")
-
-    def apply(self, do: Target, vals: Values) -> None:
-        """`settle` does the waiting."""
