@@ -2,7 +2,8 @@
 
 A clean run records every place at which kubeboot can be made to die (engine/failpoints.py). Of a tenth of the
 steps of init and of a join one place each is drawn at random; the runs die at whichever of them they come to
-first, each the rerun of the one before; the last is not killed and must leave what the clean run left.
+first, each the rerun of the one before; the last is not killed and must leave what the clean run left. A run
+that dies may have done another step of the draw already: that one's turn comes once more, on a bare machine.
 
 With --chaos every step of init and of both joins is killed by itself: one kill, one rerun, compared with the
 clean run; then the reset of that machine is killed at one of its steps, run again, and compared with the
@@ -105,16 +106,25 @@ def further(cp: Machine, joins: Machine) -> Trial:
 
 
 def chain(trial: Trial, seed: int) -> None:
-    """A tenth of the steps: each run is the rerun of the one before, until the last one comes to its end."""
+    """A tenth of the steps, in as few chains of runs as reach them all."""
     each = killing.one_of_each(trial.places, seed)
     left = random.Random(seed).sample(each, len(each) // TENTH)  # noqa: S311
     number, began = len(left), time.monotonic()
-    while left and (died := killing.killed(trial.machine, left, *trial.argv)):
-        left.remove(died)
-    trial.again()
+    while left and (died := deaths(trial, left)):
+        left = [place for place in left if place not in died]
     print(f"{number - len(left)} of {number} killed, {time.monotonic() - began:.0f} s; missed: {left}")
-    trial.back()
     assert len(left) <= 1
+
+
+def deaths(trial: Trial, places: Sequence[str]) -> list[str]:
+    """Where runs died on a bare machine, each the rerun of the one before, until one came to its end."""
+    left, died = list(places), []
+    while left and (place := killing.killed(trial.machine, left, *trial.argv)):
+        left.remove(place)
+        died.append(place)
+    trial.again()
+    trial.back()
+    return died
 
 
 def test_a_tenth_of_init_s_steps(first: Trial, seed: int) -> None:
