@@ -21,6 +21,8 @@ PROBER = Path(prober.__file__)
 PORT = 8443
 BEFORE = 2.0
 """Seconds of writes before anything happens."""
+READ_BACK = 60.0
+"""Seconds for all that was written, on a cluster that has just lost a machine."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +140,8 @@ def _kept(cluster: Cluster, reader: str, run: str) -> frozenset[int]:
         cluster.api(reader),
         f"/api/v1/namespaces/{prober.NAMESPACE}/configmaps?labelSelector=run={run}",
     )
-    status, found = api.ask("GET", path)
+    status, found = api.ask("GET", path, timeout=READ_BACK)
     if status != 200:
         raise RuntimeError(f"what was written cannot be read back: {status} {found}")
-    api.ask("DELETE", path)
+    api.ask("DELETE", path, timeout=READ_BACK)
     return frozenset(int(item["data"]["number"]) for item in found["items"])

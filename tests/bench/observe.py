@@ -64,14 +64,16 @@ class Api:
         self._machine = machine
         self._context: ssl.SSLContext | None = None
 
-    def _connect(self) -> http.client.HTTPSConnection:
+    def _connect(self, timeout: float) -> http.client.HTTPSConnection:
         if self._context is None:
             self._context = _context(self._machine.read(ADMIN) or b"")
-        return http.client.HTTPSConnection(self._machine.address, 6443, timeout=5, context=self._context)
+        return http.client.HTTPSConnection(
+            self._machine.address, 6443, timeout=timeout, context=self._context
+        )
 
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Status and answer; OSError, ValueError or TypeError while there is no API yet."""
-        connection = self._connect()
+    def ask(self, method: str, path: str, body: object = None, *, timeout: float = 5) -> tuple[int, Any]:
+        """Status and answer, within `timeout` seconds; OSError, ValueError or TypeError while there is no API yet."""
+        connection = self._connect(timeout)
         try:
             sent = json.dumps(body) if body is not None else None
             connection.request(method, path, sent, {"Content-Type": "application/json"})
