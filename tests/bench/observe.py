@@ -72,7 +72,7 @@ class Api:
         )
 
     def ask(self, method: str, path: str, body: object = None, *, timeout: float = 5) -> tuple[int, Any]:
-        """Status and answer, within `timeout` seconds; OSError, ValueError or TypeError while there is no API yet."""
+        """Status and answer (timeout: seconds); OSError, ValueError or TypeError while there is no API."""
         connection = self._connect(timeout)
         try:
             sent = json.dumps(body) if body is not None else None
