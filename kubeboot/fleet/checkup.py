@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from kubeboot.config import versions
 from kubeboot.engine.step import View
 from kubeboot.engine.values import Values
-from kubeboot.fleet import checkup_balancer, checkup_etcd, checkup_overlay
+from kubeboot.fleet import checkup_balancer, checkup_encryption, checkup_etcd, checkup_overlay
 from kubeboot.fleet.patient import Patient
 from kubeboot.host.api import HostView
 from kubeboot.pki import endpoint
@@ -135,5 +135,5 @@ def names(patient: Patient) -> Iterable[Finding]:
 CHECKS: tuple[Callable[[Patient], Iterable[Finding]], ...] = (
     units, certificates, api, checkup_etcd.etcd, nodes, pods, checkup_balancer.balancer,
     checkup_balancer.virtual_address, names, checkup_overlay.flannel, checkup_overlay.overlay,
-    checkup_overlay.across, skew,
+    checkup_overlay.across, skew, checkup_encryption.encryption,
 )  # fmt: skip

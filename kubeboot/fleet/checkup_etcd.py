@@ -27,7 +27,7 @@ def etcd(patient: Patient) -> Iterable[Finding]:
     if not patient.control_plane or patient.spec.etcd.external is not None:
         return
     try:
-        yield from of_member(_member(patient))
+        yield from of_member(member(patient))
     except errors.KubebootError as error:
         yield Finding(
             "Etcd",
@@ -59,9 +59,9 @@ def of_member(ask: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]) -> Ite
             f"etcd raises the alarm {alarm.get('alarm')}",
             "etcdctl compact, defrag, then etcdctl alarm disarm",
         )
-    for member in ask("/v3/cluster/member/list", {}).get("members", ()):
-        if member.get("isLearner") or not member.get("name"):
-            name = member.get("name") or ", ".join(member.get("peerURLs", ()))
+    for one in ask("/v3/cluster/member/list", {}).get("members", ()):
+        if one.get("isLearner") or not one.get("name"):
+            name = one.get("name") or ", ".join(one.get("peerURLs", ()))
             yield Finding(
                 "EtcdLearner",
                 f"etcd's member {name} does not vote: a join that did not end",
@@ -70,7 +70,8 @@ def of_member(ask: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]) -> Ite
             )
 
 
-def _member(patient: Patient) -> Callable[[str, Mapping[str, Any]], Mapping[str, Any]]:
+def member(patient: Patient) -> Callable[[str, Mapping[str, Any]], Mapping[str, Any]]:
+    """What asks this machine's member; KubebootError when it cannot be asked."""
     read = patient.see.read
     who = f"{_ETCD}/healthcheck-client"
     authority, certificate, key = (

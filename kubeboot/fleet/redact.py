@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from kubeboot import render
+from kubeboot.config import effective
 from kubeboot.host.api import CommandFailed, HostView
 from kubeboot.log import Redactor
 
@@ -39,6 +40,7 @@ KUBECONFIGS = tuple(
     f"/etc/kubernetes/{name}.conf"
     for name in ("admin", "super-admin", "controller-manager", "scheduler", "kubelet", "bootstrap-kubelet")
 )
+YAML_FILES = (*KUBECONFIGS, effective.ENCRYPTION)
 CONFIG_DIRECTORY = "/etc/kubeboot"
 
 
@@ -97,7 +99,7 @@ def known(see: HostView) -> Iterator[str]:
     for path in _key_files(see):
         for found in _PEM.findall(_read(see, path)):
             yield from (line for line in found.split() if len(line) > _LONG)
-    for path in KUBECONFIGS:
+    for path in YAML_FILES:
         yield from _values(_parsed(_read(see, path)))
     for name in see.listdir(CONFIG_DIRECTORY):
         found = _parsed(_read(see, f"{CONFIG_DIRECTORY}/{name}"))

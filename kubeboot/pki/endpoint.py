@@ -35,6 +35,13 @@ def join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def is_place(text: str) -> bool:
+    """Whether it is an address and a port, as `join` writes them."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    return is_ip(host) and port.isdecimal() and 0 < int(port) < 65536 and text == join(host, int(port))
+
+
 def url(host: str, port: int) -> str:
     """An https URL."""
     return f"https://{join(host, port)}"

@@ -9,6 +9,7 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Step
 from kubeboot.steps import basic
+from kubeboot.steps.static_pod import MANIFESTS, PodReader
 
 
 def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
@@ -32,6 +33,7 @@ def _file(node: NodeSettings, name: str, title: str, path: str, data: Fields) ->
         path=path,
         data=render.dump(data).encode(),
         mode=0o600,
+        reader=PodReader(f"{MANIFESTS}/kube-apiserver.yaml"),
     )
 
 

@@ -12,7 +12,7 @@ SCRIPT = "/usr/local/lib/kubeboot/backends"
 TIMER = "kubeboot-backends.timer"
 SERVICE = "kubeboot-backends.service"
 STATE = "/run/kubeboot-backends"
-"""Since when an address is missing, and which config haproxy was told to read."""
+"""Since when an address is missing, and (in `loaded`) which config haproxy was told to read."""
 _UNITS = "/etc/systemd/system"
 
 
@@ -61,6 +61,8 @@ def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
         after=frozenset(
             {*(step.id for step in (*made, state)), "kubelet/kubectl", "kubelet/service", access}
         ),
+        follows=frozenset(step.id for step in made[1:]),
         unit=TIMER,
+        starts=SERVICE,
     )
     return (*made, state, timer)

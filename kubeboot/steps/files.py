@@ -11,7 +11,7 @@ from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import RemoveDir, RestoreMode, RestoreUnit, Undo
 from kubeboot.engine.values import Values
 from kubeboot.steps import paths, trees
-from kubeboot.steps.machine import Reader
+from kubeboot.steps.machine import Reads
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class EnsureFile(Step):
     mode: int = 0o644
     owner: str = "root:root"
     secret: bool = False
-    reader: Reader | None = None
+    reader: Reads | None = None
 
     def check(self, see: View, vals: Values) -> Check:
         stat = see.host.stat(self.path)

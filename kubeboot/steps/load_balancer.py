@@ -19,6 +19,7 @@ from kubeboot.kube.http import Endpoint
 from kubeboot.pki import endpoint
 from kubeboot.pki.table import SERVER_NAME
 from kubeboot.steps import basic, paths, pod_logs
+from kubeboot.steps.backends import SERVICE, STATE, TIMER
 from kubeboot.steps.backends import steps as backends_steps
 from kubeboot.steps.etcd import loopback
 from kubeboot.steps.static_pod import PKI, EnsureStaticPod, Probe, StaticPod, Volume
@@ -30,6 +31,7 @@ MANIFEST = "load-balancer/manifest"
 CONFIG = "/etc/kubernetes/haproxy/haproxy.cfg"
 BASE = "/etc/kubernetes/haproxy/haproxy.base.cfg"
 """All of the config but the servers."""
+LOADED = f"{STATE}/loaded"
 MAX_CONNECTIONS = 4000
 _CA = f"{PKI}/ca.crt"
 _SERVER = b"    server "
@@ -65,7 +67,8 @@ def steps(
             after=frozenset({"load-balancer/config"}),
             path=CONFIG,
             base=base,
-            servers=servers(node, backends).encode(),
+            node=node,
+            backends=tuple(backends),
         ),
         EnsureStaticPod(
             id=MANIFEST,
@@ -80,11 +83,15 @@ def steps(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureServers(Step):
-    """haproxy.cfg: the base, and servers. Those that are there already are the timer's affair."""
+    """haproxy.cfg: the base, and servers: those that are known, and those that are there already.
+
+    Which of these are gone is the timer's affair. haproxy reads it anew without cutting a connection.
+    """
 
     path: str
     base: bytes = dataclasses.field(repr=False)
-    servers: bytes
+    node: NodeSettings
+    backends: tuple[Backend, ...]
 
     def check(self, see: View, vals: Values) -> Check:
         found = see.host.read(self.path)
@@ -99,11 +106,16 @@ class EnsureServers(Step):
         return paths.undo(see, self.path)
 
     def apply(self, do: Target, vals: Values) -> None:
-        do.host.write(self.path, self._wanted(do.host.read(self.path)))
+        """Whatever haproxy has read by now, it reads this: what it was told to read is forgotten first."""
+        wanted = self._wanted(do.host.read(self.path))
+        if do.host.read(LOADED):
+            do.host.write(LOADED, b"")
+        do.host.write(self.path, wanted)
+        if do.host.unit(TIMER).active == "active":
+            do.host.start(SERVICE)
 
     def _wanted(self, found: bytes | None) -> bytes:
-        kept = [line for line in (found or b"").splitlines(keepends=True) if line.startswith(_SERVER)]
-        return self.base + (b"".join(kept) or self.servers)
+        return self.base + servers(self.node, self.backends, listed(found or b"")).encode()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,22 +166,27 @@ def _time(milliseconds: float) -> str:
     return f"{whole}ms" if whole % 1000 else f"{whole // 1000}s"
 
 
-def servers(node: NodeSettings, backends: Sequence[Backend]) -> str:
-    """The servers' lines, as kubeboot-backends too writes them."""
+def servers(node: NodeSettings, backends: Sequence[Backend], there: Sequence[str] = ()) -> str:
+    """The servers' lines, as kubeboot-backends too writes them; those that are `there` keep their places."""
     own = {endpoint.join(address, port) for name, address, port in backends if name == node.name}
-    listed = sorted({endpoint.join(address, port) for _, address, port in backends})
+    wanted = {endpoint.join(address, port) for _, address, port in backends}
+    new = sorted(wanted - set(there), key=lambda where: (where not in own, where))
     backup = " backup" if node.role == "control_plane" else ""
     return "".join(
-        f"    server {where} {where}{'' if where in own else backup}\n"
-        for where in sorted(listed, key=lambda where: (where not in own, where))
+        f"    server {where} {where}{'' if where in own else backup}\n" for where in (*there, *new)
     )
+
+
+def listed(config: bytes) -> tuple[str, ...]:
+    """The servers in a haproxy.cfg, each once; a line that leads nowhere is none."""
+    lines = (line.decode(errors="replace") for line in config.splitlines() if line.startswith(_SERVER))
+    words = map(str.split, lines)
+    return tuple(dict.fromkeys(w[2] for w in words if len(w) > 2 and endpoint.is_place(w[2])))
 
 
 def known(see: HostView) -> tuple[tuple[str, int], ...]:
     """The API servers, address and port, that this machine's haproxy goes to."""
-    lines = (see.read(CONFIG) or b"").splitlines()
-    found = (line.split()[2].decode() for line in lines if line.startswith(_SERVER))
-    return tuple(endpoint.split(where, 6443) for where in found)
+    return tuple(endpoint.split(where, 6443) for where in listed(see.read(CONFIG) or b""))
 
 
 def _binds(spec: ClusterSpec, node: NodeSettings) -> tuple[str, ...]:
@@ -183,6 +200,7 @@ def _binds(spec: ClusterSpec, node: NodeSettings) -> tuple[str, ...]:
 def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
     """haproxy as nobody in particular, with nothing but its config and the authority.
 
+    Another base starts it anew, one that was changed by hand and is mended does not: it reads that again.
     Its connections do not survive it, so there is no point in lingering at the end.
     """
     directory = CONFIG.rpartition("/")[0]
@@ -198,7 +216,8 @@ def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
             Volume("run", "", "/run/haproxy", read_only=False),
         ),
         requests=(("cpu", "25m"), ("memory", "32Mi")),
-        inputs=(BASE, _CA),
+        inputs=(_CA,),
+        annotations=(("kubeboot.io/config", basic.digest(config(spec, node))[:32]),),
         probe_host=loopback(node.address),
         probe_scheme="HTTP",
         tier="control-plane" if node.role == "control_plane" else "node",

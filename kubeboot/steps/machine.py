@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Protocol
 
 from kubeboot.engine.step import Blocked, Check, Drift, Impact, Later, Ok, Step, Target, View
 from kubeboot.engine.undo import RestoreSysctl, RestoreUnit, Undo
@@ -78,14 +79,20 @@ class EnsureSysctl(Step):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureActive(Step):
-    """A unit without a process to look at, enabled and active: a timer, or what was done once."""
+    """A unit without a process to look at, enabled and active: a timer, or what was done once.
+
+    `starts`: a unit that it brings about, whose file systemd has to know as well.
+    """
 
     unit: str
+    starts: str = ""
 
     def check(self, see: View, vals: Values) -> Check:
         found = see.host.unit(self.unit)
         if found.active != "active":
             return Drift(f"start {self.unit}")
+        if found.stale or (self.starts and see.host.unit(self.starts).stale):
+            return Drift(f"restart {self.unit}: systemd has read another file", "change")
         return Ok() if found.enabled else Drift(f"enable {self.unit}", "change")
 
     def undo(self, see: View) -> Sequence[Undo]:
@@ -113,6 +120,15 @@ class EnsureEnabled(Step):
         do.host.enable(self.unit)
 
 
+class Reads(Protocol):
+    """Who reads a file at its start only. `end`: before the file is mended, so that it starts again."""
+
+    def end(self, do: Target) -> None: ...
+    def undo_end(self, see: View) -> Sequence[Undo]:
+        """What takes `end` back."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Reader:
     """A unit that reads files at its start only. `digest`: what EnsureUnit knows a good start by.
@@ -130,7 +146,6 @@ class Reader:
             do.host.stop(self.unit)
 
     def undo_end(self, see: View) -> Sequence[Undo]:
-        """What takes `end` back."""
         return undo_unit(see, self.unit) if self._claims(see) else ()
 
     def _claims(self, see: View) -> bool:

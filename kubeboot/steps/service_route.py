@@ -49,6 +49,7 @@ def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
             title="Make a way to services",
             on=node.name,
             after=frozenset({"kernel/service-route-unit"}),
+            follows=frozenset({"kernel/service-route-unit"}),
             unit=UNIT,
         ),
     )

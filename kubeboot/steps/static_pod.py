@@ -25,6 +25,7 @@ UNKNOWN = "known once the files that it reads are there"
 STARTUP = 240
 """Seconds that a process may take to start, before scaling by the run's timeout scale."""
 _MODE = 0o600
+_INPUTS = re.compile(rf'^( +{INPUTS}: )"[^"]*?(?:\+(\d+))?"$', re.MULTILINE)
 _STARTUP = re.compile(rb"^ +startupProbe:\n +failureThreshold: (\d+)$", re.MULTILINE)
 
 
@@ -111,6 +112,7 @@ class EnsureStaticPod(Step):
 
     The kubelet restarts a static pod when its manifest changes, so that the annotation is what makes a
     renewed authority or kubeconfig take effect, also after a run that was killed between the two.
+    How often one of them was mended (PodReader) is counted in it, and kept.
     What a patient run (`timeout_scale`) allowed for starting stays: a restart for less would help nobody.
     """
 
@@ -139,7 +141,30 @@ class EnsureStaticPod(Step):
         pod = self.pod.enduring(max(math.ceil(STARTUP * self.timeout_scale), _allowed(found or b"")))
         present = tuple(v.path for v in pod.volumes if v.optional and host.stat(v.path))
         sums = tuple(host.sha256(path) for path in pod.inputs)
-        return pod.render(_inputs(pod, sums, present), present).encode()
+        mended = _mended((found or b"").decode(errors="replace"))
+        inputs = _inputs(pod, sums, present) + (f"+{mended}" if mended else "")
+        return pod.render(inputs, present).encode()
+
+
+@dataclasses.dataclass(frozen=True)
+class PodReader:
+    """A static pod whose process reads files at its start only.
+
+    Where one of them was changed by hand, the process may have read that: its manifest is made another
+    before the file is mended, and stays another, so that the kubelet starts it anew, whenever it looks.
+    """
+
+    manifest: str
+
+    def end(self, do: Target) -> None:
+        """Count in the manifest that a file is mended; without a manifest there is nobody."""
+        found = (do.host.read(self.manifest) or b"").decode(errors="replace")
+        if found:
+            count = _mended(found) + 1
+            do.host.write(self.manifest, _INPUTS.sub(rf'\1"mended+{count}"', found).encode(), _MODE)
+
+    def undo_end(self, see: View) -> Sequence[Undo]:
+        return paths.undo(see, self.manifest) if see.host.stat(self.manifest) else ()
 
 
 def _inputs(pod: StaticPod, sums: Sequence[str | None], present: Sequence[str]) -> str:
@@ -147,6 +172,12 @@ def _inputs(pod: StaticPod, sums: Sequence[str | None], present: Sequence[str]) 
     if len(known) != len(sums):
         return UNKNOWN
     return basic.digest(pod.render("", present), *known)[:32]
+
+
+def _mended(manifest: str) -> int:
+    """How often a file that its process reads was mended."""
+    found = _INPUTS.search(manifest)
+    return int(found[2] or 0) if found else 0
 
 
 def _allowed(manifest: bytes) -> int:

@@ -14,7 +14,7 @@ from kubeboot.host.api import HostView
 from kubeboot.pki import endpoint
 from kubeboot.steps import basic, load_balancer
 from kubeboot.steps.etcd import loopback
-from kubeboot.steps.static_pod import EnsureStaticPod, StaticPod, Volume
+from kubeboot.steps.static_pod import MANIFESTS, EnsureStaticPod, PodReader, StaticPod, Volume
 
 DIRECTORY = "/etc/kubernetes/keepalived"
 CONFIG = f"{DIRECTORY}/keepalived.conf"
@@ -40,6 +40,7 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step
             after=frozenset({"trees/"}),
             path=CONFIG,
             data=config(spec, node).encode(),
+            reader=PodReader(f"{MANIFESTS}/keepalived.yaml"),
         ),
         EnsureStaticPod(
             id=MANIFEST,

@@ -101,9 +101,15 @@ reload() { # once for each content; without haproxy there is nothing to do, it w
   echo "$sum" >"$state/loaded"
 }
 
+unchanged() { # but what was mended meanwhile is read: it may be the way to the cluster
+  echo "$1; nothing changed" >&2
+  [ ! -f "$state/loaded" ] || reload
+  exit 0
+}
+
 renew
-live >"$state/live.new" || { echo "the cluster does not answer; nothing changed" >&2; exit 0; }
-[ -s "$state/live.new" ] || { echo "the cluster names no API server; nothing changed" >&2; exit 0; }
+live >"$state/live.new" || unchanged "the cluster does not answer"
+[ -s "$state/live.new" ] || unchanged "the cluster names no API server"
 mv "$state/live.new" "$state/live"
 merge >"$state/wanted"
 {

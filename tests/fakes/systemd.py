@@ -39,7 +39,8 @@ class FakeSystemd:
         return dataclasses.replace(known, loaded=known.loaded or lines is not None, stale=stale)
 
     def reload(self) -> None:
-        self.loaded.clear()
+        """What is loaded is read anew; what is gone is forgotten."""
+        self.loaded = {n: lines for n in self.loaded if (lines := self._on_disk(n)) is not None}
 
     def start(self, name: str, again: bool = False) -> Unit:
         """Start, or restart when `again`; a running unit keeps its process otherwise."""
@@ -47,6 +48,9 @@ class FakeSystemd:
         if unit.active == "active" and not again:
             return unit
         lines = self._load(unit.name)
+        served = f"{unit.name.removesuffix('.timer')}.service"
+        if unit.name.endswith(".timer") and self._on_disk(served) is not None:
+            self._load(served)
         if unit.name in self.broken:
             result = self.broken[unit.name]
             self.units[unit.name] = dataclasses.replace(unit, active="failed", pid=0, result=result)

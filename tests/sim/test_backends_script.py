@@ -107,6 +107,16 @@ def test_nothing_new_is_written_or_loaded_twice(machine: Machine) -> None:
     assert machine.signals == ["-USR2 70"]
 
 
+def test_a_config_that_was_mended_is_loaded_though_it_is_the_way_to_the_cluster(machine: Machine) -> None:
+    machine.answer("10.0.0.11 10.0.0.12 :6443")
+    machine.run()
+    machine.answer("", code=1)
+    machine.servers(f"{A} {A}")
+    machine.run(after=30)
+    machine.run(after=30)
+    assert machine.signals == ["-USR2 70"] * 2
+
+
 def test_one_that_is_missing_goes_after_an_hour_of_answers_and_not_before(machine: Machine) -> None:
     machine.answer("10.0.0.11 :6443")
     assert len(machine.run()) == 2

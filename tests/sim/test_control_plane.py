@@ -81,8 +81,6 @@ def test_nothing_that_needs_the_api_server_starts_before_it_knows_what_that_may_
 @pytest.mark.parametrize("step_id", [i for i, s in all_steps().items() if not isinstance(s, basic.Await)])
 def test_every_step_keeps_the_contract(step_id: str) -> None:
     host = machine()
-    if step_id == "load-balancer/config":
-        del host.files[load_balancer.BASE]
     if step_id == "load-balancer/timer":
         host.files["/etc/systemd/system/kubeboot-backends.timer"] = File(b"[Timer]\n")
     contract.converges(all_steps()[step_id], host)
@@ -275,9 +273,11 @@ def test_logs_of_another_machines_pod_are_not_ours() -> None:
     assert pod_logs.tail(host, "cp-1", "etcd") == ""
 
 
-def test_haproxys_pod_follows_its_config() -> None:
+def test_haproxys_pod_follows_its_config_and_not_what_somebody_wrote_there() -> None:
     step = all_steps()["load-balancer/manifest"]
-    assert isinstance(step, EnsureStaticPod) and load_balancer.BASE in step.pod.inputs
+    assert isinstance(step, EnsureStaticPod) and load_balancer.BASE not in step.pod.inputs
+    other = dataclasses.replace(NODE, timeout_scale=NODE.timeout_scale + 2)
+    assert load_balancer.pod(SPEC, other, step.pod.image) != step.pod
     assert "load-balancer/servers" in step.after
     assert "load-balancer/config" in all_steps()["load-balancer/servers"].after
 
@@ -285,7 +285,7 @@ def test_haproxys_pod_follows_its_config() -> None:
 def test_servers_that_the_timer_has_found_stay_and_a_new_base_takes_them_along() -> None:
     host, step = machine(), all_steps()["load-balancer/servers"]
     base = load_balancer.config(SPEC, NODE).encode()
-    found = b"    server 192.0.2.12:6443 192.0.2.12:6443 backup\n"
+    found = b"    server 192.0.2.12:6443 192.0.2.12:6443 backup\n    server 192.0.2.11:6443 192.0.2.11:6443\n"
     host.files[load_balancer.CONFIG] = File(base + found)
     assert step.check(view(host), Values()) == Ok()
     host.files[load_balancer.CONFIG] = File(b"# another base\n" + found)

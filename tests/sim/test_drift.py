@@ -15,12 +15,21 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import CLUSTER, View
 from kubeboot.pki import build
+from kubeboot.steps import backends, load_balancer
 from tests.fakes.entries import File
 from tests.fakes.world import World
 from tests.sim.test_resume import INIT, after, init_plan
 
 MANIFESTS = "/etc/kubernetes/manifests"
 UNITS = {"kubelet/service": "kubelet.service", "runtime/service": "containerd.service"}
+PODS = {
+    load_balancer.MANIFEST: "haproxy",
+    **{
+        f"control-plane/{name}": name
+        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    },
+}
+OWN = b"    server 192.0.2.11:6443 192.0.2.11:6443\n"
 Change = Callable[[World], None]
 
 
@@ -64,6 +73,24 @@ def old_settings(unit: str) -> Change:
 
 def replaced(path: str) -> Change:
     return lambda world: world.host.files.update({path: File(b"another binary", 0o755)})
+
+
+def instead(path: str, old: bytes, new: bytes) -> Change:
+    def act(world: World) -> None:
+        file = world.host.files[path]
+        assert old in file.data
+        world.host.files[path] = dataclasses.replace(file, data=file.data.replace(old, new))
+
+    return act
+
+
+def both(*changes: Change) -> Change:
+    return lambda world: [change(world) for change in changes] and None
+
+
+def reread(path: str) -> Change:
+    """Edited, and systemd has read it."""
+    return both(edit(path, b"Description=by hand\n"), lambda world: world.host.systemd.reload())
 
 
 def sysctl(key: str, value: str) -> Change:
@@ -126,11 +153,30 @@ DRIFTS: dict[str, tuple[Change, set[str]]] = {
     "containerd's unit edited": (edit("/etc/systemd/system/containerd.service"), {RUNTIME}),
     "runc replaced": (replaced("/usr/local/bin/runc"), set()),
     "a sysctl": (sysctl("net.ipv4.ip_forward", "0"), set()),
+    "haproxy's base edited": (edit(load_balancer.BASE), set()),
+    "haproxy's base deleted": (delete(load_balancer.BASE), set()),
+    "haproxy's base's mode": (mode(load_balancer.BASE, 0o600), set()),
+    "haproxy's config edited": (edit(load_balancer.CONFIG), set()),
+    "haproxy's config deleted": (delete(load_balancer.CONFIG), set()),
+    "haproxy's servers disabled": (edit(load_balancer.CONFIG, b" disabled\n"), set()),
+    "haproxy without servers": (instead(load_balancer.CONFIG, OWN, b""), set()),
+    "haproxy with a server's name alone": (edit(load_balancer.CONFIG, b"    server x\n"), set()),
+    "haproxy's own server as a backup": (edit(load_balancer.CONFIG, OWN[:-1] + b" backup\n"), set()),
+    "haproxy's base and config edited": (both(edit(load_balancer.BASE), edit(load_balancer.CONFIG)), set()),
+    "haproxy's manifest edited": (edit(f"{MANIFESTS}/haproxy.yaml"), {load_balancer.MANIFEST}),
+    "haproxy's manifest deleted": (delete(f"{MANIFESTS}/haproxy.yaml"), set()),
+    "haproxy's timer stopped": (stop(backends.TIMER), set()),
+    "haproxy's timer disabled": (disable(backends.TIMER), set()),
+    "haproxy's timer edited": (reread(f"/etc/systemd/system/{backends.TIMER}"), set()),
+    "haproxy's timer's service edited": (reread(f"/etc/systemd/system/{backends.SERVICE}"), set()),
+    "haproxy's timer's script deleted": (delete(backends.SCRIPT), set()),
+    "haproxy's timer's script edited": (edit(backends.SCRIPT), set()),
+    "haproxy's timer's script's mode": (mode(backends.SCRIPT, 0o644), set()),
 }
 
 
 def restarted(step: str, before: dict[str, object], now: dict[str, object]) -> bool:
-    name = step if step in UNITS else f"{step.rpartition('/')[2]}.yaml"
+    name = step if step in UNITS else f"{PODS.get(step, step).rpartition('/')[2]}.yaml"
     return before[name] != now[name]
 
 
@@ -149,8 +195,8 @@ def test_a_dry_run_names_what_the_rerun_does(name: str) -> None:
     assert set(done) == set(said), "no more and no less than what was announced"
     now = processes(world)
     assert all(restarted(step, before, now) for step in restarts)
-    kept = [unit for unit in UNITS if unit not in said]
-    assert all(before[unit] == now[unit] for unit in kept), "nothing else was restarted"
+    others = [step for step in (*UNITS, *PODS) if step not in said]
+    assert not any(restarted(step, before, now) for step in others), "nothing else was restarted"
     assert look(world, plan) == {}, "and then nothing is left"
 
 
@@ -179,6 +225,15 @@ def test_certificates_that_end_are_announced_with_every_restart_that_their_mendi
     assert set(done) == set(said)
     assert all(restarted(step, before, processes(world)) for step in announced(said))
     assert look(world, plan) == {}
+
+
+def test_a_mended_haproxy_config_is_read_by_whatever_read_the_other() -> None:
+    world = after(INIT)()
+    world.host.write(load_balancer.LOADED, b"of the good one\n")
+    edit(load_balancer.CONFIG)(world)
+    rerun(world, init_plan(world))
+    assert world.host.read(load_balancer.LOADED) == b"", "the next look reloads, whatever was loaded"
+    assert world.host.unit(backends.SERVICE).active == "active", "and that is now"
 
 
 def test_a_kill_between_mending_a_file_and_starting_its_reader_is_no_harm() -> None:

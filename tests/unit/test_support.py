@@ -44,6 +44,7 @@ CANARIES = {
     "toml": "canary-in-toml",
     "argv": "canary-in-argv",
     "certificate-key": "c" * 64,
+    "encryption": "canaryOfTheKeyForSecretsInEtcd+/abcdefghijk=",
 }
 
 
@@ -56,6 +57,8 @@ def machine() -> FakeHost:
     user = {"client-key-data": CANARIES["data"], "token": CANARIES["bearer"]}
     _put(host, "/etc/kubernetes/admin.conf", json.dumps({"users": [{"name": "a", "user": user}]}))
     _put(host, "/root/login.json", _login())
+    keys = {"secretbox": {"keys": [{"name": "key1", "secret": CANARIES["encryption"]}]}}
+    _put(host, "/etc/kubernetes/pki/encryption.yaml", json.dumps({"resources": [{"providers": [keys]}]}))
     config = {
         "registries": [{"credentialsFile": "/root/login.json", "password": CANARIES["registry"]}],
         "proxy": f"http://me:{CANARIES['proxy']}@proxy:3128",
@@ -87,6 +90,7 @@ def machine() -> FakeHost:
 
 
 _SPOKEN = (
+    "encryption",
     *(f"key-{name}" for name in ("ca", "sa", "etcd", "kubelet")),
     "data",
     "bearer",
