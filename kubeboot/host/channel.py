@@ -82,10 +82,35 @@ def refused(err: Exception, transport: paramiko.Transport) -> bool:
     return isinstance(err, paramiko.ChannelException) or nameless
 
 
+class Bell:
+    """Rung when something comes on a channel, or it ends. By it a channel needs no descriptors of its own."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._rung = threading.Event()
+        for buffer in (channel.in_buffer, channel.in_stderr_buffer):
+            buffer.set_event(self)  # type: ignore[arg-type]
+
+    def set(self) -> None:
+        """By either stream."""
+        self._rung.set()
+
+    def clear(self) -> None:
+        """One stream is empty: that says nothing of the other."""
+
+    def rest(self) -> None:
+        """Before looking: what comes from now on rings it again."""
+        self._rung.clear()
+
+    def wait(self, seconds: float) -> None:
+        """Until it is rung."""
+        self._rung.wait(min(seconds, threading.TIMEOUT_MAX))
+
+
 @dataclasses.dataclass
 class Talk:
     """Sends the input, hands on what comes, and asks whether the other side lives when nothing does.
 
+    `over` knows when a command's answer is whole on a channel that stays open after it, and its status.
     `failure` is the error of the input's source or of a receiver: ours, not the connection's.
     """
 
@@ -94,6 +119,7 @@ class Talk:
     err: Callable[[bytes], object]
     alive: Callable[[], None]
     idle: float
+    over: Callable[[], int | None] | None = None
     moved: float = 0.0
     failure: BaseException | None = None
 
@@ -102,19 +128,23 @@ class Talk:
         self.channel.settimeout(self.idle)
         self.moved = time.monotonic()
         end = self.moved + deadline if deadline is not None else float("inf")
+        bell = Bell(self.channel)
         with self._feeding(stdin):
-            while not self._drained():
+            while not self._drained(bell):
+                if self.over is not None and (status := self.over()) is not None:
+                    return status
                 if time.monotonic() > end:
                     raise timed_out(argv, deadline or 0.0, host)
-                self._wait(end)
+                self._wait(bell, end)
             if self.failure is not None:
                 raise self.failure
             if not self.channel.eof_received:  # sshd may tell the status before the rest of the output
                 raise EOFError("it broke off before the output had ended")
             return self._status(argv, end, deadline or 0.0, host)
 
-    def _drained(self) -> bool:
+    def _drained(self, bell: Bell) -> bool:
         """Hand on what is there; True when nothing more will come."""
+        bell.rest()
         ended = bool(self.channel.eof_received or self.channel.closed)
         moved = self._pass(self.channel.recv_ready, self.channel.recv, self.out)
         moved = self._pass(self.channel.recv_stderr_ready, self.channel.recv_stderr, self.err) or moved
@@ -133,11 +163,9 @@ class Talk:
                 give(data)
         return moved
 
-    def _wait(self, end: float) -> None:
+    def _wait(self, bell: Bell, end: float) -> None:
         until = min(self.moved + self.idle, end)
-        poll = select.poll()
-        poll.register(self.channel.fileno(), select.POLLIN)
-        poll.poll(max(0.0, until - time.monotonic()) * 1000)
+        bell.wait(max(0.0, until - time.monotonic()))
         if time.monotonic() >= self.moved + self.idle:
             self.alive()
             self.moved = time.monotonic()
@@ -180,7 +208,8 @@ class Talk:
                 self.moved = time.monotonic()
             if self.failure is not None:
                 self.channel.sendall(b"\0")
-            self.channel.shutdown_write()
+            if self.over is None:
+                self.channel.shutdown_write()
 
     def _next(self, source: Iterator[bytes]) -> bytes | None:
         try:

@@ -6,34 +6,25 @@ import contextlib
 import shlex
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 import paramiko
 
-from kubeboot import errors
-from kubeboot.host import channel, login, questions, sudo
-from kubeboot.host.api import Lost
+from kubeboot.host import channel, login, questions, standing, sudo
 from kubeboot.host.doorway import Doorway
 from kubeboot.host.line import Line
 from kubeboot.host.pool import Pool
 from kubeboot.host.process import SEARCH
 from kubeboot.host.runner import NOT_FOUND, Result
+from kubeboot.host.sessions import LOST, Full, Sessions
+from kubeboot.host.standing import Shell
 
 CHANNELS = 6
 """OpenSSH allows ten sessions a connection (MaxSessions); the user's own need some."""
 
 ROOT = "root"
-_PAUSE = 0.1
-_LOST = (EOFError, OSError, paramiko.SSHException)
-_NO_SESSION = "raise MaxSessions in the machine's sshd_config"
-_AGAIN = "check that the machine runs, then run the same command again"
-
-
-class _Full(Exception):
-    """sshd allows no session beside those that stay open: a lock's, a relay's."""
 
 
 class Connection:
@@ -47,8 +38,7 @@ class Connection:
         self._doorway = Doorway(how, self._line, self._lasting_session)
         self._making = threading.Lock()
         self._slots = threading.BoundedSemaphore(CHANNELS)
-        self._sessions: set[paramiko.Channel] = set()
-        self._lasting: set[paramiko.Channel] = set()
+        self._sessions = Sessions(how, self._line)
         self._second: Connection | None = None
         self._pool = Pool(1)
 
@@ -109,14 +99,32 @@ class Connection:
 
     def run(self, argv: tuple[str, ...], stdin: Iterable[bytes], deadline: float) -> Result:
         """Run as root to the end. `deadline` is stretched as the login's are. Status 127: no such command."""
+        deadline *= self._how.deadlines.scale
+        line = standing.command(argv, stdin) if isinstance(stdin, tuple) else None
+        if line is not None:
+            result = self._by_shell(line, argv, deadline)
+        else:
+            result = self._by_session(argv, stdin, deadline)
+        if self._sudo and result.status in (1, NOT_FOUND) and b"sudo: " in result.err.partition(b"\n")[0]:
+            said = result.err.decode(errors="replace").splitlines()[0]
+            raise sudo.refusal(said, self.name, self._line.user)
+        return result
+
+    def _by_session(self, argv: tuple[str, ...], stdin: Iterable[bytes], deadline: float) -> Result:
         out, err = bytearray(), bytearray()
         with self._session() as session:
             talk = self._talk(session, out.extend, err.extend)
-            status = self._finish(talk, argv, stdin, deadline * self._how.deadlines.scale, root=True)
-        if self._sudo and status in (1, NOT_FOUND) and b"sudo: " in err.partition(b"\n")[0]:
-            said = err.decode(errors="replace").splitlines()[0]
-            raise sudo.refusal(said, self.name, self._line.user)
+            status = self._finish(talk, argv, stdin, deadline, root=True)
         return Result(status, bytes(out), bytes(err))
+
+    def _by_shell(self, line: bytes, argv: tuple[str, ...], deadline: float) -> Result:
+        with self._shell() as shell:
+            sent, reply = shell.begin(line)
+            talk = self._talk(shell.channel, reply.out.extend, reply.err.extend, reply.status)
+            try:
+                return shell.end(reply, talk.run((sent,), argv, deadline, self.name))
+            except LOST as err:
+                raise self._sessions.lost(err) from err
 
     def stream(
         self,
@@ -140,9 +148,14 @@ class Connection:
         return shlex.join((*sudo.SILENT, *whole) if self._how.sudo_password is None else sudo.asking(whole))
 
     def _talk(
-        self, session: paramiko.Channel, out: Callable[[bytes], object], err: Callable[[bytes], object]
+        self,
+        session: paramiko.Channel,
+        out: Callable[[bytes], object],
+        err: Callable[[bytes], object],
+        over: Callable[[], int | None] | None = None,
     ) -> channel.Talk:
-        return channel.Talk(session, out, err, lambda: self._alive(session), self._how.deadlines.idle)
+        idle = self._how.deadlines.idle
+        return channel.Talk(session, out, err, lambda: self._sessions.alive(session), idle, over)
 
     def _finish(
         self,
@@ -158,10 +171,10 @@ class Connection:
             if said:
                 talk.err(said)
             return talk.run(stdin, argv, deadline, self.name)
-        except _LOST as err:
+        except LOST as err:
             if err is talk.failure:
                 raise
-            raise self._lost(err) from err
+            raise self._sessions.lost(err) from err
 
     def _begin(self, session: paramiko.Channel, argv: tuple[str, ...], *, root: bool) -> bytes:
         """Start a command; what it has said on stderr while it became root."""
@@ -175,8 +188,8 @@ class Connection:
                 if not (root and self._sudo and password is not None):
                     return b""
                 return sudo.enter(session, password, self.name, self._line.user, deadlines.idle)
-        except _LOST as err:
-            raise self._lost(err) from err
+        except LOST as err:
+            raise self._sessions.lost(err) from err
         except questions.SudoPassword as err:
             self._refused = err
             raise
@@ -184,41 +197,40 @@ class Connection:
     @contextlib.contextmanager
     def _session(self) -> Iterator[paramiko.Channel]:
         """A session channel, for a moment; on a second connection where this one has room for none."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self._slots)
-            stack.enter_context(self._pool.using(self))
+        with self._slots, self._pool.using(self), contextlib.ExitStack() as beside:
             try:
-                session = self._open_session()
-            except _Full:
-                yield stack.enter_context(self._beside()._session())
+                session = self._sessions.open()
+            except Full:
+                yield beside.enter_context(self._beside()._session())
                 return
-            self._sessions.add(session)
             try:
                 yield session
             finally:
-                self._sessions.discard(session)
-                channel.shut(session, self._how.deadlines.answer)
+                self._sessions.end(session)
 
-    def _open_session(self) -> paramiko.Channel:
-        """sshd is given time to notice that other sessions have ended, and ours to end. Raises _Full."""
-        answer = self._how.deadlines.answer
-        end = time.monotonic() + answer
-        while True:
-            transport = self._line.transport()
+    @contextlib.contextmanager
+    def _shell(self) -> Iterator[Shell]:
+        """A root shell, for one command; who has met an error with it leaves it to nobody."""
+        with self._slots, self._pool.using(self), contextlib.ExitStack() as beside:
             try:
-                with channel.closing_after(transport, 2 * answer):
-                    return channel.ordered(transport.open_session(timeout=answer))
-            except _LOST as err:
-                if not channel.refused(err, transport):
-                    raise self._lost_unsent(transport, err) from err
-                self._lasting = {each for each in tuple(self._lasting) if not each.closed}
-                if self._sessions - self._lasting:
-                    end = time.monotonic() + answer
-                elif self._lasting:
-                    raise _Full from err
-                elif time.monotonic() > end:
-                    raise self._no_session(err) from err
-            time.sleep(_PAUSE)
+                shell = self._sessions.shell() or self._new_shell()
+            except Full:
+                yield beside.enter_context(self._beside()._shell())
+                return
+            try:
+                yield shell
+            except BaseException:
+                self._sessions.end(shell.channel)
+                raise
+            self._sessions.wait(shell)
+
+    def _new_shell(self) -> Shell:
+        session = self._sessions.open()
+        try:
+            return Shell(session, self._begin(session, standing.ARGV, root=True))
+        except BaseException:
+            self._sessions.end(session)
+            raise
 
     def _beside(self) -> Connection:
         with self._making:
@@ -226,47 +238,18 @@ class Connection:
                 self._second = Connection(self._how, self._sudo)
             return self._second
 
-    def _no_session(self, err: Exception) -> errors.Unreachable:
-        message = f"{self.name}: sshd refuses another session: {err}"
-        return errors.Unreachable(message, hint=_NO_SESSION, host=self.name)
-
-    def _lost_unsent(self, transport: paramiko.Transport, err: Exception) -> Lost:
-        silent = transport.is_active()
-        transport.close()
-        answer = self._how.deadlines.answer
-        lost = self._lost(TimeoutError(f"no answer for {answer:g} s") if silent else err)
-        lost.sent = False
-        return lost
-
-    def _lost(self, err: Exception) -> Lost:
-        why = str(err) or "it was closed"
-        return Lost(f"{self.name}: lost the connection to {self.address}: {why}", hint=_AGAIN, host=self.name)
-
-    def _alive(self, session: paramiko.Channel) -> None:
-        """Any answer will do. Lost when there is none in time."""
-        transport, answer = session.get_transport(), self._how.deadlines.answer
-        try:
-            with channel.closing_after(transport, answer):
-                transport.open_session(timeout=answer).close()
-        except _LOST as err:
-            if channel.refused(err, transport):
-                return
-            transport.close()
-            silence = self._how.deadlines.idle + answer
-            raise self._lost(TimeoutError(f"no answer for {silence:g} s")) from None
-
     @contextlib.contextmanager
     def holding(self, argv: tuple[str, ...]) -> Iterator[tuple[bytes, paramiko.Channel]]:
         """Keep a command running: its first line, or all its words if it ended, and its channel."""
         with self._session() as session:
-            self._lasting.add(session)
+            self._sessions.lasts(session)
             self._begin(session, argv, root=True)
             try:
                 said = b""
                 while not said.endswith(b"\n") and (more := session.recv(4096)):
                     said += more
-            except _LOST as err:
-                raise self._lost(err) from err
+            except LOST as err:
+                raise self._sessions.lost(err) from err
             yield said, session
 
     def dial(self, address: str, port: int, timeout: float) -> socket.socket:
@@ -277,10 +260,10 @@ class Connection:
     def _lasting_session(self, argv: tuple[str, ...]) -> paramiko.Channel:
         """A command that has begun, and runs until its channel is closed."""
         try:
-            session = self._open_session()
-        except _Full:
+            session = self._sessions.open()
+        except Full:
             return self._beside()._lasting_session(argv)
-        self._lasting.add(session)
+        self._sessions.lasts(session)
         try:
             self._begin(session, argv, root=True)
         except BaseException:

@@ -6,6 +6,7 @@ its answer. Their names, machine ids and addresses are their own; their keys com
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import functools
@@ -78,7 +79,8 @@ def looked(argv: tuple[str, ...], stdin: bytes = b"") -> Answer:
 
 def answered(number: int, command: str, given: bytes) -> Answer:
     """The answer to a command line; of a batch, each command is looked up by itself."""
-    argv = tuple(shlex.split(command))[_ENV:]
+    argv = tuple(shlex.split(command))
+    argv = argv[_ENV:] if argv[:1] == ("env",) else argv
     if argv[:3] == ("sh", "-c", runners.BATCH):
         mark = given.decode().strip()
         return Answer(0, b"".join(_marked(mark, one) for one in _commands(argv[4:])))
@@ -139,12 +141,35 @@ class Session(paramiko.ServerInterface):
 
     def _answer(self, channel: paramiko.Channel, command: str) -> None:
         with contextlib.suppress(OSError, EOFError):
-            given = channel.makefile("rb").read()  # to its end: by then the request itself has been answered
+            (self._stand if runners.STANDING in shlex.split(command) else self._one)(channel, command)
+
+    def _one(self, channel: paramiko.Channel, command: str) -> None:
+        given = channel.makefile("rb").read()  # to its end: by then the request itself has been answered
+        time.sleep(self._late)
+        found = answered(self._number, command, given)
+        channel.sendall(found.out)
+        channel.send_exit_status(found.status)
+        channel.close()
+
+    def _stand(self, channel: paramiko.Channel, _: str) -> None:
+        """A root shell that stays: commands with their sizes, each with its input in it, after the mark."""
+        lines = channel.makefile("rb")
+        mark = lines.readline().decode().strip()
+        while size := lines.readline():
+            command, given = _told(lines.read(int(size)).decode().removesuffix(f" #{mark}"))
             time.sleep(self._late)
             found = answered(self._number, command, given)
-            channel.sendall(found.out)
-            channel.send_exit_status(found.status)
-            channel.close()
+            channel.sendall(found.out + f"{mark}{found.status}\n".encode())
+            channel.sendall_stderr(f"{mark}\n".encode())
+
+
+def _told(line: str) -> tuple[str, bytes]:
+    """The command of a standing shell's line, and its input."""
+    words = line.removeprefix("printf %s ")
+    if words == line:
+        return line.removeprefix("exec "), b""
+    data, _, command = words.partition(" | base64 -d | ")
+    return command, base64.b64decode(data)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,19 @@ done
 The mark is what comes: among the words, a list of the machine's processes would have it.
 """
 
+STANDING = """\
+IFS= read -r mark || exit
+while IFS= read -r size; do
+    command=$(head -c "$size")
+    case $command in *"#$mark") ;; *) exit 1 ;; esac
+    (eval "$command") </dev/null
+    printf '%s%s\\n' "$mark" "$?"
+    printf '%s\\n' "$mark" >&2
+done
+"""
+"""Runs commands that come with their sizes, each ended by a comment with the mark: one that a lost connection
+has cut is not begun. Prints the mark and the status after a command's output, and the mark on stderr."""
+
 FETCHED = "/var/lib/kubeboot/fetched"
 """Where a machine keeps what it has fetched itself, until it is reset."""
 
