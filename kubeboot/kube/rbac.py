@@ -52,6 +52,9 @@ def _watch(*names: str) -> Rule:
     return {"apiGroups": [""], "resourceNames": [*names], "resources": ["configmaps"], "verbs": verbs}
 
 
+_MOUNTED = ("coredns", "kube-proxy", "kube-root-ca.crt", "kubeboot-local-lb")
+"""ConfigMaps of the pods on every machine, and on those that others joined."""
+
 _LOCAL: tuple[tuple[str, str, Rule, tuple[Subject, ...]], ...] = (
     (
         PUBLIC,
@@ -64,7 +67,7 @@ _LOCAL: tuple[tuple[str, str, Rule, tuple[Subject, ...]], ...] = (
     (SYSTEM, "kubeboot:cluster-config", _get("configmaps", "kubeboot-config"), (TOKENS, NODES)),
     # what pods on every machine mount: the API server may learn of a node's pod later than the kubelet, and a
     # kubelet that is refused asks again a second and a half later
-    (SYSTEM, "kubeboot:node-pods", _watch("coredns", "kube-proxy", "kube-root-ca.crt"), (NODES,)),
+    (SYSTEM, "kubeboot:node-pods", _watch(*_MOUNTED), (NODES,)),
     (
         "default",
         "kubeboot:api-servers",

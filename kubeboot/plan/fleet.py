@@ -113,7 +113,8 @@ def worker(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, clu
 
 
 def _marked(node: NodeSettings) -> tuple[Step, ...]:
-    if not (node.labels or node.taints):
+    labels = (*kubelet_config.local(node), *node.labels)
+    if not (labels or node.taints):
         return ()
     mark = marks.MarkNode(
         id="node/mark",
@@ -121,7 +122,7 @@ def _marked(node: NodeSettings) -> tuple[Step, ...]:
         on=node.name,
         after=frozenset({"node/registered"}),
         node=node.name,
-        labels=node.labels,
+        labels=labels,
         taints=node.taints,
     )
     return (mark,)

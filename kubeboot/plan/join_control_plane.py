@@ -22,6 +22,7 @@ from kubeboot.steps import (
     etcd,
     etcd_join,
     external_etcd,
+    foreign_nodes,
     kubeconfigs,
     kubelet,
     shared_keys,
@@ -85,6 +86,7 @@ def plan(
         *balancer,
         *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, first | etcd.manifest(spec)),
         *marks.steps(spec, node),
+        *foreign_nodes.server_steps(spec, node),
         dns_spread.step("node/ready"),
     )
     title = f"{spec.cluster_name}: control plane {node.name} ({node.address}), {spec.kubernetes_version}"

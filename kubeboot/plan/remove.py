@@ -6,7 +6,7 @@ import dataclasses
 
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
-from kubeboot.steps import draining, leaving
+from kubeboot.steps import draining, foreign_nodes, leaving
 
 
 def steps(
@@ -34,14 +34,15 @@ def steps(
         to=to,
         authority=authority,
     )
+    servers = foreign_nodes.forget(prefix, node, after)
     forgotten = leaving.NoNode(
         id=f"{prefix}/node",
         title=f"Delete Node {node}",
         on=CLUSTER,
-        after=frozenset({moved.id}),
+        after=frozenset({moved.id, servers.id}),
         node=node,
     )
-    return (*etcd, moved, forgotten)
+    return (*etcd, moved, servers, forgotten)
 
 
 def emptied(node: str, within: float) -> tuple[Step, ...]:

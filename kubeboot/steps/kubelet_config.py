@@ -125,8 +125,12 @@ def flags(node: NodeSettings) -> str:
 
 def own_labels(node: NodeSettings) -> tuple[tuple[str, str], ...]:
     """The labels that the kubelet registers its node with; the others are set through the API."""
-    own = (LOCAL_LB,) if node.local_balancer else ()
-    return (*own, *(label for label in node.labels if registrable(label[0])))
+    return (*local(node), *(label for label in node.labels if registrable(label[0])))
+
+
+def local(node: NodeSettings) -> tuple[tuple[str, str], ...]:
+    """The label of a node with its own haproxy."""
+    return (LOCAL_LB,) if node.local_balancer else ()
 
 
 def registrable(key: str) -> bool:

@@ -35,7 +35,7 @@ LOADED = f"{STATE}/loaded"
 MAX_CONNECTIONS = 4000
 _CA = f"{PKI}/ca.crt"
 _SERVER = b"    server "
-_USER = 99
+USER = 99
 """Upstream's image has this user; any other that is not root does as well."""
 _TIMES = {"connect": 500, "look": 1000, "inter": 1000, "fastinter": 250, "downinter": 500}
 """haproxy's patience in milliseconds: to connect, for a check's answer, and between two checks."""
@@ -221,6 +221,6 @@ def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
         probe_host=loopback(node.address),
         probe_scheme="HTTP",
         tier="control-plane" if node.role == "control_plane" else "node",
-        user=_USER,
+        user=USER,
         grace=1,
     )

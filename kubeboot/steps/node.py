@@ -10,8 +10,8 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Check, Drift, Later, Ok, Ref, Step, Target, View
 from kubeboot.engine.values import Values
-from kubeboot.kube.api import ApiError, ApiUnavailable, Object
-from kubeboot.steps import basic, conditions, objects
+from kubeboot.kube.api import ApiError, Object
+from kubeboot.steps import basic, conditions, kubelet_config, objects
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NO_EXTERNAL_BALANCER = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -30,12 +30,10 @@ class MarkNode(Step):
     taints: tuple[Taint, ...]
 
     def check(self, see: View, vals: Values) -> Check:
-        try:
-            found = see.api.get("v1", "Node", self.node)
-        except ApiUnavailable:
-            if see.api.ready() is None:
-                raise
-            return objects.API_SERVER
+        return objects.answered(see, lambda: self._check(see))
+
+    def _check(self, see: View) -> Check:
+        found = see.api.get("v1", "Node", self.node)
         if found is None:
             return Later(f"the Node {self.node}")
         missing = self._missing(found)
@@ -88,7 +86,7 @@ def steps(
         on=node.name,
         after=frozenset({"node/registered"}),
         node=node.name,
-        labels=(*_roles(spec), *node.labels),
+        labels=(*_roles(spec), *kubelet_config.local(node), *node.labels),
         taints=node.taints,
     )
     return (_registered(node, after), mark, _ready(node))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kubeboot import render
@@ -35,12 +35,7 @@ class EnsureObject(Step):
         obj = self.wanted(vals)
         if obj is None:
             return Later(", ".join(sorted(key.name for key in self.needs if vals.get(key) is None)))
-        try:
-            return self._compare(see, obj)
-        except ApiUnavailable:
-            if see.api.ready() is None:
-                raise
-            return API_SERVER
+        return answered(see, lambda: self._compare(see, obj))
 
     def _compare(self, see: View, obj: Object) -> Check:
         """Two questions are not one: what was written in between is no drift, so it is looked again."""
@@ -65,6 +60,16 @@ class EnsureObject(Step):
         if obj is None:
             raise KeyError(f"{self.id} was applied without its values")
         do.api.apply(obj)
+
+
+def answered(see: View, look: Callable[[], Check]) -> Check:
+    """What comes of a look at the API; Later while the API server is not ready."""
+    try:
+        return look()
+    except ApiUnavailable:
+        if see.api.ready() is None:
+            raise
+        return API_SERVER
 
 
 def ensure(obj: Object, room: str = "cluster", after: Iterable[Ref] = ()) -> EnsureObject:

@@ -41,6 +41,7 @@ def test_a_control_plane_is_marked_and_keeps_what_others_wrote() -> None:
         "kubernetes.io/os": "linux",
         node.CONTROL_PLANE: "",
         node.NO_EXTERNAL_BALANCER: "",
+        "kubeboot.io/local-lb": "static",
         "rack": "7",
     }
 

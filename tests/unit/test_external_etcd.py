@@ -122,7 +122,7 @@ def test_a_further_control_plane_joins_no_etcd() -> None:
 
 def test_a_control_plane_leaves_no_etcd_and_is_reset_all_the_same() -> None:
     leave = remove.steps("leave", "cp-1", ("192.0.2.11",), "192.0.2.12", b"", stacked=False)
-    assert [step.id for step in leave] == ["leave/endpoint", "leave/node"]
+    assert [step.id for step in leave] == ["leave/endpoint", "leave/servers", "leave/node"]
     plan = reset.plan("cp-1", (("a/b", RemovePath("/etc/a")),), leave=leave)
     hard = plans.requirements(plan)
     assert not any(n[0] == "@cluster" for name, before in hard.items() if name[0] == "cp-1" for n in before)

@@ -21,6 +21,7 @@ from kubeboot.config import tuning
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.kube import bootstrap, configmaps, kinds, rbac
 from kubeboot.pki import tokens
+from kubeboot.steps import foreign_nodes
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "kubeadm-1.37.1-objects.json"
 WHERE = "10.0.0.11:8443"
@@ -86,7 +87,12 @@ def test_nobody_gets_more_than_one_named_object_to_read() -> None:
             if (rule["resources"], rule["verbs"]) == (["nodes"], ["list"]):
                 continue
             if key(obj)[1] == "kubeboot:node-pods":
-                assert rule["resourceNames"] == ["coredns", "kube-proxy", "kube-root-ca.crt"]
+                assert rule["resourceNames"] == [
+                    "coredns",
+                    "kube-proxy",
+                    "kube-root-ca.crt",
+                    foreign_nodes.NAME,
+                ]
                 continue
             assert rule["verbs"] == ["get"]
             assert len(rule.get("resourceNames", ())) == (0 if rule["resources"] == ["nodes"] else 1)

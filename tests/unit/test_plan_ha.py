@@ -115,7 +115,7 @@ def test_the_node_is_forgotten_once_the_api_bears_fewer_members() -> None:
 
     settled = LEAVE[0].settle
     assert settled is not None and LEAVE[1].after == {"leave/etcd"}
-    assert LEAVE[2].after == {"leave/endpoint"} and LEAVE[2].id == "leave/node"
+    assert LEAVE[3].after == {"leave/endpoint", "leave/servers"} and LEAVE[3].id == "leave/node"
     assert settled.look(View(FakeHost(), Deferred(nobody)), Values()) == "nobody answers"
     assert settled.look(View(FakeHost(), FakeApi()), Values()) is None
 
