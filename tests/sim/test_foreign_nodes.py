@@ -15,12 +15,18 @@ from kubeboot import render
 from kubeboot.artifacts.api import Catalog, Image
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, LoadBalancer
+from kubeboot.engine import plan as plans
 from kubeboot.engine.step import Drift, Later, Ok, Step, Target
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import Object
+from kubeboot.kube.facts import ClusterFacts
+from kubeboot.pki import sealed
+from kubeboot.plan import fleet
 from kubeboot.steps import foreign_nodes, kubelet_config, load_balancer
+from kubeboot.steps.node import MarkNode
 from tests.fakes.api import Change, FakeApi
 from tests.fakes.host import FakeHost
+from tests.fakes.source import FakeSource
 
 SPEC = ClusterSpec()
 FIRST = NodeSettings("cp-1", "192.0.2.11", "control_plane")
@@ -60,6 +66,23 @@ def test_control_planes_come_and_go_each_with_its_own_line() -> None:
         assert step.check(Target(FakeHost(), api).see, Values()) == Ok(), f"{step.id}: a second run changes"
     bring_about((foreign_nodes.forget("leave", "cp-1", frozenset()),), api)
     assert list(servers(api)) == ["cp-2.server"]
+
+
+CLUSTER = ClusterFacts(b"", SPEC, render.dump({"kind": "K"}), (("192.0.2.11", 6443),), "v1.37.1")
+GIVEN = dict.fromkeys(sealed.FILES.values(), b"x")
+
+
+def test_up_tells_of_every_control_plane_and_sees_to_the_objects_and_labels() -> None:
+    for lead, objects in ((True, 2), (False, 0)):
+        made = fleet.control_plane(SPEC, SECOND, FakeSource(), 2, CLUSTER, GIVEN, lead=lead)
+        plans.edges(made)
+        ours = [step.id for step in made.steps if step.id.endswith(foreign_nodes.NAME)]
+        assert len(ours) == objects and foreign_nodes.SERVER in {step.id for step in made.steps}
+    worker = NodeSettings("worker-1", "192.0.2.21", "worker")
+    mark = next(
+        s for s in fleet.worker(SPEC, worker, FakeSource(), 2, CLUSTER).steps if isinstance(s, MarkNode)
+    )
+    assert mark.labels == (kubelet_config.LOCAL_LB,)
 
 
 def test_no_pod_before_there_is_a_server() -> None:
@@ -104,7 +127,7 @@ def test_its_pods_are_where_our_kubelets_are_not() -> None:
     ]
     assert term == {"matchExpressions": [{"key": "kubeboot.io/local-lb", "operator": "DoesNotExist"}]}
     for role in ("control_plane", "worker"):
-        ours = NodeSettings("n", "192.0.2.9", role)  # type: ignore[arg-type]
+        ours = NodeSettings("n", "192.0.2.9", role)
         assert kubelet_config.LOCAL_LB in kubelet_config.own_labels(ours)
     assert kubelet_config.registrable("kubeboot.io/local-lb")
     assert pod["tolerations"] == [{"operator": "Exists"}] and pod["hostNetwork"] is True
