@@ -13,7 +13,7 @@ from kubeboot.fleet import orders, orders_cluster, orders_etcd, orders_fleet
 if TYPE_CHECKING:
     from kubeboot.fleet.doctor import Diagnosis
     from kubeboot.fleet.doors import Door
-    from kubeboot.fleet.etcd_status import EtcdStatus
+    from kubeboot.fleet.etcd.status import EtcdStatus
     from kubeboot.fleet.kept import Kept
     from kubeboot.fleet.status import Status
     from kubeboot.fleet.support import Packed
@@ -169,42 +169,42 @@ def node_remove(options: orders_cluster.NodeRemoveOptions, emit: Emit) -> orders
 
 def etcd_status() -> EtcdStatus:
     """etcd's members, each asked for itself."""
-    from kubeboot.fleet import etcd_status as looking
+    from kubeboot.fleet.etcd import status as looking
 
     return looking.status()
 
 
 def etcd_snapshot_save(options: orders_etcd.EtcdSnapshotSaveOptions, emit: Emit) -> orders_etcd.EtcdSnapshot:
     """Write a snapshot."""
-    from kubeboot.fleet import etcd_snapshot
+    from kubeboot.fleet.etcd import snapshot as etcd_snapshot
 
     return etcd_snapshot.save(options, emit)
 
 
 def etcd_snapshot_status(path: str) -> orders_etcd.EtcdSnapshot:
     """Look into a snapshot."""
-    from kubeboot.fleet import etcd_snapshot
+    from kubeboot.fleet.etcd import snapshot as etcd_snapshot
 
     return etcd_snapshot.status(path)
 
 
 def etcd_restore(options: orders_etcd.EtcdRestoreOptions, emit: Emit) -> orders_etcd.EtcdRepairResult:
     """Take the cluster back to a snapshot."""
-    from kubeboot.fleet import etcd_restore as running
+    from kubeboot.fleet.etcd import restore as running
 
     return running.restore(options, emit)
 
 
 def etcd_recover(options: orders_etcd.EtcdRecoverOptions, emit: Emit) -> orders_etcd.EtcdRepairResult:
     """Go on with this machine alone."""
-    from kubeboot.fleet import etcd_recover as running
+    from kubeboot.fleet.etcd import recover as running
 
     return running.recover(options, emit)
 
 
 def etcd_machine(options: orders_etcd.EtcdMachineOptions, emit: Emit) -> orders_etcd.EtcdMachineResult:
     """Make this machine a member of etcd and nothing else."""
-    from kubeboot.fleet import etcd_machine as running
+    from kubeboot.fleet.etcd import machine as running
 
     return running.run(options, emit)
 
@@ -212,7 +212,7 @@ def etcd_machine(options: orders_etcd.EtcdMachineOptions, emit: Emit) -> orders_
 def etcd_export(options: orders_etcd.EtcdExportOptions) -> bytes:
     """The file by which control planes get into etcd, or one more machine becomes a member."""
     from kubeboot.config import etcd_access
-    from kubeboot.fleet import etcd_machine
+    from kubeboot.fleet.etcd import machine as etcd_machine
     from kubeboot.host.local import LocalView
 
     return etcd_access.encode(etcd_machine.export(LocalView(), to_members=options.to_members))
@@ -220,7 +220,7 @@ def etcd_export(options: orders_etcd.EtcdExportOptions) -> bytes:
 
 def etcd_remove(options: orders_etcd.EtcdRemoveOptions, emit: Emit) -> orders_etcd.EtcdMachineResult:
     """etcd forgets a member whose machine is gone."""
-    from kubeboot.fleet import etcd_machine as running
+    from kubeboot.fleet.etcd import machine as running
 
     return running.remove(options, emit)
 

@@ -9,7 +9,7 @@ from kubeboot.cli import screens
 from kubeboot.fleet.orders_etcd import EtcdRepairResult, EtcdSnapshot
 
 if TYPE_CHECKING:
-    from kubeboot.fleet.etcd_status import EtcdStatus, MemberStatus
+    from kubeboot.fleet.etcd.status import EtcdStatus, MemberStatus
 
 RESTORE_LOSES = "this takes the whole cluster back to the snapshot: all that was written since is lost"
 RECOVER_LOSES = (

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from kubeboot import errors
 from kubeboot.engine.events import Notice
 from kubeboot.fleet import departing, followers, health
-from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.locking import Locks
 from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.survey import Cluster

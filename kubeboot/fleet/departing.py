@@ -10,7 +10,7 @@ from kubeboot import errors
 from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished, Notice
 from kubeboot.fleet import locking, reach, record, recorded, whose
-from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.ledger import GOOD, Ledger
 from kubeboot.fleet.reach import Reached

@@ -12,7 +12,8 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import checkup, checkup_etcd, drift, etcd_machine, here, status
+from kubeboot.fleet import checkup, checkup_etcd, drift, here, status
+from kubeboot.fleet.etcd import machine as etcd_machine
 from kubeboot.fleet.patient import Patient
 from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
@@ -22,8 +23,8 @@ from kubeboot.kube.api import NoApi
 from kubeboot.pki import endpoint
 from kubeboot.plan import etcd_machine as planning
 from kubeboot.plan import node as nodes
-from kubeboot.steps import etcd_machine as steps
 from kubeboot.steps import preflight
+from kubeboot.steps.etcd import machine as steps
 from kubeboot.steps.preflight import Finding
 
 _RENEW = "kubeboot etcd init (or join) again renews what is about to expire"

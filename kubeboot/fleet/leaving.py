@@ -19,7 +19,10 @@ from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.etcd import EtcdView
 from kubeboot.pki import endpoint, kubeconfig, table
 from kubeboot.plan import remove
-from kubeboot.steps import etcd_local, etcd_machine, external_etcd, load_balancer
+from kubeboot.steps import load_balancer
+from kubeboot.steps.etcd import external as external_etcd
+from kubeboot.steps.etcd import local as etcd_local
+from kubeboot.steps.etcd import machine as etcd_machine
 
 Server = tuple[str, int]
 """An API server: address and port."""

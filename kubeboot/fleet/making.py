@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from kubeboot.fleet import etcd_fleet, followers, leaving, locking, playbooks, survey
-from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet import followers, leaving, locking, playbooks, survey
+from kubeboot.fleet.etcd import fleet as etcd_fleet
+from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.works import Works

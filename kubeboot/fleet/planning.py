@@ -11,7 +11,7 @@ from pathlib import Path
 from kubeboot.config.node import Role
 from kubeboot.engine.events import HostFinished, StepFinished
 from kubeboot.fleet import changing, followers, hooks, reach, survey, work
-from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Approach, Reached
 from kubeboot.fleet.run import Emit

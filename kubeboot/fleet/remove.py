@@ -10,7 +10,8 @@ from kubeboot.engine.events import Notice
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Blocked, View
 from kubeboot.engine.values import Values
-from kubeboot.fleet import access, etcd_here, leaving, shared, voters
+from kubeboot.fleet import access, leaving, shared, voters
+from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.fleet.orders_cluster import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
@@ -21,7 +22,9 @@ from kubeboot.kube.api import Api, ApiView, Object
 from kubeboot.kube.etcd import Etcd, Member, NoEtcd
 from kubeboot.pki import endpoint
 from kubeboot.plan import remove as planning
-from kubeboot.steps import conditions, etcd_local, external_etcd
+from kubeboot.steps import conditions
+from kubeboot.steps.etcd import external as external_etcd
+from kubeboot.steps.etcd import local as etcd_local
 
 
 def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:

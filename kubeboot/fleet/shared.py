@@ -16,7 +16,8 @@ from kubeboot.kube import client, dial, etcd_client, lease, uploads
 from kubeboot.kube.api import Api, ApiView
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import build, pem, sealed, table
-from kubeboot.steps import external_etcd, shared_keys
+from kubeboot.steps import shared_keys
+from kubeboot.steps.etcd import external as external_etcd
 
 
 def places(external: ExternalEtcd | None) -> dict[str, str]:

@@ -19,7 +19,7 @@ from kubeboot.kube import facts, surroundings
 from kubeboot.kube.client import Client
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import endpoint
-from kubeboot.steps import external_etcd
+from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.preflight import Surroundings
 
 SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"

@@ -9,8 +9,9 @@ from types import MappingProxyType
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import etcd_machine, here, shared
-from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet import here, shared
+from kubeboot.fleet.etcd import machine as etcd_machine
+from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.fleet.reach import Reached

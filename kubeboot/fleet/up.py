@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from kubeboot import errors
 from kubeboot.engine.events import RunFinished, RunStarted
-from kubeboot.fleet import changing, etcd_fleet, hooks, layout, making, reach, survey
-from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet import changing, hooks, layout, making, reach, survey
+from kubeboot.fleet.etcd import fleet as etcd_fleet
+from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.run import Emit, stoppable

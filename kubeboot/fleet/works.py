@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from kubeboot.config import balancing
 from kubeboot.engine.events import HostFinished, HostStage, Notice
 from kubeboot.fleet import here, reach, record, work
-from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.reach import Approach, Crew, Reached

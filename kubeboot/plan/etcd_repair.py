@@ -8,8 +8,10 @@ from __future__ import annotations
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.host.model import EtcdTool
-from kubeboot.steps import basic, control_plane, etcd_data, etcd_repair, sweep
-from kubeboot.steps.etcd_local import ETCD, NOTE, PODS, WORK, Local, Note
+from kubeboot.steps import basic, control_plane, sweep
+from kubeboot.steps.etcd import data as etcd_data
+from kubeboot.steps.etcd import repair as etcd_repair
+from kubeboot.steps.etcd.local import ETCD, NOTE, PODS, WORK, Local, Note
 
 
 def restore(host: str, mine: Local, note: Note, token: str, *, led: bool) -> Plan:

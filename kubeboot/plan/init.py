@@ -22,7 +22,6 @@ from kubeboot.steps import (
     dns,
     encryption,
     etcd,
-    external_etcd,
     first_pods,
     foreign_nodes,
     kubeconfigs,
@@ -35,6 +34,7 @@ from kubeboot.steps import (
     virtual_ip,
 )
 from kubeboot.steps import node as marks
+from kubeboot.steps.etcd import external as external_etcd
 
 MANIFESTS = frozenset({"control-plane/kube-apiserver"})
 """What is there before the kubelet starts: one that finds no manifests looks again only 20 s later, and waits

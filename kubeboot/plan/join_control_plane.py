@@ -20,14 +20,14 @@ from kubeboot.steps import (
     dns_spread,
     encryption,
     etcd,
-    etcd_join,
-    external_etcd,
     foreign_nodes,
     kubeconfigs,
     kubelet,
     shared_keys,
 )
 from kubeboot.steps import node as marks
+from kubeboot.steps.etcd import external as external_etcd
+from kubeboot.steps.etcd import join as etcd_join
 from kubeboot.steps.load_balancer import Backend
 
 BEFORE_API = frozenset({"images/"})

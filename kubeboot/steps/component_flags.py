@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubeboot.config import tuning
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.steps import external_etcd
+from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.static_pod import PKI
 
 KUBERNETES = "/etc/kubernetes"

@@ -14,8 +14,9 @@ from kubeboot.engine.step import Impact, Ref, Step, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
 from kubeboot.pki import endpoint
-from kubeboot.steps import api_server_files, basic, conditions, etcd, external_etcd, pod_logs, static_pod
+from kubeboot.steps import api_server_files, basic, conditions, etcd, pod_logs, static_pod
 from kubeboot.steps import component_flags as flags
+from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.static_pod import INPUTS, PKI, EnsureStaticPod, Probe, StaticPod, Volume
 
 READY = "control-plane/ready"

@@ -13,7 +13,7 @@ from kubeboot.engine.step import CLUSTER, Target
 from kubeboot.kube.api import Api, NoApi
 from kubeboot.kube.etcd import Member
 from kubeboot.pki import build
-from kubeboot.steps import etcd_learner
+from kubeboot.steps.etcd import learner as etcd_learner
 from kubeboot.steps.static_pod import MANIFESTS, PKI
 from tests.fakes.entries import File
 from tests.fakes.etcd import FakeEtcd, member

@@ -16,8 +16,10 @@ from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished
 from kubeboot.engine.step import Drift, View
 from kubeboot.engine.values import Values
-from kubeboot.fleet import departing, etcd_fleet, etcd_machine, hooks, shared
-from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet import departing, hooks, shared
+from kubeboot.fleet.etcd import fleet as etcd_fleet
+from kubeboot.fleet.etcd import machine as etcd_machine
+from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.reach import Crew, Reached
 from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.ways import Ways
@@ -25,7 +27,7 @@ from kubeboot.fleet.work import Shift
 from kubeboot.host.facts import Facts
 from kubeboot.inventory.model import Inventory, Machine
 from kubeboot.kube.api import NoApi
-from kubeboot.steps.etcd_machine import DESCRIPTION
+from kubeboot.steps.etcd.machine import DESCRIPTION
 from tests.fakes import tls
 from tests.fakes.entries import File
 from tests.fakes.etcd import FakeEtcd, member

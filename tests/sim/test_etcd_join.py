@@ -15,7 +15,8 @@ from kubeboot.engine.values import Values
 from kubeboot.fleet.remove import who
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.etcd import Member
-from kubeboot.steps import etcd_join, etcd_learner
+from kubeboot.steps.etcd import join as etcd_join
+from kubeboot.steps.etcd import learner as etcd_learner
 from kubeboot.steps.leaving import LeaveEtcd
 from tests.fakes.api import FakeApi
 from tests.fakes.entries import Dir

@@ -22,8 +22,10 @@ from kubeboot.kube import configmaps
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.etcd import EtcdUnavailable, Member
 from kubeboot.plan import etcd_repair as planning
-from kubeboot.steps import etcd, etcd_local, etcd_repair
-from kubeboot.steps.etcd_local import FORCED, NOTE, PODS, WORK, Local, Note
+from kubeboot.steps import etcd
+from kubeboot.steps.etcd import local as etcd_local
+from kubeboot.steps.etcd import repair as etcd_repair
+from kubeboot.steps.etcd.local import FORCED, NOTE, PODS, WORK, Local, Note
 from tests.fakes import tls
 from tests.fakes.api import FakeApi
 from tests.fakes.entries import Dir, File

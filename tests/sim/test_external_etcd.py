@@ -15,7 +15,8 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.host.facts import Facts
 from kubeboot.pki import build
-from kubeboot.steps import control_plane, external_etcd, preflight, static_pod
+from kubeboot.steps import control_plane, preflight, static_pod
+from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.preflight import external_etcd as checks
 from tests.fakes import tls
 from tests.fakes.entries import File

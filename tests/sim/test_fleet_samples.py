@@ -15,7 +15,7 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import plan as plans
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.fleet import here, hooks, layout, planning
-from kubeboot.fleet.etcd_fleet import EtcdMachines
+from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.supply import Supply

@@ -20,20 +20,8 @@ from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.events import Event, HostFinished, StepFinished
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import (
-    departing,
-    down,
-    etcd_fleet,
-    health,
-    locking,
-    planning,
-    reach,
-    record,
-    remote,
-    survey,
-    up,
-    work,
-)
+from kubeboot.fleet import departing, down, health, locking, planning, reach, record, remote, survey, up, work
+from kubeboot.fleet.etcd import fleet as etcd_fleet
 from kubeboot.fleet.orders_fleet import ExecOptions, FleetOptions, FleetResult
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.run import Others

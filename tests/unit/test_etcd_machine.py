@@ -16,12 +16,13 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import doctor_etcd, etcd_machine, leaving
+from kubeboot.fleet import doctor_etcd, leaving
+from kubeboot.fleet.etcd import machine as etcd_machine
 from kubeboot.fleet.orders_etcd import EtcdMachineResult
 from kubeboot.pki import build, inspect, pem, table
 from kubeboot.plan import etcd_machine as planning
-from kubeboot.steps import etcd_machine as steps
 from kubeboot.steps import standalone
+from kubeboot.steps.etcd import machine as steps
 from kubeboot.steps.leaving import LeaveEtcd
 from tests.fakes import tls
 from tests.fakes.entries import File

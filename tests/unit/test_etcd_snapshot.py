@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors
-from kubeboot.fleet import etcd_here, etcd_snapshot
+from kubeboot.fleet.etcd import here as etcd_here
+from kubeboot.fleet.etcd import snapshot as etcd_snapshot
 from kubeboot.fleet.orders_etcd import EtcdSnapshotSaveOptions
 from kubeboot.host import files
 from kubeboot.kube import etcd, etcd_client, etcd_db
-from kubeboot.steps.etcd_local import Local
+from kubeboot.steps.etcd.local import Local
 from tests.fakes import tls
 from tests.fakes.tls import Reply, Request, Server
 

@@ -15,12 +15,16 @@ import pytest
 from kubeboot import errors
 from kubeboot.cli import actions
 from kubeboot.engine.events import Notice
-from kubeboot.fleet import etcd_here, etcd_recover, etcd_restore, etcd_status, orders_etcd, voters
+from kubeboot.fleet import orders_etcd, voters
+from kubeboot.fleet.etcd import here as etcd_here
+from kubeboot.fleet.etcd import recover as etcd_recover
+from kubeboot.fleet.etcd import restore as etcd_restore
+from kubeboot.fleet.etcd import status as etcd_status
 from kubeboot.kube import etcd_db
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.kube.etcd import EtcdUnavailable, Member
-from kubeboot.steps import etcd_local
-from kubeboot.steps.etcd_local import Local, Note
+from kubeboot.steps.etcd import local as etcd_local
+from kubeboot.steps.etcd.local import Local, Note
 from tests.fakes import tls
 from tests.fakes.entries import Dir, File
 from tests.fakes.etcd import FakeEtcd, member

@@ -19,7 +19,8 @@ from kubeboot.kube import configmaps
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import sealed
 from kubeboot.plan import init, join_control_plane, remove, reset
-from kubeboot.steps import control_plane, external_etcd, static_pod
+from kubeboot.steps import control_plane, static_pod
+from kubeboot.steps.etcd import external as external_etcd
 from tests.fakes.entries import File
 from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource

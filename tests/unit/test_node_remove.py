@@ -12,7 +12,7 @@ from kubeboot.fleet import remove
 from kubeboot.fleet.orders_cluster import NodeRemoveOptions
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.pki import sealed, table
-from kubeboot.steps import etcd_local
+from kubeboot.steps.etcd import local as etcd_local
 from tests.fakes.api import FakeApi
 from tests.fakes.etcd import member
 from tests.fakes.host import FakeHost

@@ -14,7 +14,8 @@ from kubeboot.kube import etcd_probe
 from kubeboot.kube.etcd_client import Identity
 from kubeboot.kube.etcd_probe import Seen
 from kubeboot.pki import inspect, table
-from kubeboot.steps import external_etcd, static_pod
+from kubeboot.steps import static_pod
+from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.preflight.model import Finding, Scene
 
 OLDEST = (3, 5, 24)

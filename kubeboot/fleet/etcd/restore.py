@@ -7,7 +7,8 @@ from pathlib import Path
 
 from kubeboot import errors
 from kubeboot.engine.events import Notice
-from kubeboot.fleet import etcd_here, etcd_snapshot
+from kubeboot.fleet.etcd import here as etcd_here
+from kubeboot.fleet.etcd import snapshot as etcd_snapshot
 from kubeboot.fleet.orders_etcd import EtcdRepairResult, EtcdRestoreOptions
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
@@ -15,7 +16,7 @@ from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import NoApi
 from kubeboot.pki import pem, table
 from kubeboot.plan import etcd_repair as planning
-from kubeboot.steps.etcd_local import Local
+from kubeboot.steps.etcd.local import Local
 
 VERB = "restore"
 

@@ -15,8 +15,11 @@ from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.etcd import CLIENT_PORT, PEER_PORT, Member
 from kubeboot.kube.etcd_client import Client
 from kubeboot.pki import endpoint
-from kubeboot.steps import etcd_local, etcd_machine, external_etcd, load_balancer
-from kubeboot.steps.etcd_local import Local, Note
+from kubeboot.steps import load_balancer
+from kubeboot.steps.etcd import external as external_etcd
+from kubeboot.steps.etcd import local as etcd_local
+from kubeboot.steps.etcd import machine as etcd_machine
+from kubeboot.steps.etcd.local import Local, Note
 
 _DIAL = 2.0
 

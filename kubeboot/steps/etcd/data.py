@@ -10,7 +10,7 @@ from kubeboot.engine.undo import RemoveTree, Undo
 from kubeboot.engine.values import Values
 from kubeboot.host.api import HostView
 from kubeboot.host.model import EtcdTool
-from kubeboot.steps.etcd_local import Note
+from kubeboot.steps.etcd.local import Note
 
 _LOG = 128 << 20
 """Bytes that etcd takes for its log at once."""

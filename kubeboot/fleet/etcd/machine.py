@@ -21,7 +21,8 @@ from kubeboot.kube.api import NoApi
 from kubeboot.pki import build, endpoint, pem, table
 from kubeboot.plan import etcd_machine as planning
 from kubeboot.plan import node as nodes
-from kubeboot.steps import authorities, etcd_machine, preflight
+from kubeboot.steps import authorities, preflight
+from kubeboot.steps.etcd import machine as etcd_machine
 from kubeboot.steps.preflight import Surroundings
 
 

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Mapping
 from kubeboot import errors
 from kubeboot.config.etcd_access import Invitation
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.fleet import etcd_machine, layout, leaving, shared
+from kubeboot.fleet import layout, leaving, shared
+from kubeboot.fleet.etcd import machine as etcd_machine
 from kubeboot.fleet.reach import Crew, Reached, each
 from kubeboot.fleet.run import Others
 from kubeboot.fleet.ways import Ways
 from kubeboot.inventory.model import Inventory
 from kubeboot.kube import etcd
 from kubeboot.pki import build, endpoint, sealed
-from kubeboot.steps import etcd_machine as steps
+from kubeboot.steps.etcd import machine as steps
 
 
 @dataclasses.dataclass(frozen=True)

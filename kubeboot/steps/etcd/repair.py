@@ -15,8 +15,9 @@ from kubeboot.engine.values import Values
 from kubeboot.host.api import HostView
 from kubeboot.kube import etcd as members
 from kubeboot.kube.etcd import Member
-from kubeboot.steps import etcd_local, leaving, paths, pod_logs
-from kubeboot.steps.etcd_local import ETCD, PODS
+from kubeboot.steps import leaving, paths, pod_logs
+from kubeboot.steps.etcd import local as etcd_local
+from kubeboot.steps.etcd.local import ETCD, PODS
 
 _MODE = 0o600
 

@@ -9,7 +9,7 @@ from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.kube import etcd as members
 from kubeboot.steps import pod_logs
-from kubeboot.steps.etcd_learner import own
+from kubeboot.steps.etcd.learner import own
 
 
 @dataclasses.dataclass(frozen=True)

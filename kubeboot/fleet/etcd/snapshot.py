@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kubeboot import errors
 from kubeboot.engine.events import Notice
-from kubeboot.fleet import etcd_here
+from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.fleet.orders_etcd import EtcdSnapshot, EtcdSnapshotSaveOptions
 from kubeboot.fleet.run import Emit
 from kubeboot.host import files

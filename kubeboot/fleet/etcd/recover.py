@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kubeboot import errors
-from kubeboot.fleet import etcd_here, shared
+from kubeboot.fleet import shared
+from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.fleet.orders_etcd import EtcdRecoverOptions, EtcdRepairResult
 from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
@@ -11,7 +12,7 @@ from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import ApiView, NoApi
 from kubeboot.kube.etcd_client import Client
 from kubeboot.plan import etcd_repair as planning
-from kubeboot.steps.etcd_local import Local
+from kubeboot.steps.etcd.local import Local
 
 VERB = "recover"
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"

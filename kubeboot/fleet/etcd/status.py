@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from kubeboot import errors
-from kubeboot.fleet import etcd_here
+from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.host.local import LocalView
 from kubeboot.kube.etcd import Member
 

@@ -20,8 +20,8 @@ from kubeboot.host.api import HostView
 from kubeboot.kube.etcd import PEER_PORT, Member
 from kubeboot.pki import endpoint
 from kubeboot.steps import basic, etcd
-from kubeboot.steps.etcd_learner import MEMBERS, AddLearner, AwaitTurn, LearnerFree
-from kubeboot.steps.etcd_vote import Promote, Started
+from kubeboot.steps.etcd.learner import MEMBERS, AddLearner, AwaitTurn, LearnerFree
+from kubeboot.steps.etcd.vote import Promote, Started
 from kubeboot.steps.static_pod import StaticPod
 
 LEARNER = "etcd/learner"
