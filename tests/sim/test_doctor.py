@@ -13,17 +13,14 @@ import pytest
 from kubeboot import errors
 from kubeboot.config.components import ApiServer
 from kubeboot.config.spec import ClusterSpec, LoadBalancer, VirtualIp
-from kubeboot.fleet import (
-    checkup,
-    checkup_balancer,
-    checkup_encryption,
-    checkup_etcd,
-    checkup_overlay,
-    doctor,
-)
-from kubeboot.fleet.doctor import Diagnosis
+from kubeboot.fleet import doctor
+from kubeboot.fleet.doctor import Diagnosis, checkup
+from kubeboot.fleet.doctor import balancer as checkup_balancer
+from kubeboot.fleet.doctor import encryption as checkup_encryption
+from kubeboot.fleet.doctor import etcd as checkup_etcd
+from kubeboot.fleet.doctor import overlay as checkup_overlay
+from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.fleet.orders import ADMIN_CONF
-from kubeboot.fleet.patient import Patient
 from kubeboot.fleet.status import CertificateStatus, NodeStatus, PodStatus, Status
 from kubeboot.host.model import Link
 from kubeboot.kube import client

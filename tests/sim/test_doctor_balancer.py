@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from kubeboot.config.spec import ClusterSpec, LoadBalancer
-from kubeboot.fleet import checkup, doctor_balancer
+from kubeboot.fleet.doctor import balancer_machine as doctor_balancer
+from kubeboot.fleet.doctor import checkup
 from kubeboot.kube import rbac
 from kubeboot.kube.api import ApiRefused
 from kubeboot.steps import backends, balancer_access, load_balancer

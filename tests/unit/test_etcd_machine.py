@@ -16,7 +16,8 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import doctor_etcd, leaving
+from kubeboot.fleet import leaving
+from kubeboot.fleet.doctor import etcd_machine as doctor_etcd
 from kubeboot.fleet.etcd import machine as etcd_machine
 from kubeboot.fleet.orders_etcd import EtcdMachineResult
 from kubeboot.pki import build, inspect, pem, table

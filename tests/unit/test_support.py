@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from kubeboot import errors
 from kubeboot.cli import actions
-from kubeboot.fleet import orders, redact, support
+from kubeboot.fleet import orders, support
+from kubeboot.fleet.support import redact
 from kubeboot.host.api import CommandFailed
 from kubeboot.host.model import Process
 from kubeboot.pki import build, pem

@@ -13,8 +13,11 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import checkup, doctor_balancer, doctor_etcd, drift, here, shared, status
-from kubeboot.fleet.patient import Patient
+from kubeboot.fleet import here, shared, status
+from kubeboot.fleet.doctor import balancer_machine as doctor_balancer
+from kubeboot.fleet.doctor import checkup, drift
+from kubeboot.fleet.doctor import etcd_machine as doctor_etcd
+from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec, LoadBalancer
-from kubeboot.fleet import checkup, checkup_balancer
+from kubeboot.fleet.doctor import balancer as checkup_balancer
+from kubeboot.fleet.doctor import checkup
 from kubeboot.host.api import HostView
 from kubeboot.kube import client, facts, surroundings
 from kubeboot.kube.client import Client

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable
 from kubeboot.config import versions
 from kubeboot.engine.step import View
 from kubeboot.engine.values import Values
-from kubeboot.fleet import checkup_balancer, checkup_encryption, checkup_etcd, checkup_overlay
-from kubeboot.fleet.patient import Patient
+from kubeboot.fleet.doctor import balancer as checkup_balancer
+from kubeboot.fleet.doctor import encryption as checkup_encryption
+from kubeboot.fleet.doctor import etcd as checkup_etcd
+from kubeboot.fleet.doctor import overlay as checkup_overlay
+from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.host.api import HostView
 from kubeboot.pki import endpoint
 from kubeboot.steps import dns

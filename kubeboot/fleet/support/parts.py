@@ -17,7 +17,8 @@ import kubeboot
 from kubeboot import log, render
 from kubeboot.config import versions
 from kubeboot.engine import journal
-from kubeboot.fleet import redact, status
+from kubeboot.fleet import status
+from kubeboot.fleet.support import redact
 from kubeboot.host.api import HostView
 from kubeboot.kube.api import ApiView
 

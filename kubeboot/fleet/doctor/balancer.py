@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from kubeboot.config import balancing
-from kubeboot.fleet.patient import Patient
+from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.host.api import HostView
 from kubeboot.kube import client
 from kubeboot.kube.http import Endpoint

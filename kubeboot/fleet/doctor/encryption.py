@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kubeboot import errors
-from kubeboot.fleet import checkup_etcd
+from kubeboot.fleet.doctor import etcd as checkup_etcd
+from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.fleet.orders import ADMIN_CONF
-from kubeboot.fleet.patient import Patient
 from kubeboot.kube import client
 from kubeboot.pki import endpoint
 from kubeboot.steps import load_balancer

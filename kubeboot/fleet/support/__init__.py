@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kubeboot import errors
-from kubeboot.fleet import redact
-from kubeboot.fleet.support_parts import SOURCES, Scene
+from kubeboot.fleet.support import redact
+from kubeboot.fleet.support.parts import SOURCES, Scene
 from kubeboot.host.api import HostView
 from kubeboot.kube.api import ApiView
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kubeboot import errors
-from kubeboot.fleet.patient import Patient
+from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.kube.etcd import CLIENT_PORT
 from kubeboot.kube.http import Endpoint, Session
 from kubeboot.pki import endpoint, table

@@ -12,9 +12,11 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import checkup, checkup_etcd, drift, here, status
+from kubeboot.fleet import here, status
+from kubeboot.fleet.doctor import checkup, drift
+from kubeboot.fleet.doctor import etcd as checkup_etcd
+from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.fleet.etcd import machine as etcd_machine
-from kubeboot.fleet.patient import Patient
 from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from kubeboot.fleet.patient import Patient
+from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.host.api import HostView
 from kubeboot.kube.api import Object
 from kubeboot.steps.preflight import Finding
