@@ -16,7 +16,8 @@ from kubeboot.inventory.known_keys import Lines
 from kubeboot.inventory.model import Inventory, Machine
 from kubeboot.kube.api import ApiView
 from kubeboot.kube.rbac import SYSTEM
-from kubeboot.steps import dns_spread, objects
+from kubeboot.steps import objects
+from kubeboot.steps.dns import spread as dns_spread
 
 NAME = "kubeboot-fleet"
 KEY = "machines.json"

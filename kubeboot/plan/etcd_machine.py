@@ -9,9 +9,10 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Step
 from kubeboot.plan import machine, remove
-from kubeboot.steps import etcd, standalone
+from kubeboot.steps import etcd
 from kubeboot.steps.etcd import join as etcd_join
 from kubeboot.steps.etcd import machine as etcd_machine
+from kubeboot.steps.kubelet import standalone
 
 BEFORE_ETCD = frozenset(
     {"images/", "runtime/", "kernel/", "etcd/description", "kubelet/binary", "kubelet/inputs",

@@ -16,8 +16,9 @@ from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.inventory.model import Machine
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.plan import etcd_machine, init, join, join_balancer, join_control_plane, machine
-from kubeboot.steps import artifacts, kubelet_config
+from kubeboot.steps import artifacts
 from kubeboot.steps import node as marks
+from kubeboot.steps.kubelet import settings as kubelet_config
 
 CHECKED_HERE = frozenset({artifacts.VERIFIED})
 """A fleet's files come from one place, and each is checked on its way."""

@@ -26,7 +26,6 @@ from kubeboot.steps import (
     foreign_nodes,
     kubeconfigs,
     kubelet,
-    kubelet_config,
     load_balancer,
     network,
     node_api,
@@ -35,6 +34,7 @@ from kubeboot.steps import (
 )
 from kubeboot.steps import node as marks
 from kubeboot.steps.etcd import external as external_etcd
+from kubeboot.steps.kubelet import settings as kubelet_config
 
 MANIFESTS = frozenset({"control-plane/kube-apiserver"})
 """What is there before the kubelet starts: one that finds no manifests looks again only 20 s later, and waits

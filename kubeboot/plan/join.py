@@ -9,8 +9,9 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Step
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.plan import machine
-from kubeboot.steps import certificates, kubeconfigs, kubelet, kubelet_csr
+from kubeboot.steps import certificates, kubeconfigs, kubelet
 from kubeboot.steps import node as marks
+from kubeboot.steps.kubelet import csr as kubelet_csr
 from kubeboot.steps.load_balancer import Backend
 
 BEFORE_KUBELET = frozenset({"images/"})

@@ -9,15 +9,8 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Step
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.plan import join, machine
-from kubeboot.steps import (
-    artifacts,
-    balancer_access,
-    basic,
-    certificates,
-    load_balancer,
-    standalone,
-    virtual_ip,
-)
+from kubeboot.steps import artifacts, balancer_access, basic, certificates, load_balancer, virtual_ip
+from kubeboot.steps.kubelet import standalone
 from kubeboot.steps.load_balancer import MANIFEST
 
 SERVES = "load-balancer/serves"

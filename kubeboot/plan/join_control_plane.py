@@ -17,7 +17,6 @@ from kubeboot.plan import join, machine
 from kubeboot.steps import (
     certificates,
     control_plane,
-    dns_spread,
     encryption,
     etcd,
     foreign_nodes,
@@ -26,6 +25,7 @@ from kubeboot.steps import (
     shared_keys,
 )
 from kubeboot.steps import node as marks
+from kubeboot.steps.dns import spread as dns_spread
 from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.etcd import join as etcd_join
 from kubeboot.steps.load_balancer import Backend

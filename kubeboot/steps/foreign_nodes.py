@@ -17,7 +17,8 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import CLUSTER, Check, Drift, Ok, Ref, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import Object
-from kubeboot.steps import kubelet_config, load_balancer, manifests, objects
+from kubeboot.steps import load_balancer, manifests, objects
+from kubeboot.steps.kubelet import settings as kubelet_config
 from kubeboot.steps.static_pod import PKI
 
 NAME = "kubeboot-local-lb"

@@ -14,7 +14,8 @@ from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.pki import build, endpoint, inspect, kubeconfig, pem, table
 from kubeboot.pki.kubeconfig import Kubeconfig
-from kubeboot.steps import authorities, certificates, credentials, kubelet_identity, paths
+from kubeboot.steps import authorities, certificates, credentials, paths
+from kubeboot.steps.kubelet import identity as kubelet_identity
 
 KUBELET = f"{table.KUBECONFIGS}/kubelet.conf"
 MODE = 0o600

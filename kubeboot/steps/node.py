@@ -11,7 +11,8 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Check, Drift, Later, Ok, Ref, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiError, Object
-from kubeboot.steps import basic, conditions, kubelet_config, objects
+from kubeboot.steps import basic, conditions, objects
+from kubeboot.steps.kubelet import settings as kubelet_config
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 NO_EXTERNAL_BALANCER = "node.kubernetes.io/exclude-from-external-load-balancers"

@@ -20,8 +20,9 @@ from kubeboot.kube.api import ApiRefused
 from kubeboot.kube.discovery import Discovery, discover
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import jws, pins, tokens
-from kubeboot.steps import authorities, cluster, dns, kubelet_config, network, node, objects, proxy
+from kubeboot.steps import authorities, cluster, dns, network, node, objects, proxy
 from kubeboot.steps import tokens as token_steps
+from kubeboot.steps.kubelet import settings as kubelet_config
 from tests.e2e import bare
 from tests.fakes.host import FakeHost
 

@@ -32,7 +32,7 @@ HOST = "10.0.2.2"
 ADMIN = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf")
 MODULES = ("br_netfilter", "overlay", "nf_conntrack")
 ASK = (
-    (TOP / "kubeboot/steps/dns_query.py").read_text()
+    (TOP / "kubeboot/steps/dns/query.py").read_text()
     + """
 server = socket.create_connection(("10.96.0.10", 53), 30)
 print(*ask(server, "kubernetes.default.svc.cluster.local"))

@@ -26,8 +26,9 @@ from kubeboot.kube import bootstrap
 from kubeboot.kube.api import Object
 from kubeboot.kube.etcd import Member
 from kubeboot.pki import build, jws, table
-from kubeboot.steps import first_pods, kubelet_csr
+from kubeboot.steps import first_pods
 from kubeboot.steps.etcd import METRICS_PORT
+from kubeboot.steps.kubelet import csr as kubelet_csr
 from kubeboot.steps.static_pod import INPUTS, MANIFESTS
 from tests.fakes.api import FakeApi
 from tests.fakes.entries import Dir, File

@@ -17,8 +17,9 @@ from kubeboot.engine.values import Secret, Values
 from kubeboot.host.api import CommandFailed
 from kubeboot.kube.api import ApiUnavailable, NoApi
 from kubeboot.pki import build, pem, table
-from kubeboot.steps import authorities, kubeconfigs, kubelet_csr, undoing
-from kubeboot.steps.kubelet_identity import CURRENT, OURS, STORE
+from kubeboot.steps import authorities, kubeconfigs, undoing
+from kubeboot.steps.kubelet import csr as kubelet_csr
+from kubeboot.steps.kubelet.identity import CURRENT, OURS, STORE
 from tests.fakes.api import FakeApi
 from tests.fakes.host import FakeHost
 from tests.fakes.pki import AT, authority, leaf

@@ -6,7 +6,7 @@ from typing import Any
 
 from kubeboot.engine.step import Drift, Ok
 from kubeboot.engine.values import Values
-from kubeboot.steps import dns_spread
+from kubeboot.steps.dns import spread as dns_spread
 from tests.fakes import cluster as clusters
 from tests.fakes.api import FakeApi
 

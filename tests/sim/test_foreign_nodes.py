@@ -22,7 +22,8 @@ from kubeboot.kube.api import Object
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import sealed
 from kubeboot.plan import fleet
-from kubeboot.steps import foreign_nodes, kubelet_config, load_balancer
+from kubeboot.steps import foreign_nodes, load_balancer
+from kubeboot.steps.kubelet import settings as kubelet_config
 from kubeboot.steps.node import MarkNode
 from tests.fakes.api import Change, FakeApi
 from tests.fakes.host import FakeHost

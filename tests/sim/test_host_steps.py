@@ -21,7 +21,8 @@ from kubeboot.engine.step import Step, Target
 from kubeboot.host.model import Mount
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset
-from kubeboot.steps import artifacts, basic, images, kernel, kubelet, kubelet_config, runtime, trees
+from kubeboot.steps import artifacts, basic, images, kernel, kubelet, runtime, trees
+from kubeboot.steps.kubelet import settings as kubelet_config
 from tests.fakes.entries import Dir, File
 from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource

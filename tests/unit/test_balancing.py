@@ -21,7 +21,8 @@ from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import sealed
 from kubeboot.plan import init, join, join_balancer, join_control_plane
 from kubeboot.plan import node as nodes
-from kubeboot.steps import certificates, load_balancer, network, proxy, standalone, virtual_ip
+from kubeboot.steps import certificates, load_balancer, network, proxy, virtual_ip
+from kubeboot.steps.kubelet import standalone
 from tests.fakes import tls
 from tests.fakes.host import FakeHost
 from tests.fakes.source import FakeSource

@@ -14,17 +14,8 @@ from kubeboot.config import component_fields, effective, rules_components
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.kube import configmaps
-from kubeboot.steps import (
-    api_server_files,
-    basic,
-    control_plane,
-    dns,
-    etcd,
-    kubelet,
-    kubelet_config,
-    proxy,
-    runtime,
-)
+from kubeboot.steps import api_server_files, basic, control_plane, dns, etcd, kubelet, proxy, runtime
+from kubeboot.steps.kubelet import settings as kubelet_config
 from tests.fakes.source import FakeSource
 
 NODE = NodeSettings("cp-1", "10.0.0.11", "control_plane")

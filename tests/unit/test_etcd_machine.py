@@ -22,8 +22,8 @@ from kubeboot.fleet.etcd import machine as etcd_machine
 from kubeboot.fleet.orders_etcd import EtcdMachineResult
 from kubeboot.pki import build, inspect, pem, table
 from kubeboot.plan import etcd_machine as planning
-from kubeboot.steps import standalone
 from kubeboot.steps.etcd import machine as steps
+from kubeboot.steps.kubelet import standalone
 from kubeboot.steps.leaving import LeaveEtcd
 from tests.fakes import tls
 from tests.fakes.entries import File

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from kubeboot import render
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, Networking
-from kubeboot.steps import kernel, kubelet, kubelet_config, runtime
+from kubeboot.steps import kernel, kubelet, runtime
+from kubeboot.steps.kubelet import settings as kubelet_config
 from tests.fakes.source import FakeSource
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubeboot.steps import dns_query
+from kubeboot.steps.dns import query as dns_query
 
 NAME = "kubernetes.default.svc.cluster.local"
 

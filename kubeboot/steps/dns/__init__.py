@@ -15,7 +15,8 @@ from kubeboot.engine.step import Ref, Step, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiUnavailable, Object
 from kubeboot.pki import endpoint
-from kubeboot.steps import basic, dns_query, manifests
+from kubeboot.steps import basic, manifests
+from kubeboot.steps.dns import query as dns_query
 
 _PORT = 53
 _PATIENCE = 1.0

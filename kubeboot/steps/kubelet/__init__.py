@@ -12,8 +12,9 @@ from kubeboot.config import patching
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, Patch
 from kubeboot.engine.step import Ref, Step
-from kubeboot.steps import artifacts, basic, kubelet_identity
-from kubeboot.steps.kubelet_config import RUNTIME_ENDPOINT, flags, node_config
+from kubeboot.steps import artifacts, basic
+from kubeboot.steps.kubelet import identity as kubelet_identity
+from kubeboot.steps.kubelet.settings import RUNTIME_ENDPOINT, flags, node_config
 
 HOME = "/var/lib/kubelet"
 CONFIG = f"{HOME}/config.yaml"

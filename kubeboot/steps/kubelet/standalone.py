@@ -12,7 +12,7 @@ from kubeboot.artifacts.api import Catalog, Source
 from kubeboot.config.node import NodeSettings
 from kubeboot.engine.step import Ref, Step
 from kubeboot.steps import artifacts, basic, kubelet
-from kubeboot.steps.kubelet_config import RUNTIME_ENDPOINT
+from kubeboot.steps.kubelet.settings import RUNTIME_ENDPOINT
 from kubeboot.steps.static_pod import MANIFESTS
 
 DROP_IN = f"{kubelet.UNIT_FILE}.d/10-kubeboot-standalone.conf"

@@ -20,8 +20,9 @@ from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiUnavailable, Object
 from kubeboot.pki import build, pem, table
-from kubeboot.steps import credentials, kubelet_identity, paths
-from kubeboot.steps.kubelet_identity import Identity
+from kubeboot.steps import credentials, paths
+from kubeboot.steps.kubelet import identity as kubelet_identity
+from kubeboot.steps.kubelet.identity import Identity
 
 KEY = f"{kubelet_identity.STORE}/kubelet-client.key.tmp"
 """Where the kubelet too keeps its key while it waits."""
