@@ -11,7 +11,7 @@ from kubeboot import inputs
 from kubeboot.config import document
 from kubeboot.config.model import listed
 from kubeboot.config.problems import Path, Problem
-from kubeboot.config.rules_extras import patch_text
+from kubeboot.config.rules.extras import patch_text
 from kubeboot.config.spec import ClusterSpec, Patch
 
 TARGETS = (

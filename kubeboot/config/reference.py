@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kubeboot import render
-from kubeboot.config import rules_components
 from kubeboot.config.describe import schema
+from kubeboot.config.rules import components as rules_components
 from kubeboot.config.spec import API_VERSION, ClusterSpec
 
 Schema = Mapping[str, Any]

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from kubeboot import errors, render
-from kubeboot.config import component_fields, effective, rules_components
+from kubeboot.config import component_fields, effective
 from kubeboot.config.node import NodeSettings
+from kubeboot.config.rules import components as rules_components
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.kube import configmaps
 from kubeboot.steps import api_server_files, basic, control_plane, dns, etcd, kubelet, proxy, runtime

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeboot import errors, render
-from kubeboot.config import json_patch, named_files, patching, strategic
+from kubeboot.config import named_files, patching
+from kubeboot.config.patching import json_patch, strategic
 from kubeboot.config.spec import ClusterSpec, Patch
 
 POD: dict[str, Any] = {

@@ -10,7 +10,7 @@ from kubeboot.config import document, effective, names
 from kubeboot.config.components import AuditLog
 from kubeboot.config.model import listed
 from kubeboot.config.problems import Path, Problem
-from kubeboot.config.rules_components import odd
+from kubeboot.config.rules.components import odd
 from kubeboot.config.spec import ClusterSpec
 
 _POLICY = ("audit.k8s.io/v1", "Policy", "rules")

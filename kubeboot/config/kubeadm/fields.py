@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from kubeboot.config import kubeadm_take as take
-from kubeboot.config.kubeadm_work import Work
+from kubeboot.config.kubeadm import take
+from kubeboot.config.kubeadm.work import Work
 from kubeboot.config.problems import Path
 
 Take = Callable[[Work, Path, object], None]

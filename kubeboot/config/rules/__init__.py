@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from kubeboot.config import balancing, names, versions
 from kubeboot.config.problems import Path, Problem
-from kubeboot.config.rules_artifacts import ARTIFACT_RULES
-from kubeboot.config.rules_balancing import BALANCING_RULES
-from kubeboot.config.rules_components import COMPONENT_RULES
-from kubeboot.config.rules_etcd import ETCD_RULES
-from kubeboot.config.rules_extras import EXTRA_RULES
-from kubeboot.config.rules_node import NODE_RULES
-from kubeboot.config.rules_parts import PART_RULES
+from kubeboot.config.rules.artifacts import ARTIFACT_RULES
+from kubeboot.config.rules.components import COMPONENT_RULES
+from kubeboot.config.rules.etcd import ETCD_RULES
+from kubeboot.config.rules.extras import EXTRA_RULES
+from kubeboot.config.rules.load_balancer import BALANCING_RULES
+from kubeboot.config.rules.machine import NODE_RULES
+from kubeboot.config.rules.parts import PART_RULES
 from kubeboot.config.spec import ClusterSpec
 
 MIN_ADDRESSES = 10

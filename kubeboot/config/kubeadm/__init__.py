@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from kubeboot.config import kubeadm_fields
 from kubeboot.config.document import Document
-from kubeboot.config.kubeadm_fields import Action, Call, Enter, Move, Note, Refuse, Table
-from kubeboot.config.kubeadm_work import Work
+from kubeboot.config.kubeadm import fields as kubeadm_fields
+from kubeboot.config.kubeadm.fields import Action, Call, Enter, Move, Note, Refuse, Table
+from kubeboot.config.kubeadm.work import Work
 from kubeboot.config.layers import Layer
 from kubeboot.config.problems import Path, Problem, dotted, meant
 from kubeboot.config.run import RunSettings

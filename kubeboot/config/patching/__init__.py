@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubeboot import errors, render
-from kubeboot.config import json_patch, strategic
+from kubeboot.config.patching import json_patch, strategic
 from kubeboot.config.spec import ClusterSpec, Patch
 
 KUBELET = "kubeletconfiguration"

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubeboot import errors
 from kubeboot.config import durations, names, phases
-from kubeboot.config.kubeadm_work import Work
+from kubeboot.config.kubeadm.work import Work
 from kubeboot.config.problems import Path, meant
 from kubeboot.config.run import Hidden
 from kubeboot.pki import sealed, tokens
