@@ -6,19 +6,16 @@ import datetime
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kubeboot.engine.events import Event, HostFinished
+from kubeboot.engine.events import Emit, HostFinished
 from kubeboot.engine.values import Secret
-from kubeboot.fleet import orders, orders_cluster, orders_etcd, orders_fleet
+from kubeboot.fleet import orders, orders_cluster, orders_fleet
 
 if TYPE_CHECKING:
     from kubeboot.fleet.doctor import Diagnosis
     from kubeboot.fleet.doors import Door
-    from kubeboot.fleet.etcd.status import EtcdStatus
     from kubeboot.fleet.kept import Kept
     from kubeboot.fleet.status import Status
     from kubeboot.fleet.support import Packed
-
-Emit = Callable[[Event], None]
 
 
 def init(options: orders.InitOptions, emit: Emit) -> orders.InitResult:
@@ -163,64 +160,6 @@ def certs_upload(options: orders_cluster.CertsUploadOptions) -> Secret[str]:
 def node_remove(options: orders_cluster.NodeRemoveOptions, emit: Emit) -> orders_cluster.NodeRemoveResult:
     """The cluster forgets a machine."""
     from kubeboot.fleet import remove as running
-
-    return running.remove(options, emit)
-
-
-def etcd_status() -> EtcdStatus:
-    """etcd's members, each asked for itself."""
-    from kubeboot.fleet.etcd import status as looking
-
-    return looking.status()
-
-
-def etcd_snapshot_save(options: orders_etcd.EtcdSnapshotSaveOptions, emit: Emit) -> orders_etcd.EtcdSnapshot:
-    """Write a snapshot."""
-    from kubeboot.fleet.etcd import snapshot as etcd_snapshot
-
-    return etcd_snapshot.save(options, emit)
-
-
-def etcd_snapshot_status(path: str) -> orders_etcd.EtcdSnapshot:
-    """Look into a snapshot."""
-    from kubeboot.fleet.etcd import snapshot as etcd_snapshot
-
-    return etcd_snapshot.status(path)
-
-
-def etcd_restore(options: orders_etcd.EtcdRestoreOptions, emit: Emit) -> orders_etcd.EtcdRepairResult:
-    """Take the cluster back to a snapshot."""
-    from kubeboot.fleet.etcd import restore as running
-
-    return running.restore(options, emit)
-
-
-def etcd_recover(options: orders_etcd.EtcdRecoverOptions, emit: Emit) -> orders_etcd.EtcdRepairResult:
-    """Go on with this machine alone."""
-    from kubeboot.fleet.etcd import recover as running
-
-    return running.recover(options, emit)
-
-
-def etcd_machine(options: orders_etcd.EtcdMachineOptions, emit: Emit) -> orders_etcd.EtcdMachineResult:
-    """Make this machine a member of etcd and nothing else."""
-    from kubeboot.fleet.etcd import machine as running
-
-    return running.run(options, emit)
-
-
-def etcd_export(options: orders_etcd.EtcdExportOptions) -> bytes:
-    """The file by which control planes get into etcd, or one more machine becomes a member."""
-    from kubeboot.config import etcd_access
-    from kubeboot.fleet.etcd import machine as etcd_machine
-    from kubeboot.host.local import LocalView
-
-    return etcd_access.encode(etcd_machine.export(LocalView(), to_members=options.to_members))
-
-
-def etcd_remove(options: orders_etcd.EtcdRemoveOptions, emit: Emit) -> orders_etcd.EtcdMachineResult:
-    """etcd forgets a member whose machine is gone."""
-    from kubeboot.fleet.etcd import machine as running
 
     return running.remove(options, emit)
 

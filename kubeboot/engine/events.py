@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 State = Literal["ok", "changed", "failed", "skipped", "later", "drift", "blocked"]
@@ -101,3 +102,6 @@ class HostFinished:
 Event = (
     RunStarted | StepStarted | StepWaiting | StepFinished | Notice | RunFinished | HostStage | HostFinished
 )
+
+Emit = Callable[[Event], None]
+"""Whoever is told of events: a reporter, or what passes them on."""

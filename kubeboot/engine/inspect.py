@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from kubeboot import errors
-from kubeboot.engine.events import Event, RunFinished, RunStarted, State, StepFinished
+from kubeboot.engine.events import Emit, RunFinished, RunStarted, State, StepFinished
 from kubeboot.engine.plan import Node, Plan, edges, node
 from kubeboot.engine.plan import ordered as in_order
 from kubeboot.engine.step import CLUSTER, Blocked, Check, Drift, Later, Ok, Step, View, impact
@@ -18,7 +18,7 @@ from kubeboot.host.api import Unread
 def inspect(
     plan: Plan,
     views: Mapping[str, View],
-    emit: Callable[[Event], None],
+    emit: Emit,
     fetch: Callable[[], None] = lambda: None,
 ) -> bool:
     """Report every step in the order of the run; True when a run would change nothing.

@@ -9,11 +9,11 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from kubeboot import errors
-from kubeboot.engine.events import Event, RunFinished, RunStarted, State, StepFinished, StepStarted
+from kubeboot.engine.events import Emit, RunFinished, RunStarted, State, StepFinished, StepStarted
 from kubeboot.engine.execute import Context, Intents, execute
 from kubeboot.engine.failpoints import UNWATCHED, Watch
 from kubeboot.engine.plan import Node, Plan, edges, node, remaining, requirements
@@ -64,7 +64,7 @@ class _Done:
 def run(
     plan: Plan,
     sites: Mapping[str, Site],
-    emit: Callable[[Event], None],
+    emit: Emit,
     *,
     stop: threading.Event | None = None,
     values: Values | None = None,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 from kubeboot import errors
-from kubeboot.engine.events import HostFinished
+from kubeboot.engine.events import Emit, HostFinished
 from kubeboot.fleet import departing, hooks, locking, reach
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
-from kubeboot.fleet.run import Emit, stoppable
+from kubeboot.fleet.run import stoppable
 from kubeboot.fleet.up import finished, started
 from kubeboot.fleet.work import Shift
 from kubeboot.inventory.model import Machine

@@ -12,8 +12,7 @@ from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
-from kubeboot.engine.events import Notice
-from kubeboot.fleet.run import Emit
+from kubeboot.engine.events import Emit, Notice
 from kubeboot.host import looks
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts

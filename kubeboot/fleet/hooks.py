@@ -10,12 +10,12 @@ from pathlib import Path
 
 from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.events import Emit
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Ref, Step
 from kubeboot.fleet import playbooks
 from kubeboot.fleet.playbooks import Part
 from kubeboot.fleet.reach import Reached
-from kubeboot.fleet.run import Emit
 from kubeboot.inventory import ansible
 from kubeboot.inventory.model import Inventory
 from kubeboot.steps.hooks import ClusterHook, MachineHook, mark

@@ -6,10 +6,11 @@ import dataclasses
 from collections.abc import Mapping
 
 from kubeboot.config import balancing
+from kubeboot.engine.events import Emit
 from kubeboot.engine.values import Secret
 from kubeboot.fleet import here, shared
 from kubeboot.fleet.orders import ADMIN_CONF, InitOptions, InitResult
-from kubeboot.fleet.run import Emit, dry_run, on_this_machine
+from kubeboot.fleet.run import dry_run, on_this_machine
 from kubeboot.host.api import HostTarget
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube import bootstrap

@@ -9,12 +9,12 @@ from kubeboot import errors
 from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine.events import Notice
+from kubeboot.engine.events import Emit, Notice
 from kubeboot.engine.plan import Plan
 from kubeboot.fleet import here, shared
 from kubeboot.fleet import voters as voters_of
 from kubeboot.fleet.orders import JoinOptions, JoinResult
-from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
+from kubeboot.fleet.run import Others, dry_run, on_this_machine
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube import discovery, facts
 from kubeboot.kube.api import Api

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from kubeboot import errors
-from kubeboot.engine.events import HostFinished, HostState
-from kubeboot.fleet.run import Emit
+from kubeboot.engine.events import Emit, HostFinished, HostState
 
 T = TypeVar("T")
 GOOD: tuple[HostState, ...] = ("ok", "changed")

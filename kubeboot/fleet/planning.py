@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from kubeboot.config.node import Role
-from kubeboot.engine.events import HostFinished, StepFinished
+from kubeboot.engine.events import Emit, HostFinished, StepFinished
 from kubeboot.fleet import changing, followers, hooks, reach, survey, work
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Approach, Reached
-from kubeboot.fleet.run import Emit
 from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Shop, Task

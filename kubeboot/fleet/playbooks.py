@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kubeboot import errors
-from kubeboot.engine.events import Event, State, StepFinished, StepStarted
+from kubeboot.engine.events import Emit, Event, State, StepFinished, StepStarted
 from kubeboot.fleet import reach
 from kubeboot.fleet.reach import Reached
-from kubeboot.fleet.run import Emit
 from kubeboot.host.ssh import SshHost
 from kubeboot.inventory import ansible, for_ansible
 from kubeboot.inventory.model import Inventory

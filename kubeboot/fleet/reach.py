@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
 from kubeboot import errors
-from kubeboot.engine.events import HostStage
-from kubeboot.fleet.run import Emit
+from kubeboot.engine.events import Emit, HostStage
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.host.batch import Batch
 from kubeboot.host.connection import Connection

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
 from kubeboot import errors
-from kubeboot.engine.events import Notice
+from kubeboot.engine.events import Emit, Notice
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Blocked, View
 from kubeboot.engine.values import Values
@@ -14,7 +14,7 @@ from kubeboot.fleet import access, leaving, shared, voters
 from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.fleet.orders_cluster import NodeRemoveOptions, NodeRemoveResult
-from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
+from kubeboot.fleet.run import Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube import facts, surroundings

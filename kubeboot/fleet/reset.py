@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from kubeboot import errors
 from kubeboot.engine import journal
-from kubeboot.engine.events import Notice
+from kubeboot.engine.events import Emit, Notice
 from kubeboot.engine.run import Outcome
 from kubeboot.fleet import leaving
 from kubeboot.fleet.orders import ResetOptions, ResetResult
-from kubeboot.fleet.run import Emit, attempt, dry_run
+from kubeboot.fleet.run import attempt, dry_run
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import NoApi

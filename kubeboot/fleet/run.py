@@ -8,21 +8,19 @@ import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from kubeboot.engine import failpoints, journal
 from kubeboot.engine import inspect as looking
-from kubeboot.engine.events import Event, Notice, StepStarted
+from kubeboot.engine.events import Emit, Event, Notice, StepStarted
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import CLUSTER, Target, View
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.kube.api import Api, ApiView
 from kubeboot.kube.etcd import Etcd, NoEtcd
-
-Emit = Callable[[Event], None]
 
 
 @dataclasses.dataclass(frozen=True)

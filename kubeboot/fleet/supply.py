@@ -11,9 +11,9 @@ from kubeboot.artifacts.api import Binary, Catalog, Image, Source
 from kubeboot.artifacts.bundle import Bundle
 from kubeboot.artifacts.stock import Stock
 from kubeboot.config.spec import ClusterSpec
+from kubeboot.engine.events import Emit
 from kubeboot.fleet import here
 from kubeboot.fleet.reach import Reached
-from kubeboot.fleet.run import Emit
 from kubeboot.host.sending import Download, OnMachine, Slice
 from kubeboot.steps import sent
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable
 
 from kubeboot import errors
-from kubeboot.engine.events import RunFinished, RunStarted
+from kubeboot.engine.events import Emit, RunFinished, RunStarted
 from kubeboot.fleet import changing, hooks, layout, making, reach, survey
 from kubeboot.fleet.etcd import fleet as etcd_fleet
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
-from kubeboot.fleet.run import Emit, stoppable
+from kubeboot.fleet.run import stoppable
 from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.survey import Found
 from kubeboot.fleet.tasks import Shop

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from kubeboot.engine.events import Notice
-from kubeboot.fleet.run import Emit
+from kubeboot.engine.events import Emit, Notice
 from kubeboot.kube.etcd import EtcdView
 
 

@@ -14,6 +14,7 @@ from kubeboot import errors
 from kubeboot.engine import failpoints, journal
 from kubeboot.engine import inspect as looking
 from kubeboot.engine.events import (
+    Emit,
     Event,
     HostFinished,
     HostStage,
@@ -26,7 +27,7 @@ from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import CLUSTER, Target, View
 from kubeboot.fleet.ledger import failure
 from kubeboot.fleet.reach import Reached, each
-from kubeboot.fleet.run import Emit, telling
+from kubeboot.fleet.run import telling
 from kubeboot.fleet.tasks import Task
 from kubeboot.host.api import Lost
 from kubeboot.host.looks import Fetches

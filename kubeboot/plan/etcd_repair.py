@@ -8,7 +8,7 @@ from __future__ import annotations
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.host.model import EtcdTool
-from kubeboot.steps import basic, control_plane, sweep
+from kubeboot.steps import api_server_ready, basic, sweep
 from kubeboot.steps.etcd import data as etcd_data
 from kubeboot.steps.etcd import repair as etcd_repair
 from kubeboot.steps.etcd.local import ETCD, NOTE, PODS, WORK, Local, Note
@@ -120,7 +120,7 @@ def _started(host: str, mine: Local, note: Note, after: str) -> tuple[Step, ...]
         on=host,
         after=frozenset({etcd.id}),
         names=tuple(name for name in reversed(PODS) if name != ETCD),
-        settle=control_plane.ApiServerReady(host),
+        settle=api_server_ready.ApiServerReady(host),
         cost=10.0,
     )
     return (etcd, rest)

@@ -1,23 +1,20 @@
-"""kube-apiserver, kube-controller-manager and kube-scheduler as static pods, and the wait between them."""
+"""kube-apiserver, kube-controller-manager and kube-scheduler as static pods, and what they wait for."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from kubeboot import render
 from kubeboot.artifacts.api import Catalog
 from kubeboot.config import effective
 from kubeboot.config.components import Component
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine.step import Impact, Ref, Step, View
-from kubeboot.engine.values import Values
-from kubeboot.kube.api import ApiRefused, ApiUnavailable
+from kubeboot.engine.step import Impact, Ref, Step
 from kubeboot.pki import endpoint
-from kubeboot.steps import api_server_files, basic, conditions, etcd, pod_logs, static_pod
+from kubeboot.steps import api_server_files, api_server_ready, basic, etcd, static_pod
 from kubeboot.steps import component_flags as flags
 from kubeboot.steps.etcd import external as external_etcd
-from kubeboot.steps.static_pod import INPUTS, PKI, EnsureStaticPod, Probe, StaticPod, Volume
+from kubeboot.steps.static_pod import PKI, EnsureStaticPod, Probe, StaticPod, Volume
 
 READY = "control-plane/ready"
 RIGHTS = "control-plane/rights"
@@ -31,65 +28,6 @@ _TRUST = (
     ("usr-share-ca-certificates", "/usr/share/ca-certificates"),
 )
 """Where distributions keep the public authorities, for webhooks and OIDC."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ApiServerReady:
-    """This machine's API server answers /readyz, and it is the one that its manifest asks for."""
-
-    node: str
-    deadline: float = 240.0
-    sentence: str = "the API server to be ready"
-
-    def look(self, see: View, vals: Values) -> str | None:
-        last = self.lacks(see, vals)
-        if last is not None:
-            return last
-        try:
-            running = self._running(see)
-        except ApiUnavailable as error:
-            return error.message
-        if running in (None, self._wanted(see)):
-            return None
-        return "the API server still runs with its old manifest"
-
-    def lacks(self, see: View, vals: Values) -> str | None:
-        """What keeps it from being ready."""
-        return see.api.ready()
-
-    def explain(self, see: View) -> str:
-        return pod_logs.explain(see.host, self.node, ("kube-apiserver", "etcd"))
-
-    def _wanted(self, see: View) -> str | None:
-        manifest = see.host.read(f"{static_pod.MANIFESTS}/kube-apiserver.yaml")
-        return None if manifest is None else render.load(manifest)["metadata"]["annotations"].get(INPUTS)
-
-    def _running(self, see: View) -> str | None:
-        """From the mirror pod; None where there is none yet (a first start), or nobody may read it yet."""
-        try:
-            found = see.api.get("v1", "Pod", f"kube-apiserver-{self.node}", "kube-system")
-        except ApiRefused:
-            return None
-        return found["metadata"].get("annotations", {}).get(INPUTS) if found else None
-
-
-@dataclasses.dataclass(frozen=True)
-class ApiServerHasRights(ApiServerReady):
-    """The API server has begun to write down what its components may do.
-
-    That is about a second before it is ready, and about as long as the kubelet takes to start a pod: a
-    component that comes up when the API server is ready neither waits nor finds itself without rights.
-    """
-
-    sentence: str = "the API server to know its components' rights"
-
-    def lacks(self, see: View, vals: Values) -> str | None:
-        return _RIGHTS.look(see, vals)
-
-
-_RIGHTS = conditions.ObjectExists(
-    "rbac.authorization.k8s.io/v1", "ClusterRole", "system:kube-controller-manager"
-)
 
 
 def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step, ...]:
@@ -133,7 +71,7 @@ def _waits(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
             title="Wait for the API server to know rights",
             on=node.name,
             after=started,
-            condition=ApiServerHasRights(node.name),
+            condition=api_server_ready.ApiServerHasRights(node.name),
             cost=3.0,
         ),
         basic.Await(
@@ -141,7 +79,7 @@ def _waits(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
             title="Wait for the API server",
             on=node.name,
             after=started,
-            condition=ApiServerReady(node.name),
+            condition=api_server_ready.ApiServerReady(node.name),
             cost=4.0,
         ),
     )

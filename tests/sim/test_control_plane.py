@@ -15,7 +15,7 @@ from kubeboot.engine.undo import EmptyTree, RemoveTree
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, ApiUnavailable, NoApi
 from kubeboot.steps import basic, control_plane, etcd, load_balancer, pod_logs, static_pod
-from kubeboot.steps.control_plane import ApiServerReady
+from kubeboot.steps.api_server_ready import ApiServerReady
 from kubeboot.steps.static_pod import EnsureStaticPod
 from tests.fakes.api import FakeApi
 from tests.fakes.entries import Dir, File

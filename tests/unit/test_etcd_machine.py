@@ -182,7 +182,7 @@ def test_what_comes_next_is_said(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(etcd_access.encode(INVITED))
     done = EtcdMachineResult(3, 40, 1.0, "etcd-2", 3)
-    with mock.patch("kubeboot.cli.actions.etcd_machine", return_value=done) as asked:
+    with mock.patch("kubeboot.cli.actions_etcd.machine", return_value=done) as asked:
         ran = run("etcd", "join", str(path), "--node-name", "etcd-2")
         data = run("etcd", "init", "-o", "json").out
     assert "3 members" in ran.err and "--external-etcd etcd.access" in ran.err

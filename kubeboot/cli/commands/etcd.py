@@ -40,10 +40,10 @@ def etcd() -> None:
 @click.pass_context
 def status(ctx: click.Context) -> int:
     """Exit code 0 when every member is healthy, 1 when one is not, 5 when none answers."""
-    from kubeboot.cli import actions, report_etcd
+    from kubeboot.cli import actions_etcd, report_etcd
 
     now = work.logged(ctx)
-    found = actions.etcd_status()
+    found = actions_etcd.status()
     work.result(now, "EtcdStatus", report_etcd.status_data(found), lambda: report_etcd.status_text(found))
     return 0 if found.healthy else 1
 
@@ -73,12 +73,12 @@ def snapshot() -> None:
 @click.pass_context
 def save(ctx: click.Context, file: str, force: bool) -> int:
     """One action, its result."""
-    from kubeboot.cli import actions, report_etcd
+    from kubeboot.cli import actions_etcd, report_etcd
     from kubeboot.fleet import orders_etcd
 
     now = runtime.current(ctx)
     with work.working(ctx) as emit:
-        made = actions.etcd_snapshot_save(orders_etcd.EtcdSnapshotSaveOptions(file, force), emit)
+        made = actions_etcd.snapshot_save(orders_etcd.EtcdSnapshotSaveOptions(file, force), emit)
     work.result(now, "EtcdSnapshot", report_etcd.snapshot_data(made), lambda: report_etcd.snapshot_text(made))
     return 0
 
@@ -93,10 +93,10 @@ def save(ctx: click.Context, file: str, force: bool) -> int:
 @click.pass_context
 def snapshot_status(ctx: click.Context, file: str) -> int:
     """Exit code 1 when the file is not a whole snapshot."""
-    from kubeboot.cli import actions, report_etcd
+    from kubeboot.cli import actions_etcd, report_etcd
 
     now = work.logged(ctx)
-    found = actions.etcd_snapshot_status(file)
+    found = actions_etcd.snapshot_status(file)
     work.result(
         now, "EtcdSnapshot", report_etcd.snapshot_data(found), lambda: report_etcd.snapshot_text(found)
     )
@@ -118,7 +118,7 @@ def snapshot_status(ctx: click.Context, file: str) -> int:
 @click.pass_context
 def restore(ctx: click.Context, file: str, yes: bool, dry_run: bool, timeout_scale: float) -> int:
     """The plan, a question, one action, its result."""
-    from kubeboot.cli import actions, report_etcd
+    from kubeboot.cli import actions_etcd, report_etcd
     from kubeboot.fleet import orders_etcd
 
     now = runtime.current(ctx)
@@ -126,11 +126,11 @@ def restore(ctx: click.Context, file: str, yes: bool, dry_run: bool, timeout_sca
     seen = orders_etcd.EtcdRestoreOptions(file, dry_run=True)
     loses = report_etcd.RESTORE_LOSES
     if not (dry_run or yes) and not asking.loss_agreed(
-        now, loses, f"{loses}; do this?", lambda emit: actions.etcd_restore(seen, emit)
+        now, loses, f"{loses}; do this?", lambda emit: actions_etcd.restore(seen, emit)
     ):
         return 0
     with work.working(ctx, dry_run=dry_run) as emit:
-        result = actions.etcd_restore(options, emit)
+        result = actions_etcd.restore(options, emit)
     if not dry_run:
         work.told(now, "EtcdRestore", report_etcd.repair_data(result), report_etcd.restored(result))
     return 0
@@ -147,18 +147,18 @@ def restore(ctx: click.Context, file: str, yes: bool, dry_run: bool, timeout_sca
 @click.pass_context
 def recover(ctx: click.Context, yes: bool, dry_run: bool, timeout_scale: float) -> int:
     """The plan, a question, one action, its result."""
-    from kubeboot.cli import actions, report_etcd
+    from kubeboot.cli import actions_etcd, report_etcd
     from kubeboot.fleet import orders_etcd
 
     now = runtime.current(ctx)
     seen = orders_etcd.EtcdRecoverOptions(dry_run=True)
     loses = report_etcd.RECOVER_LOSES
     if not (dry_run or yes) and not asking.loss_agreed(
-        now, loses, f"{loses}; do this?", lambda emit: actions.etcd_recover(seen, emit)
+        now, loses, f"{loses}; do this?", lambda emit: actions_etcd.recover(seen, emit)
     ):
         return 0
     with work.working(ctx, dry_run=dry_run) as emit:
-        result = actions.etcd_recover(orders_etcd.EtcdRecoverOptions(dry_run, timeout_scale), emit)
+        result = actions_etcd.recover(orders_etcd.EtcdRecoverOptions(dry_run, timeout_scale), emit)
     if not dry_run:
         work.told(now, "EtcdRecovery", report_etcd.repair_data(result), report_etcd.recovered(result))
     return 0

@@ -76,7 +76,7 @@ def join(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 
 
 def _run(ctx: click.Context, given: dict[str, Any], invited: Invitation | None) -> int:
-    from kubeboot.cli import actions
+    from kubeboot.cli import actions_etcd
     from kubeboot.fleet.orders_etcd import EtcdMachineOptions
 
     loaded = flags.load(ctx, given["config"], "JoinConfiguration", "InitConfiguration")
@@ -85,7 +85,7 @@ def _run(ctx: click.Context, given: dict[str, Any], invited: Invitation | None) 
     options = EtcdMachineOptions(loaded.spec, invited, **flags.run(given, loaded.run))
     now = runtime.current(ctx)
     with work.working(ctx, dry_run=options.dry_run) as emit:
-        result = actions.etcd_machine(options, emit)
+        result = actions_etcd.machine(options, emit)
     if options.dry_run:
         return 0
     work.told(now, "EtcdMachine", _data(result), _done(now, result))
@@ -132,13 +132,13 @@ def _done(now: runtime.Runtime, result: EtcdMachineResult) -> str:
 @click.pass_context
 def export(ctx: click.Context, file: str, whom: str) -> int:
     """The file is for its owner alone; `-` is standard output, but no terminal."""
-    from kubeboot.cli import actions
+    from kubeboot.cli import actions_etcd
     from kubeboot.fleet import orders_etcd
 
     now = work.logged(ctx)
     if file == "-" and sys.stdout is not None and sys.stdout.isatty():
         raise errors.UsageProblem("this would show a private key on the terminal", hint="name a file")
-    data = actions.etcd_export(orders_etcd.EtcdExportOptions(to_members=whom == "members"))
+    data = actions_etcd.export(orders_etcd.EtcdExportOptions(to_members=whom == "members"))
     if file == "-":
         now.console.data(data.decode().rstrip("\n"))
         return 0
@@ -169,12 +169,12 @@ def _write(path: str, data: bytes) -> None:
 @click.pass_context
 def remove(ctx: click.Context, name: str, dry_run: bool) -> int:
     """One action, its result."""
-    from kubeboot.cli import actions
+    from kubeboot.cli import actions_etcd
     from kubeboot.fleet import orders_etcd
 
     now = runtime.current(ctx)
     with work.working(ctx, dry_run=dry_run) as emit:
-        result = actions.etcd_remove(orders_etcd.EtcdRemoveOptions(name, dry_run), emit)
+        result = actions_etcd.remove(orders_etcd.EtcdRemoveOptions(name, dry_run), emit)
     if dry_run:
         return 0
     left = f"{name} is not in etcd any more, which has {result.voters} members"

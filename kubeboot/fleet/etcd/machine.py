@@ -9,10 +9,10 @@ from kubeboot.config import etcd_access
 from kubeboot.config.etcd_access import Access, Invitation
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine.events import Notice
+from kubeboot.engine.events import Emit, Notice
 from kubeboot.fleet import here, leaving, shared
 from kubeboot.fleet.orders_etcd import EtcdMachineOptions, EtcdMachineResult, EtcdRemoveOptions
-from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
+from kubeboot.fleet.run import Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalHost, LocalView

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kubeboot import errors
+from kubeboot.engine.events import Emit
 from kubeboot.fleet import shared
 from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.fleet.orders_etcd import EtcdRecoverOptions, EtcdRepairResult
-from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
+from kubeboot.fleet.run import Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import ApiView, NoApi

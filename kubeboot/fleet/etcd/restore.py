@@ -6,11 +6,11 @@ import base64
 from pathlib import Path
 
 from kubeboot import errors
-from kubeboot.engine.events import Notice
+from kubeboot.engine.events import Emit, Notice
 from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.fleet.etcd import snapshot as etcd_snapshot
 from kubeboot.fleet.orders_etcd import EtcdRepairResult, EtcdRestoreOptions
-from kubeboot.fleet.run import Emit, Others, dry_run, on_this_machine
+from kubeboot.fleet.run import Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube.api import NoApi

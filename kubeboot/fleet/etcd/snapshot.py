@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kubeboot import errors
-from kubeboot.engine.events import Notice
+from kubeboot.engine.events import Emit, Notice
 from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.fleet.orders_etcd import EtcdSnapshot, EtcdSnapshotSaveOptions
-from kubeboot.fleet.run import Emit
 from kubeboot.host import files
 from kubeboot.host.api import CommandFailed
 from kubeboot.host.local import LocalView
