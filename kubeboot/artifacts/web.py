@@ -5,6 +5,7 @@ On httpx2: it knows proxies and streams. Imported with the first request, for th
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import os
@@ -26,6 +27,7 @@ CONNECTIONS = 16
 _SAFE = ("GET", "HEAD")
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _ENOUGH = 4
+_LITTLE = 1 << 16
 
 
 Body = bytes | Iterator[bytes] | None
@@ -80,7 +82,9 @@ class Web:
         with contextlib.ExitStack() as stack:
             with _told(url), self._reached(url):
                 answer = stack.enter_context(client.stream(method, url, headers=asked, content=body))
-            yield Reply(answer.status_code, answer.headers, url, _chunks(url, answer))
+            reply = Reply(answer.status_code, answer.headers, url, _chunks(url, answer))
+            yield reply
+            _finish(reply, method)
 
     @contextlib.contextmanager
     def _reached(self, url: str) -> Iterator[None]:
@@ -141,6 +145,13 @@ def _context(authority: str | None) -> ssl.SSLContext:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "holds no certificate"
         raise refused(f"artifacts.caFile {authority}: {why}") from None
     return tls
+
+
+def _finish(reply: Reply, method: str) -> None:
+    """Take the little that nobody read: a connection whose answer was left half-way is not used again."""
+    if method == "HEAD" or (reply.length is not None and reply.length <= _LITTLE):
+        with contextlib.suppress(Failure):  # whoever wanted the answer has had it
+            collections.deque(reply.chunks, maxlen=0)
 
 
 def _chunks(url: str, answer: httpx2.Response) -> Iterator[bytes]:

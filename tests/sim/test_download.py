@@ -89,6 +89,17 @@ def test_a_good_server_is_asked_once(scene: Scene) -> None:
     assert len(scene.site.asked) == 1
 
 
+def test_an_answer_that_nobody_reads_leaves_its_connection_to_the_next_question(authority: str) -> None:
+    certificate = tls.issued(fake.authority(), "registry", "127.0.0.1")
+    with tls.Server(lambda request: tls.Reply(404, b"x" * 1000), certificate).running() as server:
+        web = Web(authority, Limits(connect=2, silence=2), environ={})
+        for method in ("HEAD", "GET", "HEAD"):
+            with web.open(f"{server.url}/", method=method) as reply:
+                assert reply.status == 404
+        web.close()
+        assert len({each.connection for each in server.requests}) == 1
+
+
 ONCE = {
     "cut": fake.cut(100_000),
     "cut at the head": fake.cut(0),
