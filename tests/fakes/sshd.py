@@ -53,6 +53,7 @@ class Sshd:
         values = {"port": self.port, "folder": folder, "more": more, "environment": environment}
         (folder / "sshd_config").write_text(CONFIG.format(**values))
         self._process: subprocess.Popen[bytes] | None = None
+        self._frozen: list[int] = []
 
     def make_key(self, name: str, *more: str) -> None:
         """A fresh Ed25519 pair in the server's folder."""
@@ -89,10 +90,13 @@ class Sshd:
         for pid in self.sessions():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        while self._frozen:
+            _end(self._frozen.pop())
 
     def freeze(self) -> None:
         """Make every session stall; the sockets stay open."""
         for pid in self.sessions():
+            self._frozen.append(os.pidfd_open(pid))
             os.kill(pid, signal.SIGSTOP)
 
     def sessions(self) -> list[int]:
@@ -118,6 +122,13 @@ def running(folder: Path, name: str = "machine", more: str = "") -> Iterator[Ssh
         yield sshd
     finally:
         sshd.stop()
+
+
+def _end(frozen: int) -> None:
+    """By its descriptor: what is stopped outlives the session that would have ended it."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(frozen, signal.SIGKILL)
+    os.close(frozen)
 
 
 def _free_port() -> int:

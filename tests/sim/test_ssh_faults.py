@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -531,6 +533,28 @@ def test_a_run_takes_its_lock_from_its_own_lost_session(sshd: Sshd, tmp_path: Pa
         with pytest.raises(errors.Occupied, match="by us"), LocalHost("machine").lock(lock, "them"):
             pytest.fail("it was not held")
     assert path.read_bytes() == b"1"
+
+
+def test_who_is_frozen_ends_with_the_server_that_no_longer_has_him(sshd: Sshd, tmp_path: Path) -> None:
+    """As after a test that fails half-way: a stopped process is nobody's child, and would stay for ever."""
+    with (
+        reached(sshd, QUICK) as host,
+        contextlib.suppress(errors.KubebootError),
+        host.lock(str(tmp_path / "lock"), "us"),
+    ):
+        sshd.freeze()
+        first, *others = sshd.sessions()
+        os.kill(first, signal.SIGKILL)
+        _until(lambda: sshd.sessions() == [])
+        assert any(map(_stopped, others))
+        sshd.stop()
+        _until(lambda: not any(map(_stopped, others)))
+
+
+def _stopped(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return False
 
 
 def test_a_lock_is_waited_for_whose_new_holder_has_not_said_yet_who_it_is(tmp_path: Path) -> None:
