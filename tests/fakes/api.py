@@ -6,7 +6,6 @@ are listed in `changes`, `reactions` stand in for controllers, and it is `unavai
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -64,7 +63,7 @@ class FakeApi:
     def snapshot(self) -> dict[tuple[str, str, str, str], dict[str, Any]]:
         """Everything that is there, for comparison."""
         with self._mutex:
-            return copy.deepcopy(self.objects)
+            return copied(self.objects)
 
     # --- ApiView -----------------------------------------------------------------------------------------
 
@@ -73,18 +72,16 @@ class FakeApi:
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         with self._available():
-            return copy.deepcopy(self.objects.get((api_version, kind, namespace or "", name)))
+            return copied(self.objects.get((api_version, kind, namespace or "", name)))
 
     def list(
         self, api_version: str, kind: str, namespace: str | None = None, labels: str | None = None
     ) -> Sequence[Object]:
         with self._available():
-            found = [
-                obj
-                for (version, of, space, _), obj in sorted(self.objects.items())
-                if (version, of) == (api_version, kind) and namespace in (None, space)
-            ]
-            return copy.deepcopy([obj for obj in found if matches(obj, labels)])
+            found = sorted(
+                key for key in self.objects if key[:2] == (api_version, kind) and namespace in (None, key[2])
+            )
+            return [copied(self.objects[key]) for key in found if matches(self.objects[key], labels)]
 
     def version(self) -> str:
         with self._available():
@@ -93,7 +90,7 @@ class FakeApi:
     def dry_run(self, obj: Object) -> Object:
         with self._available():
             live = self.objects.get(_key(obj))
-            return merge(live, obj) if live else copy.deepcopy(dict(obj))
+            return merge(live, obj) if live else copied(dict(obj))
 
     # --- Api ---------------------------------------------------------------------------------------------
 
@@ -157,7 +154,7 @@ class FakeApi:
         self._record(op, subject(obj["kind"], meta["name"], meta.get("namespace")))
         stored = self._store(obj)
         self._react(op, stored)
-        return copy.deepcopy(stored)
+        return copied(stored)
 
     def _record(self, op: str, name: str) -> None:
         self._writes += 1
@@ -172,7 +169,7 @@ class FakeApi:
 
     def _store(self, obj: Object) -> dict[str, Any]:
         self._version += 1
-        stored = copy.deepcopy(dict(obj))
+        stored = copied(dict(obj))
         meta = stored["metadata"] = dict(stored.get("metadata", {}))
         old = self.objects.get(_key(obj), {}).get("metadata", {})
         meta["uid"] = old.get("uid", f"uid-{self._version}")
@@ -182,9 +179,16 @@ class FakeApi:
         return stored
 
 
+def copied(value: Any) -> Any:
+    """As copy.deepcopy does it, for what JSON is made of: several times as fast."""
+    if isinstance(value, dict):
+        return {name: copied(one) for name, one in value.items()}
+    return [copied(one) for one in value] if isinstance(value, list) else value
+
+
 def merge(live: Mapping[str, Any], obj: Mapping[str, Any], drop_none: bool = False) -> dict[str, Any]:
     """`obj` over `live`, mappings merged at every depth, everything else replaced."""
-    out = copy.deepcopy(dict(live))
+    out = copied(dict(live))
     for name, value in obj.items():
         if drop_none and value is None:
             out.pop(name, None)
@@ -192,7 +196,7 @@ def merge(live: Mapping[str, Any], obj: Mapping[str, Any], drop_none: bool = Fal
             below = out.get(name)
             out[name] = merge(below if isinstance(below, Mapping) else {}, value, drop_none)
         else:
-            out[name] = copy.deepcopy(value)
+            out[name] = copied(value)
     return out
 
 

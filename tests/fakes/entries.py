@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import tarfile
@@ -87,6 +88,7 @@ def ids(owner: str) -> tuple[int, int]:
     return uid, gid
 
 
+@functools.cache
 def by_name(owner: str) -> str:
     """`0:0` and `root:root` are the same owner, so snapshots know only one of them."""
     names = {number: name for name, number in ACCOUNTS.items()}

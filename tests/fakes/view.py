@@ -135,9 +135,10 @@ class FakeView:
 
     def listdir(self, path: str) -> tuple[str, ...]:
         self._reach()
-        real = self._real(path)
-        names = {*self.files, *self.dirs, *self.symlinks} - {"/"}
-        return tuple(sorted(posixpath.basename(name) for name in names if posixpath.dirname(name) == real))
+        start = self._real(path).rstrip("/") + "/"
+        names = {*self.files, *self.dirs, *self.symlinks} - {start}
+        inside = (name.removeprefix(start) for name in names if name.startswith(start))
+        return tuple(sorted(name for name in inside if "/" not in name))
 
     def sha256(self, path: str) -> str | None:
         data = self.read(path)

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import graphlib
 import json
+import operator
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -181,7 +182,7 @@ def essence(world: World) -> dict[str, Any]:
     """What two runs have in common: not keys, signatures and what is computed from them."""
     found = world.host.snapshot()
     found["files"] = {path: _plain(path, file) for path, file in found["files"].items()}
-    objects = sorted(filter(None, map(_object, world.api.snapshot().values())))
+    objects = sorted(map(_object, world.api.objects.values()), key=operator.itemgetter(0))
     return found | world.cluster() | {"objects": objects}
 
 
@@ -190,15 +191,15 @@ def _plain(path: str, file: File) -> File:
     return dataclasses.replace(file, data=data)
 
 
-def _object(obj: dict[str, Any]) -> str:
-    kind, name = obj["kind"], obj["metadata"]["name"]
+def _object(obj: dict[str, Any]) -> tuple[str, object]:
+    kind, meta = obj["kind"], obj["metadata"]
     if kind == "CertificateSigningRequest":
-        return kind
-    if kind == "Secret" or name == "cluster-info":
-        return f"{kind} {name} {sorted(obj['data'])}"
-    meta = {key: value for key, value in obj["metadata"].items() if key not in BOOKKEEPING}
-    meta.pop("annotations", None) if kind == "Pod" else None
-    return json.dumps({**obj, "metadata": meta}, sort_keys=True)
+        return kind, None
+    name = f"{kind} {meta.get('namespace')}/{meta['name']}"
+    if kind == "Secret" or meta["name"] == "cluster-info":
+        return name, sorted(obj["data"])
+    ignored = (*BOOKKEEPING, "annotations") if kind == "Pod" else BOOKKEEPING
+    return name, {**obj, "metadata": {key: value for key, value in meta.items() if key not in ignored}}
 
 
 def bare(world: World) -> dict[str, Any]:
@@ -307,7 +308,7 @@ def step_by_step(command: Command) -> int:
 
         watched = dataclasses.replace(context, vals=vals, watch=Watched(reach))
         execute(step, world.target(step.on), book, watched)
-        made, undone = essence(world), set(map(str, undoing(world)))
+        made, undone = essence(world), set(undoing(world))
         for operation, state in left:
             spare.restore(state)
             again = journal.Journal(spare.host)
@@ -315,7 +316,7 @@ def step_by_step(command: Command) -> int:
             execute(step, spare.target(step.on), again, dataclasses.replace(context, vals=vals))
             where = f"{command.name} killed at {step.id}:{operation}"
             assert differing(made, essence(spare)) == {}, where
-            assert set(map(str, undoing(spare))) >= undone, where
+            assert set(undoing(spare)) >= undone, where
             count += 1
     return count
 
