@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,18 +133,18 @@ def leader(cluster: Cluster) -> str:
     raise machines.Failed("no member of etcd says that it leads")
 
 
-def rest(cluster: Cluster, touched: str | None = None) -> float:
+def rest(cluster: Cluster, *touched: str) -> float:
     """Wait until nothing of an event is left; a restarted kubelet has forgotten its back-off."""
     began = time.monotonic()
-    if touched:
-        await_(lambda: forgot(cluster.machine(touched)), REST, f"{touched} to have booted")
+    for name in touched:
+        await_(partial(forgot, cluster, name), REST, f"{name} to have booted")
     await_(lambda: unrest(cluster), REST, "the cluster to be at rest")
     return time.monotonic() - began
 
 
-def forgot(machine: Machine) -> None:
+def forgot(cluster: Cluster, name: str) -> None:
     """Its kubelet knows of no failure any more; Failed while systemd does not answer yet."""
-    machine.run("systemctl", "restart", "kubelet.service")
+    cluster.machine(name).run("systemctl", "restart", "kubelet.service")
 
 
 def await_(look: Callable[[], str | None], seconds: float, what: str, pause: float = 0.5) -> None:

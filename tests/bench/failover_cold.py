@@ -40,7 +40,7 @@ def trial(cluster: Cluster, number: int, say: Callable[[str], None]) -> Measured
     took = time.monotonic() - began
     order = " ".join(machine.name for machine in turned)
     say(f"  all power-cycled ({order}): back after {took:.1f} s")
-    failover_cluster.rest(cluster)
+    failover_cluster.rest(cluster, *cluster.members)
     return failover_events.late("all-power-cycled", order, took, BAR)
 
 
