@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import re
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.host.api import CommandFailed
 from kubeboot.host.model import Link, Listener
+from kubeboot.kube.surroundings import Machine
 from kubeboot.steps import preflight
 from kubeboot.steps.preflight import installers
 from tests.fakes.host import FakeHost
-from tests.sim import preflight_faults as faults
 from tests.sim import preflight_seeds as seeds
 from tests.sim.preflight_faults import FAULTS
 from tests.sim.preflight_seeds import Fault, Stage
@@ -32,12 +33,18 @@ def test_a_fit_machine_has_no_finding() -> None:
     assert names(Stage(seeds.fit())) == []
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.finding}-{f.level}")
-def test_a_seeded_fault_is_found_and_nothing_else(fault: Fault) -> None:
+@functools.cache
+def seeded(fault: Fault) -> tuple[Stage, tuple[preflight.Finding, ...]]:
+    """A machine with this fault, and what is found on it."""
     stage = Stage(seeds.fit())
     fault.seed(stage)
     stage.host.changes.clear()
-    found = stage.findings()
+    return stage, stage.findings()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.finding}-{f.level}")
+def test_a_seeded_fault_is_found_and_nothing_else(fault: Fault) -> None:
+    stage, found = seeded(fault)
     assert f"{fault.level}:{fault.finding}" in {f"{f.level}:{f.name}" for f in found}
     family = fault.finding.partition("-")[0]
     related = {
@@ -52,11 +59,10 @@ def test_a_seeded_fault_is_found_and_nothing_else(fault: Fault) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.finding}-{f.level}")
 def test_a_finding_says_what_is_wrong_and_what_to_do(fault: Fault) -> None:
-    stage = Stage(seeds.fit())
-    fault.seed(stage)
-    for finding in stage.findings():
+    _, found = seeded(fault)
+    for finding in found:
         assert len(finding.message) > 15 and not finding.message.endswith(".")
-        assert len(finding.hint) > 5 and finding.host == stage.findings()[0].host
+        assert len(finding.hint) > 5 and finding.host == found[0].host
         assert " " not in finding.name, "a name is what --ignore-preflight-errors takes"
 
 
@@ -84,9 +90,7 @@ def test_everything_is_told_at_once() -> None:
 
 def test_no_finding_is_told_twice() -> None:
     for fault in FAULTS:
-        stage = Stage(seeds.fit())
-        fault.seed(stage)
-        counted = collections.Counter((f.name, f.message) for f in stage.findings())
+        counted = collections.Counter((f.name, f.message) for f in seeded(fault)[1])
         assert set(counted.values()) == {1}, fault.finding
 
 
@@ -193,9 +197,7 @@ def test_a_proxy_that_spares_the_cluster_is_no_finding() -> None:
 
 def test_a_machine_that_rejoins_is_no_duplicate_of_itself() -> None:
     stage = Stage(seeds.fit())
-    itself = preflight.Surroundings(
-        peers=(faults.Machine("cp-1", seeds.MACHINE_ID, addresses=("192.0.2.11",)),)
-    )
+    itself = preflight.Surroundings(peers=(Machine("cp-1", seeds.MACHINE_ID, addresses=("192.0.2.11",)),))
     stage.role, stage.cluster = "worker", itself
     assert names(stage) == []
 
@@ -211,7 +213,7 @@ def test_one_dead_control_plane_of_three_is_no_reason_to_refuse() -> None:
 
 def test_a_machine_of_etcds_own_is_no_even_control_plane() -> None:
     stage = Stage(seeds.fit())
-    seeds.cluster("etcd", peers=(faults.Machine("cp-2", control_plane=True),))(stage)
+    seeds.cluster("etcd", peers=(Machine("cp-2", control_plane=True),))(stage)
     assert names(stage) == []
 
 

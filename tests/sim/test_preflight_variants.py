@@ -10,8 +10,7 @@ from kubeboot.host.api import Unread
 from kubeboot.host.facts import Nic
 from kubeboot.host.model import Chain, Link, Listener, Mount, Rule
 from tests.sim import preflight_seeds as seeds
-from tests.sim.preflight_faults import all_of, facts, host, link, link_to, put
-from tests.sim.preflight_seeds import FIT, Seed, Stage
+from tests.sim.preflight_seeds import FIT, Seed, Stage, all_of, facts, host, link, link_to, put
 
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 UNITS = "/etc/systemd/system"

@@ -1,0 +1,85 @@
+"""A machine behind a real sshd, and how a test waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kubeboot import errors
+from kubeboot.host.connection import Connection
+from kubeboot.host.local import LocalHost
+from kubeboot.host.login import Deadlines, Login
+from kubeboot.host.ssh import SshHost
+from tests.fakes.sshd import Sshd
+
+QUICK = Deadlines(connect=2.0, banner=0.5, auth=5.0, idle=0.4, answer=0.4, handshake=0.6, absence=1.0)
+PATIENT = Deadlines(connect=5.0, idle=5.0, answer=5.0, handshake=5.0, absence=10.0)
+
+
+@contextlib.contextmanager
+def reached(server: Sshd, deadlines: Deadlines = PATIENT, **more: object) -> Iterator[SshHost]:
+    """A host behind this server, closed at the end."""
+    login = dataclasses.replace(Login(server.name, server.ssh_config, deadlines=deadlines), **more)
+    host = SshHost(Connection(login))
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+def failing(host: SshHost) -> errors.Unreachable:
+    """The error of the next look."""
+    with pytest.raises(errors.Unreachable) as raised:
+        host.read("/etc/hostname")
+    assert raised.value.exit_code == 5
+    assert raised.value.hint
+    assert raised.value.host == host.name
+    return raised.value
+
+
+def host_key(sshd: Sshd) -> str:
+    """The server's public key."""
+    return " ".join((sshd.folder / "host_key.pub").read_text().split()[:2])
+
+
+def free(path: str) -> bool:
+    """Whether nobody holds the lock."""
+    with contextlib.suppress(errors.Occupied), LocalHost("machine").lock(path, "probe"):
+        return True
+    return False
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait, without a pause, for what comes soon."""
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end, "it never came"
+
+
+def in_thread(call: Callable[[], object]) -> Callable[[], object]:
+    """Start it, and answer a function that waits for its end."""
+    got: list[object] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            got.append(call())
+        except BaseException as err:
+            raised.append(err)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def end() -> object:
+        thread.join(20)
+        assert not thread.is_alive(), "it hangs"
+        if raised:
+            raise raised[0]
+        return got[0]
+
+    return end
