@@ -26,7 +26,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"LS0tLS1CRUdJTiB(?:QUklWQVRF|FQyBQUklWQVRF|SU0EgUFJJVkFURS)[A-Za-z0-9+/=]*"), _HIDDEN),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]{8,}"), _HIDDEN),
     (re.compile(r"(?i)(authorization['\"]?: *['\"]?(?:bearer|basic) +)[^\s'\",]+"), rf"\1{_HIDDEN}"),
-    (re.compile(r"(--(?:token|certificate-key)[ =])[^\s'\",]+"), rf"\1{_HIDDEN}"),
+    (re.compile(r"(--(?:token|certificate-key)[ =])(?!(?:or|and)\b)[^\s'\",]+"), rf"\1{_HIDDEN}"),
 )
 
 

@@ -7,6 +7,7 @@ frozen. What YAML 1.1 would turn into a date or into bytes is kept as Misread, w
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import yaml
@@ -18,6 +19,8 @@ MAX_BYTES, MAX_NODES = render.MAX_BYTES, render.MAX_NODES
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = ("str", "int", "float", "bool", "null")
+_MEANT_OTHERWISE = re.compile(r"[-+]?(0[0-7_]+|[0-9_]+:[0-9:_]+)")
+"""06443 is octal in YAML 1.1, and 1:30 is ninety."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +150,8 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:  # noqa: ANN401
         kind = node.tag.removeprefix(_TAG)
+        if kind == "int" and _MEANT_OTHERWISE.fullmatch(node.value):
+            return Misread("a number to the base of 60" if ":" in node.value else "an octal number")
         if kind in _SCALARS:
             try:
                 return self._loader.construct_object(node)

@@ -103,6 +103,15 @@ def host(text: str) -> str | None:
     return subdomain(text)
 
 
+def nowhere(text: str) -> str | None:
+    """An address that no machine has."""
+    found = ip(text)
+    none = found is not None and (
+        found.is_unspecified or found.is_multicast or str(found) == "255.255.255.255"
+    )
+    return "is the address of no machine" if none else None
+
+
 def san(text: str) -> str | None:
     """A certificate's alternative name: an address, a DNS name, or a wildcard."""
     return "is neither an IP address nor a DNS name" if host(text.removeprefix("*.")) else None

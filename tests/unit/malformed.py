@@ -119,6 +119,10 @@ FIELDS = (
     "artifacts: {bundle: [a]}",
     "artifacts: false",
     # what YAML 1.1 makes of innocent text
+    "apiServer: {bindPort: 06443}",
+    "loadBalancer: {port: 0644}",
+    "loadBalancer: {port: 2:22}",
+    "certificates: {validityDays: 0_36}",
     "clusterName: no",
     "clusterName: on",
     "clusterName: 0644",

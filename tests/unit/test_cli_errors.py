@@ -344,6 +344,8 @@ def test_secrets_that_have_a_shape_are_taken_out(text: str) -> None:
         "kubeboot.io/v1alpha1",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
         "10.244.0.0/16 cluster.local",
+        "give either --token or --token-file",
+        "a control plane needs --certificate-key or --certificate-key-file",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:

@@ -171,7 +171,7 @@ def delete(ctx: click.Context, ids: tuple[str, ...], kubeconfig: str) -> int:
     from kubeboot.cli import actions
     from kubeboot.fleet import orders_cluster
 
-    options = orders_cluster.TokenDeleteOptions(tuple(_id(text) for text in ids), kubeconfig)
+    options = orders_cluster.TokenDeleteOptions(tuple(_id(ctx, text) for text in ids), kubeconfig)
     now = work.logged(ctx)
     result = actions.token_delete(options)
     data = {"deleted": list(result.deleted), "missing": list(result.missing)}
@@ -187,11 +187,16 @@ def delete(ctx: click.Context, ids: tuple[str, ...], kubeconfig: str) -> int:
     return 0
 
 
-def _id(text: str) -> str:
+def _id(ctx: click.Context, text: str) -> str:
+    """The public half of what may be a whole token."""
     from kubeboot.config import names
     from kubeboot.pki import tokens
 
-    return text if names.token_id(text) is None else tokens.parse(text).id
+    if names.token_id(text) is None:
+        return text
+    found = tokens.parse(text)
+    runtime.current(ctx).redactor.hide(found.secret)
+    return found.id
 
 
 @token.command(
