@@ -119,6 +119,11 @@ class Client:
         """What the server calls its version: `v1.37.1`."""
         return str(self._object(self._ask("GET", "/version"))["gitVersion"])
 
+    def signing_keys(self) -> frozenset[str]:
+        """The ids of the keys by which the server knows ServiceAccounts' tokens (RFC 7517)."""
+        found = self._object(self._ask("GET", "/openid/v1/jwks")).get("keys", ())
+        return frozenset(str(key.get("kid")) for key in found)
+
     def clock(self) -> float | None:
         """The server's time, in whole seconds since the epoch."""
         return self._ask("GET", "/version").date

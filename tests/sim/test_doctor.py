@@ -14,7 +14,7 @@ from kubeboot import errors
 from kubeboot.config.components import ApiServer
 from kubeboot.config.spec import ClusterSpec, LoadBalancer, VirtualIp
 from kubeboot.fleet import doctor
-from kubeboot.fleet.doctor import Diagnosis, checkup
+from kubeboot.fleet.doctor import Diagnosis, checkup, signing
 from kubeboot.fleet.doctor import balancer as checkup_balancer
 from kubeboot.fleet.doctor import encryption as checkup_encryption
 from kubeboot.fleet.doctor import etcd as checkup_etcd
@@ -25,6 +25,7 @@ from kubeboot.fleet.status import CertificateStatus, NodeStatus, PodStatus, Stat
 from kubeboot.host.model import Link
 from kubeboot.kube import client
 from kubeboot.kube.api import ApiError, ApiRefused
+from kubeboot.kube.http import Response
 from kubeboot.pki import kubeconfig
 from kubeboot.steps import load_balancer
 from kubeboot.steps.preflight import Finding
@@ -286,6 +287,32 @@ def test_an_api_server_that_cannot_read_secrets_is_named(monkeypatch: pytest.Mon
     assert said.name == "Encryption-192.0.2.12:6443" and "no matching prefix" in said.message
     assert list(checkup_encryption.encryption(well())) == []
     assert list(checkup_encryption.encryption(dataclasses.replace(encrypted(), control_plane=False))) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        ((("a",), ("a",)), []),
+        ((("a", "b"), ("b",)), []),
+        ((("a",), ("b",)), ["ServiceAccountKeys-192.0.2.12:6443"]),
+        ((("a",), None), []),
+    ],
+)
+def test_an_api_server_with_another_key_for_service_accounts_is_named(
+    keys: tuple[tuple[str, ...] | None, ...], names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(self: client.Client, method: str, path: str) -> Response:
+        assert (method, path) == ("GET", "/openid/v1/jwks")
+        found = keys["192.0.2.12" in self.server]
+        return Response(200, json.dumps({"keys": [{"kid": kid} for kid in found or ()]}).encode())
+
+    def ready(self: client.Client) -> str | None:
+        return "connection refused" if keys["192.0.2.12" in self.server] is None else None
+
+    monkeypatch.setattr(client.Client, "_ask", ask)
+    monkeypatch.setattr(client.Client, "ready", ready)
+    assert [finding.name for finding in signing.signing(encrypted())] == names
+    assert list(signing.signing(dataclasses.replace(encrypted(), control_plane=False))) == []
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,27 @@ def test_the_defaults_break_no_rule() -> None:
     assert rules.check(ClusterSpec()) == []
 
 
+def test_arguments_that_say_what_is_so_anyway_or_more_are_taken() -> None:
+    same = {
+        "apiServer": {
+            "anonymous-auth": "true",
+            "authorization-mode": "Node,RBAC,Webhook",
+            "secure-port": "6443",
+        },
+        "controllerManager": {
+            "controllers": "*,bootstrapsigner,tokencleaner,-ttl",
+            "cluster-cidr": "10.244.0.0/16",
+            "allocate-node-cidrs": "true",
+        },
+        "scheduler": {"secure-port": "10259"},
+    }
+    lines = [
+        f"{section}: {{extraArgs: {json.dumps([{'name': n, 'value': v} for n, v in flags.items()])}}}"
+        for section, flags in same.items()
+    ]
+    assert rules.check(_load("\n".join((HEAD, *lines))).spec) == []
+
+
 def test_a_file_that_says_everything() -> None:
     text = f"""{HEAD}
 clusterName: prod

@@ -126,8 +126,8 @@ def _address(text: str) -> tuple[str, int]:
     if port is None:
         hint = f"write it like {text}:8443; `kubeboot init` printed the whole line"
         raise errors.UsageProblem(f"`{text}` has no port", hint=hint, reason="KB_ENDPOINT")
-    if wrong := names.nowhere(host):
-        raise errors.UsageProblem(f"`{text}` {wrong}", hint=_PRINTS, reason="KB_ENDPOINT")
+    if told := names.nowhere(host):
+        raise errors.UsageProblem(f"`{text}` {told}", hint=_PRINTS, reason="KB_ENDPOINT")
     return host, port
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from kubeboot.config import balancing, names, versions
 from kubeboot.config.problems import Path, Problem
+from kubeboot.config.rules.arguments import ARGUMENT_RULES
 from kubeboot.config.rules.artifacts import ARTIFACT_RULES
 from kubeboot.config.rules.components import COMPONENT_RULES
 from kubeboot.config.rules.etcd import ETCD_RULES
@@ -46,7 +47,7 @@ def check(spec: ClusterSpec) -> list[Problem]:
 
 
 def _all() -> tuple[Rule, ...]:
-    more = (*PART_RULES, *ARTIFACT_RULES, *NODE_RULES, *COMPONENT_RULES, *EXTRA_RULES)
+    more = (*PART_RULES, *ARTIFACT_RULES, *NODE_RULES, *COMPONENT_RULES, *EXTRA_RULES, *ARGUMENT_RULES)
     return (*RULES, *more, *ETCD_RULES, *BALANCING_RULES)
 
 

@@ -11,6 +11,7 @@ from kubeboot.fleet.doctor import balancer as checkup_balancer
 from kubeboot.fleet.doctor import encryption as checkup_encryption
 from kubeboot.fleet.doctor import etcd as checkup_etcd
 from kubeboot.fleet.doctor import overlay as checkup_overlay
+from kubeboot.fleet.doctor import signing
 from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.host.api import HostView
 from kubeboot.pki import endpoint
@@ -138,5 +139,5 @@ def names(patient: Patient) -> Iterable[Finding]:
 CHECKS: tuple[Callable[[Patient], Iterable[Finding]], ...] = (
     units, certificates, api, checkup_etcd.etcd, nodes, pods, checkup_balancer.balancer,
     checkup_balancer.virtual_address, names, checkup_overlay.flannel, checkup_overlay.overlay,
-    checkup_overlay.across, skew, checkup_encryption.encryption,
+    checkup_overlay.across, skew, checkup_encryption.encryption, signing.signing,
 )  # fmt: skip

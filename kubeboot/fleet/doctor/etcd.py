@@ -50,14 +50,14 @@ def of_member(ask: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]) -> Ite
         yield Finding(
             "EtcdSize",
             f"etcd's data take {size >> 20} MiB of {quota >> 20}",
-            "etcdctl compact and defrag, on one member after the other",
+            "etcdctl compact, defrag, one member after the other: docs/troubleshooting.md has the lines",
             "error" if size > TOO_FULL * quota else "warning",
         )
     for alarm in ask("/v3/maintenance/alarm", {"action": "GET"}).get("alarms", ()):
         yield Finding(
             f"EtcdAlarm-{alarm.get('alarm', 'UNKNOWN')}",
             f"etcd raises the alarm {alarm.get('alarm')}",
-            "etcdctl compact, defrag, then etcdctl alarm disarm",
+            "etcdctl compact, defrag, then alarm disarm: docs/troubleshooting.md has the lines",
         )
     for one in ask("/v3/cluster/member/list", {}).get("members", ()):
         if one.get("isLearner") or not one.get("name"):
