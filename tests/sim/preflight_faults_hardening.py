@@ -12,6 +12,7 @@ from tests.sim.preflight_seeds import (
     listen,
     mount,
     put,
+    spec,
 )
 
 FAULTS = (
@@ -152,4 +153,5 @@ FAULTS = (
     Fault(
         "2", "Leftover-var-lib-rancher", "warning", "a directory", put("/var/lib/rancher/k3s/server/token")
     ),
+    Fault("25", "ServingCertificates", "warning", "spec", spec(kubelet={"serverTLSBootstrap": True})),
 )

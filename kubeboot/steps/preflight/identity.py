@@ -60,9 +60,25 @@ def own_name(scene: Scene) -> Iterable[Finding]:
             )
 
 
+def serving(scene: Scene) -> Iterable[Finding]:
+    if scene.spec.kubelet.get("serverTLSBootstrap") is True and scene.node.role in (
+        "control_plane",
+        "worker",
+    ):
+        yield Finding(
+            "ServingCertificates",
+            "kubelets ask for serving certificates (kubelet.serverTLSBootstrap), and nothing in a cluster "
+            "approves them by itself: kubectl logs and exec fail until somebody does",
+            "kubectl get csr, and kubectl certificate approve NAME; or run what approves them",
+            "warning",
+        )
+
+
 def _hosts(scene: Scene) -> list[tuple[str, list[str]]]:
     rows = (line.split("#")[0].split() for line in scene.text("/etc/hosts").splitlines())
     return [(row[0], row[1:]) for row in rows if row]
 
 
-CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (machine_id, hostname, localhost, own_name)
+CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
+    machine_id, hostname, localhost, own_name, serving,
+)  # fmt: skip
