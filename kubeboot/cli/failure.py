@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from kubeboot.cli.runtime import Runtime
 
 _LAST_LINES = 20
+_SCARCE = {errno.EMFILE: "open files", errno.ENFILE: "open files", errno.ENOMEM: "memory"}
 _ALSO = ", and the log has it too"
 INTERRUPTED_HINT = "run the same command again; finished steps are kept"
 
@@ -104,13 +106,27 @@ def _lower(message: str) -> str:
 
 
 def unexpected(error: BaseException, *, logged: bool) -> errors.KubebootError:
-    """A bug, said in one sentence."""
+    """A bug, or that the system gives no more, said in one sentence."""
+    if scarce := _scarce(error):
+        return errors.KubebootError(
+            f"the system gives kubeboot no more {scarce}",
+            hint="`ulimit -a` shows the limits; raise it, then run the same command again",
+            reason="KB_LIMIT",
+        )
     what = " ".join(str(error).split())[:300]
     return errors.KubebootError(
         f"something unexpected happened: {type(error).__name__}{f': {what}' if what else ''}",
         hint=f"this is a bug in kubeboot; `--debug` shows the traceback{_ALSO if logged else ''}",
         reason="KB_BUG",
     )
+
+
+def _scarce(error: BaseException) -> str | None:
+    if isinstance(error, MemoryError):
+        return "memory"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return "threads"
+    return _SCARCE.get(error.errno or 0) if isinstance(error, OSError) else None
 
 
 def interrupted() -> errors.KubebootError:

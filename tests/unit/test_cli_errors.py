@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pathlib
@@ -99,6 +100,16 @@ def test_a_bug_is_one_sentence_and_its_traceback_is_in_the_log() -> None:
     assert "log: DIR/logs/" in ran.err
     assert "ZeroDivisionError: division by zero" in (ran.log or "")
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EMFILE, "Too many open files"), MemoryError(), RuntimeError("can't start new thread")],
+)
+def test_a_limit_of_the_system_is_no_bug(error: BaseException) -> None:
+    with mock.patch.object(actions, "status", side_effect=error):
+        ran = run("status")
+    assert (ran.code, "ulimit" in ran.err, "KB_LIMIT" in ran.err) == (1, True, True)
 
 
 def test_a_bug_before_any_log_opens_one() -> None:
