@@ -83,10 +83,7 @@ def steps(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureServers(Step):
-    """haproxy.cfg: the base, and servers: those that are known, and those that are there already.
-
-    Which of these are gone is the timer's affair. haproxy reads it anew without cutting a connection.
-    """
+    """haproxy.cfg: the base, and servers. haproxy reads it anew without cutting a connection."""
 
     path: str
     base: bytes = dataclasses.field(repr=False)
@@ -167,10 +164,14 @@ def _time(milliseconds: float) -> str:
 
 
 def servers(node: NodeSettings, backends: Sequence[Backend], there: Sequence[str] = ()) -> str:
-    """The servers' lines, as kubeboot-backends too writes them; those that are `there` keep their places."""
+    """The servers' lines, as kubeboot-backends too writes them.
+
+    Those that are `there` keep their places, and only the machine's own is added: the others are the timer's
+    affair, which is told of a new one half a minute late and adds it by itself.
+    """
     own = {endpoint.join(address, port) for name, address, port in backends if name == node.name}
     wanted = {endpoint.join(address, port) for _, address, port in backends}
-    new = sorted(wanted - set(there), key=lambda where: (where not in own, where))
+    new = sorted((own if there else wanted) - set(there), key=lambda where: (where not in own, where))
     backup = " backup" if node.role == "control_plane" else ""
     return "".join(
         f"    server {where} {where}{'' if where in own else backup}\n" for where in (*there, *new)
