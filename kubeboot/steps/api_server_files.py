@@ -11,6 +11,9 @@ from kubeboot.engine.step import Step
 from kubeboot.steps import basic
 from kubeboot.steps.static_pod import MANIFESTS, PodReader
 
+READ = frozenset({"control-plane/audit-policy", "control-plane/admission-config"})
+"""The steps that write what it reads at its start."""
+
 
 def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
     """The audit policy, the log's directory, the admission configuration: those that are asked for."""

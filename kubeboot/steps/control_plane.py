@@ -56,7 +56,7 @@ def _manifest(node: NodeSettings, pod: StaticPod, impact: Impact, *after: Ref) -
         title=f"Write {pod.name}'s static pod",
         on=node.name,
         after=frozenset(after),
-        follows=frozenset(ref for ref in after if ref.startswith("kubeconfig/")),
+        follows=frozenset(r for r in after if r.startswith("kubeconfig/") or r in api_server_files.READ),
         impact=impact,
         pod=pod,
         timeout_scale=node.timeout_scale,

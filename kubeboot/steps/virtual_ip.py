@@ -47,6 +47,7 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step
             title="Write keepalived's static pod",
             on=node.name,
             after=frozenset({"virtual-ip/config", load_balancer.MANIFEST}),
+            follows=frozenset({"virtual-ip/config"}),
             pod=pod(spec, node, catalog.image("keepalived").name),
         ),
         basic.Await(

@@ -22,27 +22,24 @@ POLICY = Audit(policy={"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules
 NODE = NodeSettings("cp-1", "192.0.2.11", "control_plane", interface="eth0")
 
 
-def files_and_pod(kind: str) -> Plan:
+def files_and_pod(kind: str, policy: Audit = POLICY, router: int = 7) -> Plan:
     """A file that a static pod reads at its start, and the pod."""
     if kind == "keepalived":
-        spec = ClusterSpec(load_balancer=LoadBalancer(virtual_ip=VirtualIp(address="192.0.2.100")))
+        virtual = VirtualIp(address="192.0.2.100", router_id=router)
+        spec = ClusterSpec(load_balancer=LoadBalancer(virtual_ip=virtual))
         found = virtual_ip.steps(spec, NODE, FakeSource().catalog())[:2]
     else:
-        spec = ClusterSpec(audit=POLICY)
+        spec = ClusterSpec(audit=policy)
         found = (*api_server_files.steps(spec, NODE), api_server(spec))
     known = {step.id for step in found}
     return Plan("init", "", tuple(dataclasses.replace(s, after=s.after & known) for s in found), {})
 
 
 def api_server(spec: ClusterSpec) -> Step:
-    pod = control_plane.apiserver(spec, NODE, "kube-apiserver:1")
-    return EnsureStaticPod(
-        id="control-plane/kube-apiserver",
-        title="",
-        on=NODE.name,
-        after=frozenset({"control-plane/audit-policy"}),
-        pod=dataclasses.replace(pod, inputs=(effective.AUDIT_POLICY,)),
-    )
+    made = control_plane.steps(spec, NODE, FakeSource().catalog())
+    [step] = [s for s in made if s.id == "control-plane/kube-apiserver"]
+    assert isinstance(step, EnsureStaticPod)
+    return dataclasses.replace(step, pod=dataclasses.replace(step.pod, inputs=(effective.AUDIT_POLICY,)))
 
 
 FILES = {"keepalived": virtual_ip.CONFIG, "kube-apiserver": effective.AUDIT_POLICY}
@@ -71,3 +68,14 @@ def test_a_pod_that_may_have_read_what_somebody_wrote_is_started_anew(kind: str,
         assert host.read(manifest) not in seen, "another manifest than ever: the kubelet cannot miss it"
         seen.append(host.read(manifest))
         assert look(world, plan) == {}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_another_description_is_announced_with_the_restart_that_it_brings(kind: str) -> None:
+    world = World("cp-1")
+    rerun(world, files_and_pod(kind))
+    other = files_and_pod(kind, Audit(policy={**POLICY.policy, "omitStages": ["RequestReceived"]}), 8)
+    assert announced(look(world, other)) == {other.steps[-1].id}
+    before = world.host.read(f"{MANIFESTS}/{kind}.yaml")
+    rerun(world, other)
+    assert world.host.read(f"{MANIFESTS}/{kind}.yaml") != before and look(world, other) == {}
