@@ -94,7 +94,9 @@ class EnsureServers(Step):
         found = see.host.read(self.path)
         wanted = self._wanted(found)
         if found == wanted:
-            return Ok()
+            stat = see.host.stat(self.path)
+            wrong = paths.mode_drift(stat, 0o644, "root:root") if stat else None
+            return Drift(f"{self.path}: {wrong}", "change", quiet=True) if wrong else Ok()
         summary = f"change {self.path}" if found else f"create {self.path}"
         diff = basic.unified(self.path, found or b"", wanted)
         return Drift(summary, "change" if found else "create", diff)

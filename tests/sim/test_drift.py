@@ -156,6 +156,8 @@ DRIFTS: dict[str, tuple[Change, set[str]]] = {
     "haproxy's base edited": (edit(load_balancer.BASE), set()),
     "haproxy's base deleted": (delete(load_balancer.BASE), set()),
     "haproxy's base's mode": (mode(load_balancer.BASE, 0o600), set()),
+    "haproxy's config's mode": (mode(load_balancer.CONFIG, 0o600), set()),
+    "the authority's key's mode": (mode("/etc/kubernetes/pki/ca.key", 0o644), set()),
     "haproxy's config edited": (edit(load_balancer.CONFIG), set()),
     "haproxy's config deleted": (delete(load_balancer.CONFIG), set()),
     "haproxy's servers disabled": (edit(load_balancer.CONFIG, b" disabled\n"), set()),
