@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
 
@@ -9,10 +10,10 @@ import pytest
 from lablib import build
 
 from kubeboot.artifacts.bundle import Bundle
-from tests.bench import machines, peers
-from tests.e2e.harness import Lab
+from tests.bench import failover_cluster, machines, peers
+from tests.e2e.harness import Lab, Machine, ill
 from tests.e2e.test_balancer import failed, init, ready
-from tests.e2e.test_ha import eventually, kubectl, servers
+from tests.e2e.test_ha import ADMIN, eventually, kubectl, servers
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
@@ -56,6 +57,11 @@ def where(lab: Lab, *names: str) -> set[str]:
     return {f"{lab[name].address}:6443" for name in names}
 
 
+def is_answered(cp: Machine) -> bool:
+    asked = ("exec", "asks", "--", "nslookup", "kubernetes.default.svc.cluster.local")
+    return "10.96.0.1\n" in cp.run("kubectl", "--kubeconfig", ADMIN, *asked, check=False).out
+
+
 def test_kubeadm_joins_a_node_that_becomes_ready(lab: Lab, joins: list[list[str]]) -> None:
     argv = ("kubeadm", "join", "--config", "/etc/bench/join.yaml", "--ignore-preflight-errors=all")
     began, cp = time.monotonic(), lab["cp-1"]
@@ -64,15 +70,14 @@ def test_kubeadm_joins_a_node_that_becomes_ready(lab: Lab, joins: list[list[str]
     print(f"a node of kubeadm join is Ready after {time.monotonic() - began:.0f} s")
     assert kubectl(cp, *NOT_OURS).split() == ["worker-1"]
     assert servers(lab["worker-1"]) == where(lab, "cp-1")
+    assert ill(cp) == []
 
 
 def test_a_pod_there_resolves_a_services_name(lab: Lab, joins: list[list[str]]) -> None:
     cp = lab["cp-1"]
     kubectl(cp, "apply", "-f", "-", stdin=ASKS.encode())
     kubectl(cp, "wait", "--for=condition=Ready", "pod/asks", "--timeout=60s")
-    asked = ("exec", "asks", "--", "nslookup", "kubernetes.default.svc.cluster.local")
-    conf = ("kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf")
-    eventually("the answer", 30, lambda: "10.96.0.1\n" in cp.run(*conf, *asked, check=False).out)
+    eventually("the answer", 30, lambda: is_answered(cp))
 
 
 def test_it_uses_a_control_plane_that_joins_and_forgets_one_that_leaves(
@@ -95,3 +100,18 @@ def test_it_uses_a_control_plane_that_joins_and_forgets_one_that_leaves(
     gone = eventually("cp-2 gone", RENEWED, lambda: lab["cp-2"].address not in kubectl(lab["cp-1"], *read))
     print(f"the node has forgotten cp-2 {gone:.0f} s after its reset")
     assert servers(lab["worker-1"]) == where(lab, "cp-1")
+
+
+def test_it_comes_back_by_itself(lab: Lab, joins: list[list[str]]) -> None:
+    machine = machines.of(lab.name)["worker-1"]
+    for verb in ("kill", "start"):
+        subprocess.run(("docker", verb, machine.container), check=True, stdout=subprocess.DEVNULL)
+    stats = machine.argv("sh", "-c", failover_cluster.STATS)
+    up = {f"{lab['cp-1'].address}:6443": "UP"}
+
+    def told() -> str:
+        return subprocess.run(stats, capture_output=True, text=True, check=False).stdout
+
+    took = eventually("haproxy", 120, lambda: failover_cluster.servers(told()) == up)
+    took += eventually("the answer", 60, lambda: is_answered(lab["cp-1"]))
+    print(f"a pod there is answered {took:.0f} s after the power came back")
