@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 
 from kubeboot import errors
-from kubeboot.cli import actions
+from kubeboot.cli import actions_etcd
 from kubeboot.engine.events import Notice
 from kubeboot.fleet import orders_etcd, voters
 from kubeboot.fleet.etcd import here as etcd_here
@@ -103,7 +103,7 @@ def test_the_exit_code_is_for_monitoring(
     answers: dict[str, Mapping[str, Any]], code: int, shows: str
 ) -> None:
     found = etcd_status.look(Told(*THREE, **answers))
-    with mock.patch.object(actions, "etcd_status", lambda: found):
+    with mock.patch.object(actions_etcd, "status", lambda: found):
         shown, data = run("etcd", "status"), run("etcd", "status", "-o", "json")
     assert (shown.code, data.code) == (code, code)
     assert shows in shown.out
@@ -113,15 +113,15 @@ def test_the_exit_code_is_for_monitoring(
 
 
 def test_no_member_at_all_has_its_own_exit_code() -> None:
-    with mock.patch.object(actions, "etcd_status", mock.Mock(side_effect=EtcdUnavailable("none"))):
+    with mock.patch.object(actions_etcd, "status", mock.Mock(side_effect=EtcdUnavailable("none"))):
         assert run("etcd", "status").code == 5
 
 
 @pytest.mark.parametrize("command", [("recover",), ("snapshot", "restore", "f.db")])
 def test_nothing_is_repaired_without_somebody_who_agrees(command: tuple[str, ...]) -> None:
     done = orders_etcd.EtcdRepairResult(5, 1, 2.0, "/var/lib/etcd/before-x", ("cp-2",))
-    name = "etcd_recover" if command == ("recover",) else "etcd_restore"
-    with mock.patch.object(actions, name, mock.Mock(return_value=done)) as action:
+    name = "recover" if command == ("recover",) else "restore"
+    with mock.patch.object(actions_etcd, name, mock.Mock(return_value=done)) as action:
         refused = run("etcd", *command)
         no = run("etcd", *command, stdin="no\n", tty=True)
         assert (refused.code, no.code) == (2, 0) and "nobody to ask" in refused.err
@@ -136,16 +136,16 @@ def test_nothing_is_repaired_without_somebody_who_agrees(command: tuple[str, ...
 
 def test_a_machine_of_etcds_own_says_how_its_like_join_again() -> None:
     done = orders_etcd.EtcdRepairResult(5, 1, 2.0, "", ("etcd-2",), control_plane=False)
-    with mock.patch.object(actions, "etcd_restore", lambda options, emit: done):
+    with mock.patch.object(actions_etcd, "restore", lambda options, emit: done):
         said = run("etcd", "snapshot", "restore", "f.db", "--yes").err
     assert "etcd export --for members" in said and "token create" not in said
 
 
 def test_a_snapshot_is_told(tmp_path: Path) -> None:
     made = orders_etcd.EtcdSnapshot("/b/e.db", "ab" * 32, 402, 155648, ("cp-1",), "https://192.0.2.11:2379")
-    with mock.patch.object(actions, "etcd_snapshot_save", lambda options, emit: made):
+    with mock.patch.object(actions_etcd, "snapshot_save", lambda options, emit: made):
         assert "revision  402" in run("etcd", "snapshot", "save", "/b/e.db").out
-    with mock.patch.object(actions, "etcd_snapshot_status", lambda path: made):
+    with mock.patch.object(actions_etcd, "snapshot_status", lambda path: made):
         said = json.loads(run("etcd", "snapshot", "status", "/b/e.db", "-o", "json").out)
     assert (said["revision"], said["members"], said["sha256"]) == (402, ["cp-1"], "ab" * 32)
 
