@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Protocol
 
+CHUNK = 1 << 20
+"""Bytes that are read at a time."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Binary:

@@ -9,10 +9,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kubeboot.artifacts.api import CHUNK
 from kubeboot.artifacts.known import Entry
 from kubeboot.artifacts.trouble import refused
 
-CHUNK = 1 << 20
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, OSError)
 
 

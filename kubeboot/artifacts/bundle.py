@@ -13,19 +13,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
-import stat
-import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from kubeboot import errors
 from kubeboot.artifacts import api, oci
+from kubeboot.artifacts.members import Members
 
 FORMAT = "1"
-CHUNK = 1 << 20
-LARGEST_DOCUMENT = 8 << 20
 
 NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
@@ -46,6 +41,7 @@ class Bundle:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._file = Members(path)
 
     def catalog(self) -> api.Catalog:
         """What is inside, by the index and the manifests, whose sums are checked; the rest is not read."""
@@ -53,26 +49,28 @@ class Bundle:
 
     def binary(self, binary: api.Binary) -> Iterator[bytes]:
         """The bytes of one executable."""
-        with self._open() as file:
-            yield from self._blob(file, f"sha256:{binary.sha256}")
+        with self._file.open() as file:
+            yield from self._file.blob(file, f"sha256:{binary.sha256}")
 
     def image(self, image: api.Image) -> Iterator[bytes]:
         """One image as an OCI image layout of its own."""
         entry = self._image_entry(image)
-        with self._open() as file:
+        with self._file.open() as file:
             needed = {entry.digest} | {each.digest for each in self._contents(file, entry)}
-            sized = [(digest, self._member(oci.blob_name(digest))[1]) for digest in needed]
-            yield from oci.layout(entry, sized, functools.partial(self._blob, file))
+            sized = [(digest, self._file.place(oci.blob_name(digest))[1]) for digest in needed]
+            yield from oci.layout(entry, sized, functools.partial(self._file.blob, file))
 
     def places(self, wanted: api.Binary | api.Image) -> tuple[bytes | tuple[int, int], ...]:
         """What `binary` or `image` gives, as bytes and as (offset, size) within the bundle."""
         if isinstance(wanted, api.Binary):
-            return (self._member(oci.blob_name(f"sha256:{wanted.sha256}")),)
+            return (self._file.place(oci.blob_name(f"sha256:{wanted.sha256}")),)
         entry = self._image_entry(wanted)
-        with self._open() as file:
+        with self._file.open() as file:
             needed = {entry.digest} | {each.digest for each in self._contents(file, entry)}
-        sized = [(digest, self._member(oci.blob_name(digest))[1]) for digest in needed]
-        return tuple(oci.layout(entry, sized, lambda digest: iter((self._member(oci.blob_name(digest)),))))
+        sized = [(digest, self._file.place(oci.blob_name(digest))[1]) for digest in needed]
+        return tuple(
+            oci.layout(entry, sized, lambda digest: iter((self._file.place(oci.blob_name(digest)),)))
+        )
 
     def manifests(self) -> tuple[oci.Descriptor, ...]:
         """Every image's, and the one that lists the binaries."""
@@ -80,48 +78,30 @@ class Bundle:
 
     def parts(self, entry: oci.Descriptor) -> tuple[oci.Descriptor, ...]:
         """Config and layers of a manifest."""
-        with self._open() as file:
+        with self._file.open() as file:
             return self._contents(file, entry)
 
     def blob(self, digest: str) -> Iterator[bytes]:
         """The bytes of one blob."""
-        with self._open() as file:
-            yield from self._blob(file, digest)
+        with self._file.open() as file:
+            yield from self._file.blob(file, digest)
 
     def identity(self) -> str:
         """Path, size and time of the file."""
-        try:
-            found = self.path.stat()
-        except OSError as error:
-            raise _refused(self.path, f"cannot be read: {error.strerror}") from None
-        return f"{self.path.absolute()}:{found.st_size}:{found.st_mtime_ns}"
+        return self._file.identity()
 
     def verify(self) -> None:
         """Read all: every byte is as kubeboot would have written it, nothing is missing or extra."""
-        with self._open() as file:
+        with self._file.open() as file:
             wanted = self._reachable(file)
             names = [oci.LAYOUT_NAME, oci.INDEX_NAME, oci.SUM_NAME, *sorted(map(oci.blob_name, wanted))]
-            for name in sorted(set(self._members) ^ set(names)):
-                raise _refused(self.path, f"{name} is {'extra' if name in self._members else 'missing'}")
+            for name in sorted(set(self._file.places) ^ set(names)):
+                raise self._file.refused(f"{name} is {'extra' if name in self._file.places else 'missing'}")
             file.seek(0)
             for name in names:
-                self._verify_member(file, name)
+                self._file.verify(file, name)
             if file.read() != oci.END:
-                raise _refused(self.path, "its end is damaged")
-
-    def _verify_member(self, file: IO[bytes], name: str) -> None:
-        size = self._member(name)[1]
-        if file.read(oci.BLOCK) != oci.header(name, size):
-            raise _refused(self.path, f"the header of {name} is damaged")
-        if name == oci.LAYOUT_NAME and file.read(size) != oci.LAYOUT:
-            raise _refused(self.path, f"{name} is damaged")
-        if name in (oci.INDEX_NAME, oci.SUM_NAME):
-            file.seek(size, 1)  # checked against each other when the index was opened
-        if name.startswith("blobs/"):
-            for _ in self._blob(file, name.removeprefix("blobs/").replace("/", ":")):
-                pass
-        if file.read(-size % oci.BLOCK) != oci.padding(size):
-            raise _refused(self.path, f"the padding after {name} is damaged")
+                raise self._file.refused("its end is damaged")
 
     def _reachable(self, file: IO[bytes]) -> set[str]:
         entries = self._entries
@@ -129,32 +109,13 @@ class Bundle:
             *({each.digest for each in self._contents(file, entry)} for entry in entries)
         )
 
-    def _open(self) -> IO[bytes]:
-        """A pipe is not opened: that might wait for ever."""
-        try:
-            if stat.S_ISREG(self.path.stat().st_mode):
-                return self.path.open("rb")
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            raise _refused(self.path, f"cannot be read: {why}") from None
-        raise _refused(self.path, "is not a plain file")
-
-    @functools.cached_property
-    def _members(self) -> Mapping[str, tuple[int, int]]:
-        """Offset and size of each member, from the headers alone."""
-        try:
-            with self._open() as file, tarfile.open(fileobj=file, mode="r:") as tar:
-                return _unique((each.name, (each.offset_data, each.size)) for each in tar if each.isreg())
-        except (tarfile.TarError, ValueError, OSError) as error:
-            raise _refused(self.path, f"is not a bundle: {error}") from None
-
     @functools.cached_property
     def _index(self) -> Mapping[str, Any]:
-        with self._open() as file:
-            data, stated = (self._document(file, name) for name in (oci.INDEX_NAME, oci.SUM_NAME))
+        with self._file.open() as file:
+            data, stated = (self._file.document(file, name) for name in (oci.INDEX_NAME, oci.SUM_NAME))
         if stated != sum_line(data):
-            raise _refused(self.path, f"{oci.INDEX_NAME} does not match its sum")
-        return self._parse(oci.INDEX_NAME, data)
+            raise self._file.refused(f"{oci.INDEX_NAME} does not match its sum")
+        return self._file.parse(oci.INDEX_NAME, data)
 
     @functools.cached_property
     def _entries(self) -> tuple[oci.Descriptor, ...]:
@@ -163,14 +124,14 @@ class Bundle:
             if self._index["annotations"][BUNDLE_FORMAT] != FORMAT:
                 raise ValueError("written by another version of kubeboot")
         except _UNREADABLE as error:
-            raise _refused(self.path, f"{oci.INDEX_NAME}: {error}") from None
+            raise self._file.refused(f"{oci.INDEX_NAME}: {error}") from None
         return entries
 
     @functools.cached_property
     def _catalog(self) -> api.Catalog:
         entries = self._entries
         try:
-            with self._open() as file:
+            with self._file.open() as file:
                 about = self._index["annotations"]
                 images = (self._image(file, each) for each in entries if not each.artifact_type)
                 lists = (
@@ -179,7 +140,7 @@ class Bundle:
                 binaries = (_binary(each) for layers in lists for each in layers)
                 return api.Catalog(about[KUBERNETES_VERSION], about[ARCH], tuple(binaries), tuple(images))
         except _UNREADABLE as error:
-            raise _refused(self.path, f"an entry is unreadable: {error}") from None
+            raise self._file.refused(f"an entry is unreadable: {error}") from None
 
     def _image(self, file: IO[bytes], entry: oci.Descriptor) -> api.Image:
         size = entry.size + sum(each.size for each in self._contents(file, entry))
@@ -189,67 +150,23 @@ class Bundle:
         for entry in self._entries:
             if entry.digest == image.digest and entry.annotations.get(CONTAINERD_NAME) == image.name:
                 return entry
-        raise _refused(self.path, f"has no image {image.name} with digest {image.digest}")
+        raise self._file.refused(f"has no image {image.name} with digest {image.digest}")
 
     def _contents(self, file: IO[bytes], entry: oci.Descriptor) -> tuple[oci.Descriptor, ...]:
         """The config and the layers of a manifest; sizes are as the members have them."""
         name = oci.blob_name(entry.digest)
-        data = self._document(file, name)
+        data = self._file.document(file, name)
         if oci.digest(data) != entry.digest:
-            raise _refused(self.path, f"{name} is damaged")
-        body = self._parse(name, data)
+            raise self._file.refused(f"{name} is damaged")
+        body = self._file.parse(name, data)
         try:
             found = tuple(oci.Descriptor.parse(each) for each in (body["config"], *body["layers"]))
         except _UNREADABLE as error:
-            raise _refused(self.path, f"{name}: {error}") from None
+            raise self._file.refused(f"{name}: {error}") from None
         for each in found:
-            if self._member(oci.blob_name(each.digest))[1] != each.size:
-                raise _refused(self.path, f"{oci.blob_name(each.digest)} has the wrong size")
+            if self._file.place(oci.blob_name(each.digest))[1] != each.size:
+                raise self._file.refused(f"{oci.blob_name(each.digest)} has the wrong size")
         return found
-
-    def _member(self, name: str) -> tuple[int, int]:
-        if name not in self._members:
-            raise _refused(self.path, f"{name} is missing")
-        return self._members[name]
-
-    def _document(self, file: IO[bytes], name: str) -> bytes:
-        offset, size = self._member(name)
-        if size > LARGEST_DOCUMENT:
-            raise _refused(self.path, f"{name} is too large")
-        file.seek(offset)
-        return file.read(size)
-
-    def _blob(self, file: IO[bytes], digest: str) -> Iterator[bytes]:
-        """The blob in chunks, one held back: the last is given only after the sum is right."""
-        offset, left = self._member(oci.blob_name(digest))
-        file.seek(offset)
-        sum_, held = hashlib.sha256(), b""
-        while left and (chunk := file.read(min(CHUNK, left))):
-            if held:
-                yield held
-            sum_.update(chunk)
-            held, left = chunk, left - len(chunk)
-        if left or f"sha256:{sum_.hexdigest()}" != digest:
-            raise _refused(self.path, f"{oci.blob_name(digest)} is damaged")
-        yield held
-
-    def _parse(self, name: str, data: bytes) -> Mapping[str, Any]:
-        try:
-            body = json.loads(data)
-        except ValueError as error:
-            raise _refused(self.path, f"{name}: {error}") from None
-        if not isinstance(body, dict):
-            raise _refused(self.path, f"{name} is not an object")
-        return body
-
-
-def _unique(pairs: Iterator[tuple[str, tuple[int, int]]]) -> Mapping[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
-    for name, place in pairs:
-        if name in found:
-            raise ValueError(f"{name} is there twice")
-        found[name] = place
-    return found
 
 
 def _binary(layer: oci.Descriptor) -> api.Binary:
@@ -262,8 +179,3 @@ def _binary(layer: oci.Descriptor) -> api.Binary:
 def sum_line(index: bytes) -> bytes:
     """What index.json.sha256 holds, as sha256sum writes it."""
     return f"{hashlib.sha256(index).hexdigest()}  {oci.INDEX_NAME}\n".encode()
-
-
-def _refused(path: Path, why: str) -> errors.ConfigInvalid:
-    hint = "copy or build the bundle again; `artifacts` in the configuration says where it is expected"
-    return errors.ConfigInvalid(f"bundle {path}: {why}", hint=hint, reason="KB_ARTIFACT")

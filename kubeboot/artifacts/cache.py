@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kubeboot import errors
+from kubeboot.artifacts.api import CHUNK
 from kubeboot.artifacts.part import Part
 from kubeboot.artifacts.trouble import refused
 
-CHUNK = 1 << 20
 SYSTEM = Path("/var/cache/kubeboot")
 ROOM = 64 << 20
 """Bytes that a download leaves free on the disk."""

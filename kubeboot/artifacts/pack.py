@@ -189,5 +189,5 @@ def _read(source: Path | bytes) -> Iterator[bytes]:
         yield source
         return
     with source.open("rb") as file:
-        while chunk := file.read(bundle.CHUNK):
+        while chunk := file.read(api.CHUNK):
             yield chunk

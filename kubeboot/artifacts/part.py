@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-CHUNK = 1 << 20
+from kubeboot.artifacts.api import CHUNK
 
 
 class Part:

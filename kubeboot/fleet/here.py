@@ -77,11 +77,14 @@ def around(api: surroundings.Timed, cluster: ClusterFacts) -> Surroundings:
     return Surroundings(machines, cluster.control_planes, cluster.version, ahead)
 
 
-def tell(found: Iterable[Finding], emit: Emit) -> None:
-    """Warnings, as notices."""
-    for finding in found:
+def judge(found: Iterable[Finding], emit: Emit, *, dry: bool = False) -> None:
+    """Tell the warnings; PreflightFailed for the errors, unless this is a dry run."""
+    every = tuple(found)
+    for finding in every:
         if finding.level == "warning":
             emit(Notice("warning", f"{finding.name}: {finding.message}; {finding.hint}", finding.host))
+    if not dry:
+        preflight.refuse(every)
 
 
 def examine(spec: ClusterSpec, ignored: frozenset[str]) -> tuple[tuple[Finding, ...], int]:

@@ -6,19 +6,22 @@ import dataclasses
 from collections.abc import Mapping
 
 from kubeboot.config import balancing
+from kubeboot.config.node import NodeSettings
 from kubeboot.engine.events import Emit
+from kubeboot.engine.plan import Plan
 from kubeboot.engine.values import Secret
 from kubeboot.fleet import here, shared
 from kubeboot.fleet.orders import ADMIN_CONF, InitOptions, InitResult
 from kubeboot.fleet.run import dry_run, on_this_machine
 from kubeboot.host.api import HostTarget
+from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.kube import bootstrap
 from kubeboot.kube.api import Api
 from kubeboot.pki import endpoint, sealed, tokens
 from kubeboot.plan import init as planning
 from kubeboot.plan import node as nodes
-from kubeboot.steps import encryption, preflight
+from kubeboot.steps import encryption
 from kubeboot.steps import tokens as token_steps
 
 SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
@@ -31,19 +34,7 @@ def init(wanted: InitOptions, emit: Emit) -> InitResult:
     facts = see.facts()
     encryption.require_kept(see, wanted.spec)
     node = nodes.settings(wanted.spec, facts, "control_plane", timeout_scale=scale)
-    given = Secret(tokens.parse(wanted.token.reveal())) if wanted.token else None
-    access, files = _etcd(wanted)
-    checked = "preflight" not in wanted.skip
-    found = (
-        here.findings(wanted.spec, node, facts, see, wanted.ignore_preflight, given=files) if checked else ()
-    )
-    here.tell(found, emit)
-    if not wanted.dry_run:
-        preflight.refuse(found)
-    source = here.source(wanted.spec, facts.arch, emit, dry=wanted.dry_run)
-    plan = planning.plan(
-        wanted.spec, node, source, facts.cpus, token_steps.steps(node, given, wanted.token_ttl), access
-    ).without(wanted.skip)
+    plan = _plan(wanted, see, facts, node, emit)
     server = endpoint.url(node.address, wanted.spec.api_server.bind_port)
     where = planning.control_plane_endpoint(wanted.spec, node)
     # the one identity that may do everything before RBAC is there, at this machine's own apiserver
@@ -57,27 +48,38 @@ def init(wanted: InitOptions, emit: Emit) -> InitResult:
         shared.upload(api, target, wanted.certificate_key.reveal())
     done = InitResult(outcome.changed, outcome.ok, outcome.seconds, endpoint=where, single=wanted.spec.single)
     made = outcome.values.get(token_steps.TOKEN)
-    if made is None:
-        return done
-    by = endpoint.join(node.address, wanted.spec.api_server.bind_port)
-    own = by if balancing.runs_haproxy(wanted.spec, "load_balancer") else ""
-    return _told(done, api, made.reveal(), wanted.certificate_key, own)
+    return done if made is None else _with_commands(done, api, made.reveal(), wanted, node)
 
 
-def _told(
-    done: InitResult, api: Api, token: bootstrap.Token, key: Secret[str] | None, balancer_by: str
+def _plan(wanted: InitOptions, see: LocalView, facts: Facts, node: NodeSettings, emit: Emit) -> Plan:
+    """What is to be done on a machine that is fit for it; PreflightFailed on one that is not."""
+    given = Secret(tokens.parse(wanted.token.reveal())) if wanted.token else None
+    access, files = _etcd(wanted)
+    if "preflight" not in wanted.skip:
+        found = here.findings(wanted.spec, node, facts, see, wanted.ignore_preflight, given=files)
+        here.judge(found, emit, dry=wanted.dry_run)
+    source = here.source(wanted.spec, facts.arch, emit, dry=wanted.dry_run)
+    token = token_steps.steps(node, given, wanted.token_ttl)
+    return planning.plan(wanted.spec, node, source, facts.cpus, token, access).without(wanted.skip)
+
+
+def _with_commands(
+    done: InitResult, api: Api, token: bootstrap.Token, wanted: InitOptions, node: NodeSettings
 ) -> InitResult:
-    """With the commands for the other machines."""
-    commands = [Secret(" ".join(bootstrap.join_command(api, token.token)))]
-    if key is not None:
-        commands.append(Secret(" ".join(bootstrap.join_command(api, token.token, key.reveal()))))
-    further = commands[1] if key is not None else None
-    balancer = bootstrap.join_command(api, token.token, balancer_by=balancer_by) if balancer_by else ()
+    """The result, with the commands for the other machines."""
+
+    def command(key: str = "", balancer_by: str = "") -> Secret[str]:
+        words = bootstrap.join_command(api, token.token, key, balancer_by=balancer_by)
+        return Secret(" ".join(words))
+
+    key, port = wanted.certificate_key, wanted.spec.api_server.bind_port
+    has_balancers = balancing.runs_haproxy(wanted.spec, "load_balancer")
+    by = endpoint.join(node.address, port)
     return dataclasses.replace(
         done,
-        join_command=commands[0],
-        control_plane_join_command=further,
-        balancer_join_command=Secret(" ".join(balancer)) if balancer else None,
+        join_command=command(),
+        control_plane_join_command=command(key.reveal()) if key is not None else None,
+        balancer_join_command=command(balancer_by=by) if has_balancers else None,
         token_expires=token.expires,
     )
 

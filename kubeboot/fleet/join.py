@@ -15,8 +15,9 @@ from kubeboot.fleet import here, shared
 from kubeboot.fleet import voters as voters_of
 from kubeboot.fleet.orders import JoinOptions, JoinResult
 from kubeboot.fleet.run import Others, dry_run, on_this_machine
+from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.kube import discovery, facts
+from kubeboot.kube import client, discovery, facts
 from kubeboot.kube.api import Api
 from kubeboot.pki import endpoint, table, tokens
 from kubeboot.plan import join as planning
@@ -28,41 +29,35 @@ from kubeboot.steps import preflight
 
 def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     """Make this machine a node; it is not touched before the cluster is known to be the right one."""
-    search = discovery.Discovery(
-        endpoint.join(wanted.host, wanted.port),
-        tokens.parse(wanted.token.reveal()),
-        wanted.ca_pins,
-        timeout_scale=wanted.timeout_scale,
-    )
-    api, authority = discovery.discover(search)
-    cluster = facts.read(api, authority)
-    see = LocalView(timeout_scale=wanted.timeout_scale)
-    machine = see.facts()
-    spec = planning.cluster_spec(wanted.spec, cluster)
-    _require_use(spec, wanted.role)
-    scale = wanted.timeout_scale
-    node = nodes.settings(spec, machine, wanted.role, see.route_source(wanted.host), scale)
-    if wanted.role != "load_balancer":
-        facts.require_free_name(api, node.name, machine.machine_id)
-    scene = _Scene(wanted, spec, node, see, cluster, api)
-    external = spec.etcd.external
+    api, authority = discovery.discover(_search(wanted))
+    scene = _scene(wanted, api, authority)
+    spec, node, cpus, cluster = scene.spec, scene.node, scene.machine.cpus, scene.cluster
     given: Mapping[str, bytes] = {}
     if _leads(wanted):
-        given = shared.obtain(api, see, wanted.certificate_key, authority, external)
-    checked = "preflight" not in wanted.skip
-    around = here.around(api, cluster) if checked else None
-    files = {path: given[name] for name, path in shared.places(external).items() if name in given}
-    found = here.findings(spec, node, machine, see, wanted.ignore_preflight, around, files) if checked else ()
-    here.tell(found, emit)
-    if not wanted.dry_run:
-        preflight.refuse(found)
-    source = here.source(spec, machine.arch, emit, dry=wanted.dry_run)
+        given = shared.obtain(api, scene.see, wanted.certificate_key, authority, spec.etcd.external)
+    if "preflight" not in wanted.skip:
+        here.judge(_findings(scene, given), emit, dry=wanted.dry_run)
+    source = here.source(spec, scene.machine.arch, emit, dry=wanted.dry_run)
     if not _leads(wanted):
-        made = _PLANS[wanted.role](spec, node, source, machine.cpus, cluster)
+        made = _PLANS[wanted.role](spec, node, source, cpus, cluster)
         return _run(scene, made, api, Others(), emit)
-    plan = control_planes.plan(spec, node, source, machine.cpus, cluster, given)
-    own = here.api(see, (table.KUBECONFIGS + "/admin.conf",), _own_server(spec, node), wanted.timeout_scale)
+    plan = control_planes.plan(spec, node, source, cpus, cluster, given)
+    admin_conf = (table.KUBECONFIGS + "/admin.conf",)
+    own = here.api(scene.see, admin_conf, _own_server(spec, node), wanted.timeout_scale)
     return _run(scene, plan, own, _others(scene, given, emit), emit)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scene:
+    """What a join knows before its plan."""
+
+    wanted: JoinOptions
+    spec: ClusterSpec
+    node: NodeSettings
+    see: LocalView
+    machine: Facts
+    cluster: facts.ClusterFacts
+    api: client.Client
 
 
 _PLANS = {"worker": planning.plan, "load_balancer": balancers.plan}
@@ -82,16 +77,31 @@ def _require_use(spec: ClusterSpec, role: Role) -> None:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Scene:
-    """What a join knows before its plan."""
+def _search(wanted: JoinOptions) -> discovery.Discovery:
+    address, token = endpoint.join(wanted.host, wanted.port), tokens.parse(wanted.token.reveal())
+    return discovery.Discovery(address, token, wanted.ca_pins, timeout_scale=wanted.timeout_scale)
 
-    wanted: JoinOptions
-    spec: ClusterSpec
-    node: NodeSettings
-    see: LocalView
-    cluster: facts.ClusterFacts
-    api: Api
+
+def _scene(wanted: JoinOptions, api: client.Client, authority: bytes) -> _Scene:
+    cluster = facts.read(api, authority)
+    see = LocalView(timeout_scale=wanted.timeout_scale)
+    machine = see.facts()
+    spec = planning.cluster_spec(wanted.spec, cluster)
+    _require_use(spec, wanted.role)
+    source = see.route_source(wanted.host)
+    node = nodes.settings(spec, machine, wanted.role, source, wanted.timeout_scale)
+    if wanted.role != "load_balancer":
+        facts.require_free_name(api, node.name, machine.machine_id)
+    return _Scene(wanted, spec, node, see, machine, cluster, api)
+
+
+def _findings(scene: _Scene, given: Mapping[str, bytes]) -> tuple[preflight.Finding, ...]:
+    """Everything that preflight says of this machine, which is to get the files that are given."""
+    around = here.around(scene.api, scene.cluster)
+    places = shared.places(scene.spec.etcd.external)
+    files = {path: given[name] for name, path in places.items() if name in given}
+    ignored = scene.wanted.ignore_preflight
+    return here.findings(scene.spec, scene.node, scene.machine, scene.see, ignored, around, files)
 
 
 def _own_server(spec: ClusterSpec, node: NodeSettings) -> str:

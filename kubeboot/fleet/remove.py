@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 from kubeboot import errors
 from kubeboot.engine.events import Emit, Notice
@@ -12,14 +12,15 @@ from kubeboot.engine.step import Blocked, View
 from kubeboot.engine.values import Values
 from kubeboot.fleet import access, leaving, shared, voters
 from kubeboot.fleet.etcd import here as etcd_here
+from kubeboot.fleet.gone import Gone, who
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.fleet.orders_cluster import NodeRemoveOptions, NodeRemoveResult
 from kubeboot.fleet.run import Others, dry_run, on_this_machine
 from kubeboot.host.api import HostView
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.kube import facts, surroundings
-from kubeboot.kube.api import Api, ApiView, Object
-from kubeboot.kube.etcd import Etcd, Member, NoEtcd
+from kubeboot.kube import facts
+from kubeboot.kube.api import Api
+from kubeboot.kube.etcd import Etcd, NoEtcd
 from kubeboot.pki import endpoint
 from kubeboot.plan import remove as planning
 from kubeboot.steps import conditions
@@ -29,41 +30,69 @@ from kubeboot.steps.etcd import local as etcd_local
 
 def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
     """Take a machine out of etcd and the API; whatever runs on it is its own `kubeboot reset`'s affair."""
+    cluster = _cluster(wanted.kubeconfig, emit)
+    see, api, etcd = cluster.see, cluster.api, cluster.etcd
+    gone = who(wanted.node, api, etcd.members() if cluster.stacked else ())
+    _require_another(gone, cluster.mine)
+    if not gone.known:
+        emit(Notice("info", f"there is no Node and no member of etcd called {wanted.node}"))
+    plan, others = _plan(wanted, cluster, gone), Others(api, etcd)
+    if wanted.dry_run:
+        dry_run(plan, see.name, see, api, emit, others=others)
+        return NodeRemoveResult(0, 0, 0.0, 0)
+    _refuse(plan, View(see, api, etcd))
+    outcome = on_this_machine(plan, see.name, LocalHost(see.name), api, emit, others=others)
+    left = voters.tell(etcd, emit) if cluster.stacked else 0
+    if gone.node is not None and conditions.is_ready(gone.node):
+        emit(Notice("info", f"`kubeboot reset` on {gone.name} takes kubeboot off that machine"))
+    return NodeRemoveResult(outcome.changed, outcome.ok, outcome.seconds, left)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cluster:
+    """The cluster, as this control plane reaches it."""
+
+    see: LocalView
+    mine: tuple[str, ...]
+    authority: bytes
+    api: Api
+    etcd: Etcd
+    control_planes: tuple[str, ...]
+    stacked: bool
+
+
+def _cluster(kubeconfig: str, emit: Emit) -> _Cluster:
     see = LocalView()
     external = external_etcd.found(see)
-    given = shared.on_disk(see, external)
-    mine = leaving.addresses(see)
+    given, mine = shared.on_disk(see, external), leaving.addresses(see)
     if not shared.is_complete(given, external):
         raise errors.PreflightFailed(
-            "a machine is removed from a control plane, and this is none", hint="run this on a control plane"
+            "a node is removed from a control plane, and this machine is not one",
+            hint="run this on a control plane",
         )
-    api = nearest(see, wanted.kubeconfig)
-    stacked = external is None
+    api, stacked = nearest(see, kubeconfig), external is None
     try:
-        known = [host for host, _ in facts.control_planes(api)]
+        known = tuple(host for host, _ in facts.control_planes(api))
     except errors.KubebootError as error:
         raise (_told(see, given, error) if stacked else error) from error
     tell = lambda text: emit(Notice("info", text))  # noqa: E731
     etcd: Etcd = shared.members(given, [*mine, *known], api, see.name, tell=tell) if stacked else NoEtcd()
-    gone = who(wanted.node, api, etcd.members() if stacked else ())
+    return _Cluster(see, mine, given["ca.crt"], api, etcd, known, stacked)
+
+
+def _require_another(gone: Gone, mine: tuple[str, ...]) -> None:
     if set(gone.addresses) & set(mine):
         raise errors.UsageProblem(
-            f"{wanted.node} is this machine", hint="`kubeboot reset` takes it out of the cluster"
+            f"{gone.name} is this machine", hint="`kubeboot reset` takes it out of the cluster"
         )
-    if not gone.known:
-        emit(Notice("info", f"there is no Node and no member of etcd called {wanted.node}"))
-    stays = next((host for host in known if host in mine), mine[0])
+
+
+def _plan(wanted: NodeRemoveOptions, cluster: _Cluster, gone: Gone) -> Plan:
+    mine = cluster.mine
+    stays = next((host for host in cluster.control_planes if host in mine), mine[0])
     within = None if wanted.force else wanted.drain_timeout.total_seconds()
-    plan = planning.plan(see.name, gone.name, gone.addresses, stays, given["ca.crt"], within, stacked)
-    if wanted.dry_run:
-        dry_run(plan, see.name, see, api, emit, others=Others(api, etcd))
-        return NodeRemoveResult(0, 0, 0.0, 0)
-    _refuse(plan, View(see, api, etcd))
-    outcome = on_this_machine(plan, see.name, LocalHost(see.name), api, emit, others=Others(api, etcd))
-    left = voters.tell(etcd, emit) if stacked else 0
-    if gone.node is not None and conditions.is_ready(gone.node):
-        emit(Notice("info", f"`kubeboot reset` on {gone.name} takes kubeboot off that machine"))
-    return NodeRemoveResult(outcome.changed, outcome.ok, outcome.seconds, left)
+    here, authority = cluster.see.name, cluster.authority
+    return planning.plan(here, gone.name, gone.addresses, stays, authority, within, cluster.stacked)
 
 
 def nearest(see: HostView, kubeconfig: str) -> Api:
@@ -79,44 +108,6 @@ def nearest(see: HostView, kubeconfig: str) -> Api:
         if own.ready() is None:
             return own
     return access.administrator(kubeconfig)
-
-
-@dataclasses.dataclass(frozen=True)
-class Gone:
-    """Who is removed: by its Node, where there is one, and by every address that is known of it."""
-
-    name: str
-    node: Object | None
-    addresses: tuple[str, ...]
-    known: bool
-
-
-def who(said: str, api: ApiView, members: Iterable[Member]) -> Gone:
-    """By its name or an address: a learner that was never started has no name, and a Node may be gone.
-
-    An address that another Node or member has by now is theirs.
-    """
-    listed, found = api.list("v1", "Node"), tuple(members)
-    node = next((n for n in listed if n["metadata"]["name"] == said), None)
-    node = node or next((n for n in listed if said in surroundings.addresses(n)), None)
-    there = next((m for m in found if said == m.name or m.has_peer(said)), None)
-    name = str(node["metadata"]["name"]) if node else (there.name if there else "") or said
-    mine, others = [m for m in found if m.name == name], [m for m in found if m.name not in ("", name)]
-    taken = {
-        *_hosts(others),
-        *(a for n in listed if n["metadata"]["name"] != name for a in surroundings.addresses(n)),
-    }
-    known = (
-        *(surroundings.addresses(node) if node else ()),
-        *_hosts(mine),
-        *((said,) if endpoint.is_ip(said) else ()),
-    )
-    addresses = tuple(address for address in dict.fromkeys(known) if address not in taken)
-    return Gone(name, node, addresses, bool(node or there))
-
-
-def _hosts(members: Iterable[Member]) -> Iterator[str]:
-    return (etcd_local.host_of(url) for member in members for url in member.peer_urls)
 
 
 def _told(see: HostView, given: Mapping[str, bytes], error: errors.KubebootError) -> errors.KubebootError:

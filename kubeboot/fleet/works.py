@@ -18,7 +18,6 @@ from kubeboot.fleet.work import Shift
 from kubeboot.host.pool import ROOM
 from kubeboot.inventory.model import Machine
 from kubeboot.kube.remembered import Answers
-from kubeboot.steps import preflight
 
 Stage = Callable[[Task], str]
 
@@ -71,8 +70,7 @@ class Works:
         """Preflight of one machine; PreflightFailed where it is not fit."""
         self.shift.emit(HostStage(task.name, "preflight"))
         found = self.shop.examine(task, cluster)
-        here.tell(found, self.shift.emit)
-        preflight.refuse(found)
+        here.judge(found, self.shift.emit)
 
     def dirty(self, members: Mapping[str, Task], answers: Answers) -> dict[str, Task]:
         """The members on which something is to be changed; the others have been looked at, and are done."""

@@ -1,8 +1,8 @@
 """The cluster's API over HTTPS: kube.api.Api for plain dictionaries.
 
 Not on lightkube, which wants generated classes where a plan has dictionaries, keeps them in a registry of the
-process, knows no `tls-server-name` and no /readyz, and reads client keys from files only. What is left of it
-for us, paths and errors, is this module and kube/kinds.py. CPU seconds to import on the lab's 2-core machine:
+process, knows no `tls-server-name` and no /readyz, and reads client keys from files only. What it would do
+for us is in this module, kube/kinds.py and kube/words.py. CPU seconds to import on the lab's 2-core machine:
 lightkube 0.43, httpx2 with its engine 0.33, the engine alone (kube/http.py) 0.24, nothing until a request.
 """
 
@@ -15,19 +15,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 from kubeboot import errors
-from kubeboot.config import names
-from kubeboot.kube import dial, kinds, patience
+from kubeboot.kube import dial, identity, kinds, patience, words
 from kubeboot.kube.api import FIELD_MANAGER, ApiError, ApiRefused, ApiUnavailable, Object
 from kubeboot.kube.http import Endpoint, Response, Session
 from kubeboot.kube.patience import Patience
-from kubeboot.pki import kubeconfig
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON = "application/json"
 LOOK = 2.0
 """Seconds for /readyz, which answers at once or not in time."""
-_FLATTEN = "`kubectl config view --minify --flatten --raw` writes one with all that it needs"
 
 
 class Client:
@@ -55,7 +52,7 @@ class Client:
         if answer.status == 200:
             self._patience.answered()
             return None
-        return f"{self.server}/readyz answers {answer.status}{_failing(answer.body)}"
+        return f"{self.server}/readyz answers {answer.status}{words.failing(answer.body)}"
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         resource = self._kinds.find(api_version, kind)
@@ -110,7 +107,7 @@ class Client:
         body = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}).encode()
         answer = self._session.request("POST", path, body, {"Content-Type": JSON})
         if answer.status == 429:
-            return _causes(answer.body)
+            return words.causes(answer.body)
         if answer.status != 404:
             self._object(answer)
         return None
@@ -168,7 +165,7 @@ class Client:
         return found
 
     def _error(self, answer: Response) -> errors.KubebootError:
-        said = _message(answer.body)
+        said = words.message(answer.body)
         if answer.status == 401:
             return ApiRefused(f"{self.server} does not accept these credentials (401)", status=401)
         if answer.status == 403:
@@ -219,71 +216,5 @@ def from_kubeconfig(
 
     `read` is asked for the certificate and key where the kubeconfig names files, as a kubelet's does.
     """
-    try:
-        config = kubeconfig.decode(data)
-    except ValueError as error:
-        raise errors.ConfigInvalid(f"this is {error}", hint=_FLATTEN, reason="KB_KUBECONFIG") from None
-    if server is None:
-        _require_url(config.server)
-    if config.tls_server_name and (wrong := names.host(config.tls_server_name)):
-        raise errors.ConfigInvalid(f"the kubeconfig's tls-server-name {wrong}", reason="KB_KUBECONFIG")
-
-    def file(path: str) -> bytes:
-        return (read(path) if read and path else None) or b""
-
-    endpoint = Endpoint(
-        server=(server or config.server).rstrip("/"),
-        authority=config.authority,
-        certificate=config.certificate or file(config.certificate_file),
-        key=config.key or file(config.key_file),
-        token=_plain(config.token or file(config.token_file).decode(errors="replace").strip()),
-        tls_server_name=config.tls_server_name,
-    )
+    endpoint = identity.from_kubeconfig(data, read or (lambda path: None), server)
     return connect(endpoint, dialler, timeout_scale, known=known)
-
-
-def _require_url(server: str) -> None:
-    """ConfigInvalid for what is no address of an API server."""
-    try:
-        scheme, _, rest = server.partition("://")
-        if scheme != "https":
-            raise ValueError("does not begin with https://")
-        if "@" in rest:
-            server = "https://…"
-            raise ValueError("names a user, who belongs elsewhere")
-        names.split_endpoint(rest.split("/")[0])
-    except ValueError as wrong:
-        raise errors.ConfigInvalid(
-            f"the kubeconfig's server `{server}` {wrong}", reason="KB_KUBECONFIG"
-        ) from None
-
-
-def _plain(token: str) -> str:
-    """ConfigInvalid for what cannot stand in a header; it never says what it is."""
-    if not (token.isascii() and (token.isprintable() or not token)):
-        raise errors.ConfigInvalid("the kubeconfig's token is none", reason="KB_CREDENTIALS")
-    return token
-
-
-def _message(body: bytes) -> str:
-    """The API's own words, from a Status object, or the beginning of whatever else it is."""
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return " ".join(body.decode(errors="replace").split())[:200] or "nothing"
-
-
-def _causes(body: bytes) -> str:
-    """A refusal with its details: which PodDisruptionBudget, and what it needs."""
-    try:
-        details = json.loads(body)["details"]["causes"]
-        return " ".join((_message(body), *(str(cause["message"]) for cause in details)))
-    except (ValueError, KeyError, TypeError):
-        return _message(body)
-
-
-def _failing(body: bytes) -> str:
-    """The checks that /readyz lists as failed."""
-    lines = body.decode(errors="replace").splitlines()
-    failed = [line[3:].split()[0] for line in lines if line.startswith("[-]")]
-    return f": {', '.join(failed)}" if failed else ""

@@ -17,6 +17,7 @@ from typing import Any
 
 from kubeboot import errors
 from kubeboot.kube import client, configmaps, dial, rbac
+from kubeboot.kube import discovery_refusals as refusals
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
 from kubeboot.kube.failures import DATES, NO_TLS, UNTRUSTED
 from kubeboot.kube.http import Endpoint, Response, Session
@@ -32,7 +33,6 @@ SIGNED_WITHIN = 60.0
 """Seconds that a token which the cluster accepts may wait for its signature."""
 STALE = 2.0
 """Seconds that a signature may lag behind a change of cluster-info."""
-NEW_TOKEN = "`kubeboot token create --print-join-command` on a control plane prints a new one"  # noqa: S105
 
 _BUSY = range(500, 600)
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\s*", re.DOTALL)
@@ -97,8 +97,11 @@ def _proven(search: Discovery) -> _Found:
         if signature is None and not known:
             _authenticate(search, found.trusted)
             known = True
-        if search.clock() - began > (SIGNED_WITHIN if signature is None else STALE) * search.timeout_scale:
-            raise _unsigned(search) if signature is None else _invalid(search)
+        waited = search.clock() - began
+        if signature is None and waited > SIGNED_WITHIN * search.timeout_scale:
+            raise refusals.unsigned(search.address, SIGNED_WITHIN)
+        if signature is not None and waited > STALE * search.timeout_scale:
+            raise refusals.invalid(search.address, search.token)
         search.pause(0.5)
 
 
@@ -116,7 +119,9 @@ def _read(search: Discovery, authority: bytes = b"") -> dict[str, str]:
     if answer.status == 200 and found.get("kind") == "ConfigMap":
         return dict(found.get("data") or {})
     if found.get("kind") != "Status":
-        raise _not_kubernetes(search, f"it answers {answer.status} to a question for cluster-info")
+        raise refusals.not_kubernetes(
+            search.address, f"it answers {answer.status} to a question for cluster-info"
+        )
     if answer.status == 404:
         raise errors.Unreachable(
             f"the API server at {search.address} has no cluster-info to join by",
@@ -142,38 +147,11 @@ def _answer(search: Discovery, session: Session) -> Response:
             if error.reason == DATES:
                 raise
             if error.reason in (NO_TLS, UNTRUSTED):
-                raise _distrusted(search, error) from None
+                raise refusals.distrusted(search.address, error) from None
             why = error.message.partition(" does not answer: ")[2] or error.message
         if search.clock() - began >= INSIST * search.timeout_scale:
-            raise _unreachable(search, why)
+            raise refusals.unreachable(search.address, why)
         search.pause(1.0)
-
-
-def _unreachable(search: Discovery, why: str) -> errors.Unreachable:
-    return errors.Unreachable(
-        f"cannot reach a cluster at {search.address}: {why}",
-        hint="check the address and the port (haproxy's 8443 or an API server's 6443), that a control plane "
-        f"runs there and that no firewall is in between: `curl -k https://{search.address}/readyz`",
-        reason="KB_DISCOVERY_UNREACHABLE",
-    )
-
-
-def _distrusted(search: Discovery, error: ApiUnavailable) -> errors.Unreachable:
-    if error.reason == NO_TLS:
-        return _not_kubernetes(search, "it does not speak TLS")
-    return errors.Unreachable(
-        f"{search.address} has a certificate that the pinned authority did not issue: {error.message}",
-        hint="somebody may be listening in between; look before you try again",
-        reason="KB_DISCOVERY_UNTRUSTED",
-    )
-
-
-def _not_kubernetes(search: Discovery, why: str) -> errors.Unreachable:
-    return errors.Unreachable(
-        f"what listens at {search.address} is no Kubernetes API: {why}",
-        hint="give the address and port of a control plane's haproxy (8443) or API server (6443)",
-        reason="KB_DISCOVERY_NOT_KUBERNETES",
-    )
 
 
 def _authority(search: Discovery, text: str) -> bytes:
@@ -219,35 +197,9 @@ def _authenticate(search: Discovery, trusted: bytes) -> None:
             api.version()
     except ApiRefused as error:
         if error.status == 401:
-            raise unknown(search.token, search.address) from None
+            raise refusals.unknown(search.address, search.token) from None
     except ApiUnavailable as error:
-        raise _distrusted(search, error) if error.reason == UNTRUSTED else error from None
-
-
-def unknown(token: BootstrapToken, address: str) -> errors.Unreachable:
-    """The cluster does not accept the token."""
-    return errors.Unreachable(
-        f"the cluster at {address} does not know the token {token.id}: it has expired, or never existed",
-        hint=NEW_TOKEN,
-        reason="KB_TOKEN_UNKNOWN",
-    )
-
-
-def _invalid(search: Discovery) -> errors.Unreachable:
-    return errors.Unreachable(
-        f"the token's secret is wrong: the cluster at {search.address} has signed for {search.token.id} "
-        "with another one",
-        hint=f"check what comes after the dot; {NEW_TOKEN}",
-        reason="KB_TOKEN_INVALID",
-    )
-
-
-def _unsigned(search: Discovery) -> errors.TimedOut:
-    return errors.TimedOut(
-        f"waited {SIGNED_WITHIN:.0f}s for the cluster at {search.address} to sign for its token",
-        hint="kube-controller-manager signs for tokens: does it run on a control plane?",
-        reason="KB_TOKEN_UNSIGNED",
-    )
+        raise refusals.distrusted(search.address, error) if error.reason == UNTRUSTED else error from None
 
 
 def _json(body: bytes) -> dict[str, Any]:

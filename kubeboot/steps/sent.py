@@ -9,7 +9,8 @@ import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 
-from kubeboot.artifacts.bundle import CHUNK, Bundle
+from kubeboot.artifacts.api import CHUNK
+from kubeboot.artifacts.bundle import Bundle
 from kubeboot.engine import journal
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View

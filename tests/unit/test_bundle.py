@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeboot import errors
-from kubeboot.artifacts import api, bundle, oci, pack
+from kubeboot.artifacts import api, bundle, members, oci, pack
 
 SHARED = pack.Blob.of(b"shared layer " * 100)
 OWN = pack.Blob.of(b"own layer " * 100)
@@ -74,7 +74,7 @@ def refusal(found: bundle.Bundle) -> str:
     return caught.value.message
 
 
-def members(data: bytes) -> dict[str, bytes]:
+def contents_of(data: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         return {each.name: tar.extractfile(each).read() for each in tar}  # type: ignore[union-attr]
 
@@ -114,7 +114,7 @@ def test_a_good_bundle_verifies_and_gives_its_binaries(written: bytes, scratch: 
 def test_an_image_comes_as_a_layout_of_its_own(written: bytes, scratch: Path) -> None:
     found = opened(scratch, written)
     image = found.catalog().image("coredns")
-    parts = members(b"".join(found.image(image)))
+    parts = contents_of(b"".join(found.image(image)))
     index = json.loads(parts["index.json"])
     assert [each["digest"] for each in index["manifests"]] == [image.digest]
     assert index["manifests"][0]["annotations"]["io.containerd.image.name"] == image.name
@@ -140,7 +140,7 @@ def test_an_image_keeps_the_manifest_that_it_brought(written: bytes, scratch: Pa
     image = found.catalog().image("pause")
     assert image.digest == MANIFEST.digest
     assert image.size == MANIFEST.size + PAUSE.size + OWN.size
-    parts = members(b"".join(found.image(image)))
+    parts = contents_of(b"".join(found.image(image)))
     assert json.loads(parts["index.json"])["manifests"][0]["mediaType"] == BROUGHT["mediaType"]
     assert parts[oci.blob_name(MANIFEST.digest)] == MANIFEST.source
 
@@ -189,19 +189,19 @@ def test_two_exchanged_blocks_are_refused(written: bytes, scratch: Path, data: s
 
 @pytest.mark.parametrize("blob", [SHARED.digest, OWN.digest, oci.digest(KUBELET), oci.digest(b"{}")])
 def test_a_missing_blob_is_named(written: bytes, scratch: Path, blob: str) -> None:
-    parts = members(written)
+    parts = contents_of(written)
     del parts[oci.blob_name(blob)]
     assert oci.blob_name(blob) in refusal(opened(scratch, assembled(parts)))
 
 
 def test_an_extra_blob_is_named_though_its_sum_is_right(written: bytes, scratch: Path) -> None:
     extra = oci.blob_name(oci.digest(b"extra"))
-    message = refusal(opened(scratch, assembled(members(written) | {extra: b"extra"})))
+    message = refusal(opened(scratch, assembled(contents_of(written) | {extra: b"extra"})))
     assert f"{extra} is extra" in message
 
 
 def test_a_blob_under_anothers_name_is_refused_and_named(written: bytes, scratch: Path) -> None:
-    parts = members(written)
+    parts = contents_of(written)
     name = oci.blob_name(SHARED.digest)
     parts[name] = bytes(reversed(parts[name]))
     assert f"{name} is damaged" in refusal(opened(scratch, assembled(parts)))
@@ -224,7 +224,7 @@ def test_a_member_twice_is_refused(written: bytes, scratch: Path) -> None:
     ],
 )
 def test_an_index_of_another_form_is_refused(written: bytes, scratch: Path, index: bytes) -> None:
-    found = opened(scratch, assembled(members(written) | {oci.INDEX_NAME: index}))
+    found = opened(scratch, assembled(contents_of(written) | {oci.INDEX_NAME: index}))
     assert oci.INDEX_NAME in refusal(found)
     with pytest.raises(errors.ConfigInvalid):
         found.catalog()
@@ -234,7 +234,7 @@ def test_an_index_of_another_form_is_refused(written: bytes, scratch: Path, inde
 def test_damage_shows_before_the_last_chunk(
     written: bytes, scratch: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle, "CHUNK", 64)
+    monkeypatch.setattr(members, "CHUNK", 64)
     victim = KUBELET if name == "kubelet" else b"own layer " * 100
     found = opened(scratch, written.replace(victim, victim[:-1] + b"?"))
     chunks = (

@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from kubeboot import errors
-from kubeboot.fleet import remove
+from kubeboot.fleet import gone, remove
 from kubeboot.fleet.orders_cluster import NodeRemoveOptions
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.pki import sealed, table
@@ -46,7 +46,7 @@ def a_node(number: int) -> dict[str, Any]:
 def test_every_trace_of_a_machine_leads_to_its_addresses(
     said: str, name: str, addresses: tuple[str, ...], known: bool
 ) -> None:
-    found = remove.who(said, FakeApi(a_node(1)), MEMBERS)
+    found = gone.who(said, FakeApi(a_node(1)), MEMBERS)
     assert (found.name, found.addresses, found.known) == (name, addresses, known)
 
 
@@ -54,8 +54,8 @@ def test_an_address_that_another_machine_has_by_now_is_not_its_own() -> None:
     """cp-9 died, and cp-2 got its address: cp-2's member and the endpoint there stay."""
     dead = a_node(9)
     dead["status"]["addresses"][0]["address"] = "192.0.2.12"
-    assert remove.who("cp-9", FakeApi(dead), MEMBERS).addresses == ()
-    assert remove.who("cp-9", FakeApi(dead, a_node(2)), ()).addresses == ()
+    assert gone.who("cp-9", FakeApi(dead), MEMBERS).addresses == ()
+    assert gone.who("cp-9", FakeApi(dead, a_node(2)), ()).addresses == ()
 
 
 def a_control_plane() -> FakeHost:

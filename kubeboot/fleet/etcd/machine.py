@@ -21,7 +21,7 @@ from kubeboot.kube.api import NoApi
 from kubeboot.pki import build, endpoint, pem, table
 from kubeboot.plan import etcd_machine as planning
 from kubeboot.plan import node as nodes
-from kubeboot.steps import authorities, preflight
+from kubeboot.steps import authorities
 from kubeboot.steps.etcd import machine as etcd_machine
 from kubeboot.steps.preflight import Surroundings
 
@@ -35,24 +35,15 @@ def run(wanted: EtcdMachineOptions, emit: Emit) -> EtcdMachineResult:
     if "preflight" not in wanted.skip:
         around = surroundings(wanted.invited)
         found = here.findings(spec, node, facts, see, wanted.ignore_preflight, around)
-        here.tell(found, emit)
-        if not wanted.dry_run:
-            preflight.refuse(found)
+        here.judge(found, emit, dry=wanted.dry_run)
     source = here.source(spec, facts.arch, emit, dry=wanted.dry_run)
     plan = planning.plan(spec, node, source, facts.cpus, wanted.invited).without(wanted.skip)
     others = Others(etcd=_invited_members(wanted.invited, scale))
     if wanted.dry_run:
         dry_run(plan, node.name, see, NoApi(), emit, others=others)
         return EtcdMachineResult(0, 0, 0.0, node.name)
-    outcome = on_this_machine(
-        plan,
-        node.name,
-        LocalHost(node.name, scale),
-        NoApi(),
-        emit,
-        timeout_scale=scale,
-        others=others,
-    )
+    target = LocalHost(node.name, scale)
+    outcome = on_this_machine(plan, node.name, target, NoApi(), emit, timeout_scale=scale, others=others)
     voters = _tell(members(see, authority(see)), emit)
     return EtcdMachineResult(outcome.changed, outcome.ok, outcome.seconds, node.name, voters)
 

@@ -37,10 +37,8 @@ class LearnerFree:
             found = see.etcd.members()
         except errors.Unreachable as error:
             return error.message
-        other = next((m for m in found if m.learner and not m.has_peer(self.address)), None)
-        if other is None or own(found, self.address):
-            return None
-        return f"{other.label} is joining"
+        other = self._other(found)
+        return None if other is None or own(found, self.address) else f"{other.label} is joining"
 
     def explain(self, see: View) -> str:
         return (
@@ -52,11 +50,13 @@ class LearnerFree:
     def _whom(self, see: View) -> str:
         """A member that was never started has an address and no name."""
         try:
-            found = see.etcd.members()
+            other = self._other(see.etcd.members())
         except errors.KubebootError:
             return "NAME"
-        other = next((m for m in found if m.learner and not m.has_peer(self.address)), None)
         return other.name or endpoint.host_of(other.peer_urls[0].partition("://")[2]) if other else "NAME"
+
+    def _other(self, found: Iterable[Member]) -> Member | None:
+        return next((m for m in found if m.learner and not m.has_peer(self.address)), None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,66 @@
+"""A kubeconfig as an Endpoint: the server and the credentials. ConfigInvalid says what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kubeboot import errors
+from kubeboot.config import names
+from kubeboot.kube.http import Endpoint
+from kubeboot.pki import kubeconfig
+
+_FLATTEN = "`kubectl config view --minify --flatten --raw` writes one with all that it needs"
+
+
+def from_kubeconfig(data: bytes, read: Callable[[str], bytes | None], server: str | None = None) -> Endpoint:
+    """The current context's server and credentials, or another `server` with the same credentials.
+
+    `read` is asked for the certificate and key where the kubeconfig names files, as a kubelet's does.
+    """
+    config = _decode(data)
+    if server is None:
+        _require_url(config.server)
+    if config.tls_server_name and (wrong := names.host(config.tls_server_name)):
+        raise errors.ConfigInvalid(f"the kubeconfig's tls-server-name {wrong}", reason="KB_KUBECONFIG")
+
+    def file(path: str) -> bytes:
+        return (read(path) if path else None) or b""
+
+    return Endpoint(
+        server=(server or config.server).rstrip("/"),
+        authority=config.authority,
+        certificate=config.certificate or file(config.certificate_file),
+        key=config.key or file(config.key_file),
+        token=_plain(config.token or file(config.token_file).decode(errors="replace").strip()),
+        tls_server_name=config.tls_server_name,
+    )
+
+
+def _decode(data: bytes) -> kubeconfig.Kubeconfig:
+    try:
+        return kubeconfig.decode(data)
+    except ValueError as error:
+        raise errors.ConfigInvalid(f"this is {error}", hint=_FLATTEN, reason="KB_KUBECONFIG") from None
+
+
+def _require_url(server: str) -> None:
+    """ConfigInvalid for what is no address of an API server."""
+    try:
+        scheme, _, rest = server.partition("://")
+        if scheme != "https":
+            raise ValueError("does not begin with https://")
+        if "@" in rest:
+            server = "https://…"
+            raise ValueError("names a user, who belongs elsewhere")
+        names.split_endpoint(rest.split("/")[0])
+    except ValueError as wrong:
+        raise errors.ConfigInvalid(
+            f"the kubeconfig's server `{server}` {wrong}", reason="KB_KUBECONFIG"
+        ) from None
+
+
+def _plain(token: str) -> str:
+    """ConfigInvalid for what cannot stand in a header; it never says what it is."""
+    if not (token.isascii() and (token.isprintable() or not token)):
+        raise errors.ConfigInvalid("the kubeconfig's token is none", reason="KB_CREDENTIALS")
+    return token
