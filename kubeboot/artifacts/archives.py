@@ -26,7 +26,7 @@ def member(paths: Sequence[Path], name: str) -> Iterator[bytes]:
                         yield from _content(tar, each)
                         return
         except _DAMAGED as error:
-            raise refused(f"{path} is no archive that can be read: {error}") from None
+            raise refused(f"{path} is not a readable archive: {error}") from None
     raise refused(f"{' '.join(map(str, paths))} has no file {name}", "is this another version than expected?")
 
 

@@ -123,7 +123,7 @@ class Downloader:
                 if not failure.again or idle >= self._patience.tries:
                     raise
                 self._patience.rest(failure, max(0, idle - 1))
-        raise Failure("hangs up again and again")
+        raise Failure("keeps closing the connection")
 
     def _once(self, url: str, wanted: Wanted, part: Part, opener: Open) -> None:
         begun = part.size
@@ -175,7 +175,7 @@ def _goes_on(reply: Reply, part: Part) -> bool:
         found = _RANGE.match(reply.headers.get("content-range", ""))
         if found is None or int(found[1]) != part.size:
             part.restart()
-            raise Failure("resumes somewhere else than asked", again=True)
+            raise Failure("resumes at another offset than asked", again=True)
     elif failure := replies.problem(reply):
         raise failure
     else:
@@ -212,7 +212,7 @@ def nobody(
     if any("web page" in failure.why for _, failure in refusals):
         hint = _CAPTIVE
     if any("other bytes" in failure.why for _, failure in refusals):
-        hint = "compare the sum with upstream's; a mirror that changes files is not to be used"
+        hint = "compare the sum with upstream's; do not use a mirror that changes files"
         return refused(f"{name} is not what it must be: {'; '.join(lines)}", hint)
     return unreachable(f"{name} cannot be {done}: {'; '.join(lines)}", hint)
 

@@ -151,7 +151,7 @@ class UserLock:
         return together
 
     def _invalid(self, why: str) -> errors.ConfigInvalid:
-        return refused(f"lock {self.path} is not valid: {why}", "repair it, or remove it to begin afresh")
+        return refused(f"lock {self.path} is not valid: {why}", "repair it, or remove it to start afresh")
 
 
 @contextlib.contextmanager

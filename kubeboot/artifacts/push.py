@@ -155,7 +155,9 @@ def _platform(arch: str) -> dict[str, str]:
 
 
 def _failure(reply: replies.Reply) -> Failure:
-    return replies.problem(reply) or Failure(f"answers {reply.status}, which is none to this question")
+    return replies.problem(reply) or Failure(
+        f"answers {reply.status}, which is not an answer to this request"
+    )
 
 
 def names_of(image: str) -> tuple[tuple[str, str], ...]:

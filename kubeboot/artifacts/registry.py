@@ -191,7 +191,7 @@ class Registries:
         elif scheme.lower() == "basic" and basic is not None:
             header = basic
         else:
-            raise Failure("wants credentials, and there are none for it")
+            raise Failure("wants credentials, and none are configured for it")
         with self._lock:
             self._granted[replies.origin(url), scope] = header
         return header
@@ -205,7 +205,7 @@ class Registries:
     def _token(self, url: str, asked: Mapping[str, str], scope: str, basic: str | None) -> str:
         realm = asked.get("realm", "")
         if urlsplit(realm).scheme != "https" and urlsplit(url).scheme == "https":
-            raise Failure("sends to a place for tokens that is not https")
+            raise Failure("asks for a token from a place that is not https")
         words = {"service": asked.get("service", ""), "scope": asked.get("scope") or scope}
         query = urlencode({key: value for key, value in words.items() if value})
         headers = {"Authorization": basic} if basic and realm.startswith("https://") else {}
@@ -238,4 +238,4 @@ def _damaged() -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as error:
-        raise Failure(f"gives something else than a registry would: {error}") from None
+        raise Failure(f"does not answer as a registry does: {error}") from None

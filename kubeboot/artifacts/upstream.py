@@ -69,7 +69,7 @@ class Upstream:
             return known
         if self._locked:
             raise refused(
-                f"{len(lacking)} artifacts are in no lock, and nothing new is to be believed: {lacking[0]} …",
+                f"{len(lacking)} artifacts are in no lock, and nothing new may be trusted: {lacking[0]} …",
                 "`kubeboot artifacts lock` asks upstream for them; or set artifacts.locked to false",
             )
         for step in (self._files, self._images, self._file_members, self._image_members):
@@ -229,7 +229,7 @@ def _each(ask: Callable[[_Item], _Found], items: Sequence[_Item]) -> dict[_Item,
 def _together(failed: Sequence[errors.KubebootError]) -> errors.KubebootError:
     worst = next((error for error in failed if isinstance(error, errors.ConfigInvalid)), failed[0])
     return type(worst)(
-        f"{len(failed)} artifacts cannot be had",
+        f"{len(failed)} artifacts cannot be obtained",
         hint=worst.hint,
         reason=worst.reason,
         output="\n".join(error.message for error in failed),

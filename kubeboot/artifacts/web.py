@@ -178,7 +178,7 @@ def _failure(url: str, error: httpx2.TransportError) -> Failure:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return Failure(f"has a certificate that is not to be trusted: {cause.verify_message}")
+            return Failure(f"has a certificate that is not trusted: {cause.verify_message}")
         if isinstance(cause, ssl.SSLError):
             return Failure(f"does not speak TLS as expected: {cause.reason or cause}")
     if isinstance(error, httpx2.ConnectTimeout | httpx2.PoolTimeout):
@@ -186,7 +186,7 @@ def _failure(url: str, error: httpx2.TransportError) -> Failure:
     if isinstance(error, httpx2.TimeoutException):
         return Failure("went silent", again=True)
     if isinstance(error, httpx2.UnsupportedProtocol):
-        return Failure(f"`{urlsplit(url).scheme}` is no way to download")
+        return Failure(f"`{urlsplit(url).scheme}` is not a way to download")
     said = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
     return Failure((said[-1] if said else str(error) or "hung up").lower(), again=True)
 

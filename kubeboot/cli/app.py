@@ -16,14 +16,14 @@ from kubeboot.cli.runtime import Runtime
 _HERE = "kubeboot.cli.commands"
 COMMANDS = {
     "init": (f"{_HERE}.init:init", "make this machine the first control plane of a new cluster"),
-    "join": (f"{_HERE}.join:join", "make this machine a node of a cluster that is there"),
-    "reset": (f"{_HERE}.reset:reset", "take everything back that kubeboot did to this machine"),
-    "up": (f"{_HERE}.up:up", "make a fleet of machines, over SSH, what its description says"),
+    "join": (f"{_HERE}.join:join", "make this machine a node of an existing cluster"),
+    "reset": (f"{_HERE}.reset:reset", "undo everything that kubeboot did to this machine"),
+    "up": (f"{_HERE}.up:up", "bring a fleet of machines, over SSH, to what its description says"),
     "plan": (f"{_HERE}.up:plan", "show what `up` would do on each machine, and change nothing"),
     "down": (f"{_HERE}.up:down", "take a whole cluster off its machines"),
     "exec": (f"{_HERE}.exec:exec_", "run a command on machines of a fleet"),
     "status": (f"{_HERE}.status:status", "show nodes, components, versions and certificates"),
-    "doctor": (f"{_HERE}.doctor:doctor", "look for what is wrong with this machine and its cluster"),
+    "doctor": (f"{_HERE}.doctor:doctor", "find what is wrong with this machine and its cluster"),
     "preflight": (f"{_HERE}.preflight:preflight", "check whether this machine is fit, and change nothing"),
     "token": (f"{_HERE}.token:token", "create, list and delete the tokens that machines join with"),
     "certs": (f"{_HERE}.certs:certs", "hand the certificates that control planes share to new ones"),
@@ -53,7 +53,7 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     cls=Group,
     name="kubeboot",
     lazy=COMMANDS,
-    help="a Kubernetes cluster from two commands: `kubeboot init` and `kubeboot join`",
+    help="a Kubernetes cluster in two commands: `kubeboot init` and `kubeboot join`",
     examples=(
         "sudo kubeboot init                      # the first machine",
         "sudo kubeboot join 10.0.0.11:8443 ...     # every other one; init prints the whole line",

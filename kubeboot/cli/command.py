@@ -44,7 +44,7 @@ def _help(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 def _shared() -> list[click.Parameter]:
     hidden: dict[str, Any] = {"expose_value": False, "callback": _note}
     return [
-        click.Option(["-v", "--verbose"], count=True, help="say more; twice for the log itself", **hidden),
+        click.Option(["-v", "--verbose"], count=True, help="say more; twice: the log itself", **hidden),
         click.Option(["-q", "--quiet"], is_flag=True, help="say nothing on stderr but errors", **hidden),
         click.Option(["--debug"], is_flag=True, help="show tracebacks", **hidden),
         click.Option(

@@ -32,11 +32,11 @@ def access_options(command: F) -> F:
     """How one gets into machines."""
     for option in (
         click.option("--ask-key-passphrase", is_flag=True,
-                     help="ask for the private key's passphrase, or read it as a line of standard input"),
+                     help="ask for the private key's passphrase, or read it from a line of stdin"),
         click.option("-K", "--ask-sudo-password", is_flag=True,
-                     help="ask for sudo's password, or read it as a line of standard input"),
+                     help="ask for sudo's password, or read it from a line of stdin"),
         click.option("--accept-new-host-keys", is_flag=True,
-                     help="show the fingerprints of unknown host keys, and believe them from now on"),
+                     help="show the fingerprints of unknown host keys, and trust them from now on"),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -88,7 +88,7 @@ class _Believing:
             self.all = said == "all"
             return self.all or said in ("yes", "y")
         with self.now.asking():
-            self.now.console.say(f"{shown}; believed from now on")
+            self.now.console.say(f"{shown}; trusted from now on")
         return True
 
 

@@ -30,7 +30,7 @@ inventory_option = click.option(
 )
 limit_option = params.comma_option(
     "--limit",
-    help="only these machines, groups or roles; control planes are asked in any case",
+    help="only these machines, groups or roles; control planes are always asked",
     metavar="NAME",
 )
 

@@ -72,7 +72,7 @@ config_option = click.option(
 )
 skip_option = comma_option("--skip-phases", help="leave out these groups of steps", metavar="PHASE")
 ignore_option = comma_option(
-    "--ignore-preflight-errors", help="go on in spite of these findings, or `all`", metavar="NAME"
+    "--ignore-preflight-errors", help="continue despite these findings, or `all`", metavar="NAME"
 )
 dry_run_option = click.option("--dry-run", is_flag=True, help="print what would be done, and change nothing")
 scale_option = click.option(
@@ -88,16 +88,18 @@ token_option = click.option(
     help="bootstrap token; --token-file and KUBEBOOT_TOKEN keep it out of shell histories",
 )
 token_file_option = click.option(
-    "--token-file", metavar="FILE", help="file that holds the token; - for stdin"
+    "--token-file", metavar="FILE", help="file to read the token from; - for stdin"
 )
 node_name_option = click.option(
     "--node-name", metavar="NAME", help="this machine's name in the cluster; default: its hostname"
 )
 certificate_key_option = click.option(
-    "--certificate-key", metavar="KEY", help="opens the uploaded certificates; KUBEBOOT_CERTIFICATE_KEY too"
+    "--certificate-key",
+    metavar="KEY",
+    help="decrypts the uploaded certificates; KUBEBOOT_CERTIFICATE_KEY too",
 )
 certificate_key_file_option = click.option(
-    "--certificate-key-file", metavar="FILE", help="file that holds the certificate key; - for stdin"
+    "--certificate-key-file", metavar="FILE", help="file to read the certificate key from; - for stdin"
 )
 bundle_option = click.option(
     "--bundle", metavar="FILE", help="install from this bundle instead of downloading"
@@ -105,14 +107,14 @@ bundle_option = click.option(
 open_firewall_option = click.option(
     "--open-firewall",
     is_flag=True,
-    help="let the cluster's traffic through this machine's firewalls; reset takes it back",
+    help="let the cluster's traffic through this machine's firewalls; reset undoes it",
 )
 kubeconfig_option = click.option(
     "--kubeconfig",
     default="/etc/kubernetes/admin.conf",
     show_default=True,
     metavar="FILE",
-    help="whom to ask, and as whom",
+    help="the API server to ask, and the credentials for it",
 )
 
 

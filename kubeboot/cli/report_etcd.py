@@ -130,7 +130,7 @@ def recovered(result: EtcdRepairResult) -> str:
     return "\n".join(
         [
             "",
-            "etcd goes on with this machine alone, and bears the loss of none: join others soon",
+            "etcd continues on this machine alone, and cannot lose a single member: join others soon",
             *_kept(result),
             *(
                 [
@@ -150,7 +150,7 @@ def _again(result: EtcdRepairResult) -> tuple[str, ...]:
 
 
 def _kept(result: EtcdRepairResult) -> list[str]:
-    return [f"the data of before is in {result.kept}; remove it when you are content"] if result.kept else []
+    return [f"the previous data is in {result.kept}; remove it once you are satisfied"] if result.kept else []
 
 
 def _mib(size: int) -> str:

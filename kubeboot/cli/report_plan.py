@@ -55,7 +55,7 @@ class PlanLines:
             self._write("\n".join(self._diff_line(text) for text in event.diff.splitlines()))
 
     def _finished(self, event: HostFinished) -> None:
-        """A machine's own line where it has no steps to show, or could not be looked at."""
+        """A machine's own line where it has no steps to show, or could not be examined."""
         self._host = ""
         if event.state != "drift" or event.message:
             for line in words.host_finished(event, self._terminal):

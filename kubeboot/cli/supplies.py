@@ -30,7 +30,7 @@ archs_option = click.option(
 lock_option = click.option(
     "--lock", metavar="FILE", help="your own lock; default /etc/kubeboot/lock.yaml, or in ~/.config/kubeboot"
 )
-locked_option = click.option("--locked", is_flag=True, help="believe nothing that is in no lock")
+locked_option = click.option("--locked", is_flag=True, help="trust nothing that is in no lock")
 cache_option = click.option(
     "--cache-dir", metavar="DIR", help="where downloads are kept; default /var/cache/kubeboot, or in ~/.cache"
 )

@@ -102,7 +102,7 @@ def _patch(at: Path, path: pathlib.Path, found: _Found) -> Patch | None:
     stem, plus, kind = path.stem.partition("+")
     target = next((t for t in TARGETS if stem.startswith(t)), None)
     if path.suffix not in _SUFFIXES or target is None:
-        found.warnings.append(f"{path} is no patch: patches are named TARGET[SUFFIX][+TYPE].yaml")
+        found.warnings.append(f"{path} is not a patch: patches are named TARGET[SUFFIX][+TYPE].yaml")
         return None
     if plus and kind not in TYPES:
         message = f"{path.name}: `{kind}` is not one of {', '.join(TYPES)}"

@@ -43,7 +43,7 @@ CLUSTER = (
         r"certificate has expired or is not yet valid: current time \S+ is after|"
         r"x509: certificate has expired",
         "a certificate has expired, or a clock is ahead",
-        "date on every machine; then run init or join again: it signs anew what has expired",
+        "date on every machine; then run init or join again: it renews what has expired",
     ),
     _cause(
         "authority",
@@ -84,14 +84,14 @@ CLUSTER = (
     _cause(
         "etcd-space",
         r"mvcc: database space exceeded|alarm:? ?NOSPACE",
-        "etcd's quota is used up, and it takes no writes until that is mended",
+        "etcd's quota is used up, and it accepts no writes until that is fixed",
         "etcdctl compact REVISION, etcdctl defrag, etcdctl alarm disarm (docs/troubleshooting.md has "
         "the whole lines)",
     ),
     _cause(
         "etcd-members",
         r"etcdserver: unhealthy cluster|not enough started members",
-        "etcd takes no new member while another one does not run",
+        "etcd accepts no new member while another one does not run",
         "kubeboot etcd status; start the member that is down, or remove its node: kubeboot node remove NAME",
     ),
     _cause(

@@ -201,7 +201,9 @@ def _point(entry: str, text: str) -> Failpoint:
     """One place; a step's id may hold colons."""
     step, operation, mode = ("", "", *entry.rsplit(":", 2))[-3:]
     if not step or not _OPERATION.fullmatch(operation) or mode not in MODES:
-        wrong = f"{mode!r} is none of {', '.join(MODES)}" if step and mode not in MODES else "no such place"
+        wrong = (
+            f"{mode!r} is not one of {', '.join(MODES)}" if step and mode not in MODES else "no such place"
+        )
         raise errors.UsageProblem(f"{VARIABLE}={text}: {wrong}", hint=_HINT, reason="KB_FAILPOINT")
     return Failpoint(step, operation, cast(Literal["kill", "error", "hang"], mode))
 

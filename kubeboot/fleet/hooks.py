@@ -99,7 +99,7 @@ def _file(place: str, text: str, inventory: Inventory) -> Path:
     found = next((p for p in (path, Path(inventory.source).parent / path) if p.is_file()), None)
     if found is None:
         raise errors.ConfigInvalid(
-            f"hooks.{place}: there is no playbook {text}",
+            f"hooks.{place}: no such playbook: {text}",
             hint="give a file from where the command is run, or beside the inventory",
             reason="KB_HOOK",
         )

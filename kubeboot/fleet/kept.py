@@ -43,7 +43,7 @@ def fetch(where: str, opener: reach.Open = reach.open_host) -> Kept:
         api = here.api(host, (ADMIN_CONF,), dialler=host.dial)
         if host.stat(ADMIN_CONF) is None:
             raise errors.Unreachable(
-                f"{where} is no control plane: it has no {ADMIN_CONF}",
+                f"{where} is not a control plane: it has no {ADMIN_CONF}",
                 hint="name one of the cluster's control planes",
                 reason="KB_NO_CONTROL_PLANE",
             )

@@ -95,6 +95,6 @@ def locked(lead: Reached, command: str) -> Iterator[Locks]:
 def _too_many() -> errors.KubebootError:
     return errors.KubebootError(
         f"one run changes {MOST} machines at most, and others came first",
-        hint="run the same command again: it goes on with the rest",
+        hint="run the same command again: it continues with the rest",
         reason="KB_FLEET_SIZE",
     )

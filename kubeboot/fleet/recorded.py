@@ -38,7 +38,7 @@ def decode_keys(text: str) -> Lines:
     try:
         return {str(name): known_keys.believed(lines) for name, lines in loaded(text).items()}
     except (ValueError, TypeError, AttributeError):
-        raise _refused("the host keys in Secret kube-system/kubeboot-fleet are none") from None
+        raise _refused("the host keys in Secret kube-system/kubeboot-fleet are not host keys") from None
 
 
 def believed(machine: Machine) -> Machine:

@@ -116,7 +116,7 @@ def _told(see: HostView, given: Mapping[str, bytes], error: errors.KubebootError
     if mine is None or etcd_here.has_leader(shared.members(given, (mine.address,)), mine) is not False:
         return error
     return errors.Unreachable(
-        "etcd has lost its quorum: the cluster takes no change",
+        "etcd has lost its quorum: the cluster accepts no changes",
         hint="start the other control planes again; if they are gone for good, `sudo kubeboot etcd recover`"
         " on one that is left, then the same command again",
         reason="KB_ETCD_UNAVAILABLE",

@@ -59,7 +59,7 @@ def _lives(cluster: Cluster, node: surroundings.Machine) -> bool:
 def _unknown(machine: Machine, mine: tuple[str, ...]) -> errors.KubebootError:
     where = f" ({', '.join(mine)})" if mine else ""
     return errors.KubebootError(
-        f"{machine.name}{where} left the inventory, and which Node it is cannot be told; nothing was removed",
+        f"{machine.name}{where} left the inventory, and its Node is not known; nothing was removed",
         hint="`kubectl get nodes -o wide` tells; `kubeboot node remove NODE` on a control plane removes it;"
         " `kubectl -n kube-system delete secret kubeboot-fleet` makes `kubeboot up` forget the machine",
         reason="KB_WHICH_NODE",

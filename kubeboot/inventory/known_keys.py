@@ -52,7 +52,7 @@ def _believed(line: str) -> str:
     name, kind, key = _parts(line)
     host, _, port = name.removeprefix("[").partition("]:")
     if not plain.is_host(host) or name.startswith("[") != bool(port) or not (port or "0").isdigit():
-        raise ValueError(f"{name!r} is no host's name in a known-hosts file")
+        raise ValueError(f"{name!r} is not a host name that a known-hosts file can hold")
     return f"{name} {pin(f'{kind} {key}')}"
 
 

@@ -177,7 +177,7 @@ class Client:
     def _need(self, api_version: str, kind: str) -> kinds.Resource:
         resource = self._kinds.find(api_version, kind)
         if resource is None:
-            raise ApiError(f"the API server knows no {kind} in {api_version}", status=404)
+            raise ApiError(f"the API server does not know {kind} in {api_version}", status=404)
         return resource
 
     def _listed(self, path: str) -> Sequence[Mapping[str, Any]]:

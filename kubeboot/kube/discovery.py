@@ -69,7 +69,7 @@ def discover(search: Discovery) -> tuple[client.Client, bytes]:
     if again.get(configmaps.INFO_KEY) != found.text:
         raise errors.Unreachable(
             f"{search.address} shows another cluster-info once its certificate is verified",
-            hint="somebody may be listening in between; look before you try again",
+            hint="somebody may be intercepting the connection; check before you try again",
             reason="KB_DISCOVERY_CHANGED",
         )
     _authenticate(search, found.trusted)

@@ -26,7 +26,7 @@ def distrusted(address: str, error: ApiUnavailable) -> errors.Unreachable:
         return not_kubernetes(address, "it does not speak TLS")
     return errors.Unreachable(
         f"{address} has a certificate that the pinned authority did not issue: {error.message}",
-        hint="somebody may be listening in between; look before you try again",
+        hint="somebody may be intercepting the connection; check before you try again",
         reason="KB_DISCOVERY_UNTRUSTED",
     )
 
@@ -34,7 +34,7 @@ def distrusted(address: str, error: ApiUnavailable) -> errors.Unreachable:
 def not_kubernetes(address: str, why: str) -> errors.Unreachable:
     """What answers is something else."""
     return errors.Unreachable(
-        f"what listens at {address} is no Kubernetes API: {why}",
+        f"what listens at {address} is not a Kubernetes API: {why}",
         hint="give the address and port of a control plane's haproxy (8443) or API server (6443)",
         reason="KB_DISCOVERY_NOT_KUBERNETES",
     )

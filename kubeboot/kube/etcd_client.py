@@ -83,7 +83,7 @@ class Client:
             found = self._post(member.client_urls[0], "/v3/maintenance/status", {}, LOOK)
         except errors.KubebootError as error:
             return error.message
-        return None if found.get("leader", "0") != "0" else f"{member.label} knows no leader"
+        return None if found.get("leader", "0") != "0" else f"{member.label} has no leader"
 
     def status(self, server: str) -> Mapping[str, Any]:
         """What a member says of itself; ApiUnavailable when it does not answer."""

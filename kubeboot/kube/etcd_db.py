@@ -50,7 +50,7 @@ def sum_problem(path: str) -> str | None:
     """Why the file is not a whole snapshot, by the sum at its end; None when it is one."""
     size = Path(path).stat().st_size
     if size < SUM or size % _BLOCK != SUM:
-        return "it does not end with a sum, so it is no snapshot, or one that was cut off"
+        return "it does not end with a sum, so it is not a snapshot, or one that was cut off"
     digest, left = hashlib.sha256(), size - SUM
     with Path(path).open("rb") as file:
         while left and (chunk := file.read(min(left, _CHUNK))):

@@ -62,5 +62,5 @@ def _require_url(server: str) -> None:
 def _plain(token: str) -> str:
     """ConfigInvalid for what cannot stand in a header; it never says what it is."""
     if not (token.isascii() and (token.isprintable() or not token)):
-        raise errors.ConfigInvalid("the kubeconfig's token is none", reason="KB_CREDENTIALS")
+        raise errors.ConfigInvalid("the kubeconfig's token is not a valid one", reason="KB_CREDENTIALS")
     return token

@@ -58,7 +58,7 @@ def recover(host: str, mine: Local, note: Note, gone: tuple[str, ...], authority
         *_started(host, mine, note, "recover/alone"),
         *(_led(host, mine, gone, authority) if mine.control_plane else ()),
     )  # fmt: skip
-    title = f"{host}: etcd goes on with this machine alone"
+    title = f"{host}: etcd continues on this machine alone"
     return Plan("etcd-recover", title, _finished(host, note, steps), {host: _role(mine)})
 
 

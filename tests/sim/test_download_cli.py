@@ -84,7 +84,7 @@ def test_what_cannot_be_reached_is_listed_and_is_exit_5(desk: Desk) -> None:
     desk.internet.files.clear()
     ran = desk("artifacts", "lock", "--arch", "amd64")
     assert ran.code == 5
-    assert "error: 5 artifacts cannot be had" in ran.err
+    assert "error: 5 artifacts cannot be obtained" in ran.err
     assert ran.err.count("answers 404 Not Found") == 5
 
 

@@ -166,7 +166,7 @@ def test_everything_that_cannot_be_had_is_named_at_once(user: User) -> None:
     user.internet.files.clear()
     with pytest.raises(errors.Unreachable) as caught:
         user.stock().catalog()
-    assert caught.value.message == "5 artifacts cannot be had"
+    assert caught.value.message == "5 artifacts cannot be obtained"
     assert len(str(caught.value.output).splitlines()) == 5
 
 

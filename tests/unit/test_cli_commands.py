@@ -551,7 +551,7 @@ def test_status(acts: Actions) -> None:
 def test_status_where_the_api_does_not_answer(acts: Actions) -> None:
     acts.answers["status"] = Status(problem="connection refused")
     ran = run("status")
-    assert (ran.code, ran.out) == (1, "the API cannot be asked: connection refused\n")
+    assert (ran.code, ran.out) == (1, "cannot reach the API: connection refused\n")
     acts.answers["status"] = Status()
     assert run("status").out == "there is no cluster on this machine\n"
 

@@ -87,7 +87,7 @@ def test_an_alarm_is_not_health_and_no_leader_is_no_alarm() -> None:
     alarmed = {**SAID, "errors": ["memberID:1 alarm:NOSPACE "]}
     found = etcd_status.look(Told(*THREE, m1=alarmed, m2=SAID, m3=NO_LEADER))
     assert [bool(one.alarms) for one in found.members] == [True, False, False]
-    assert found.members[2].problem == "it knows no leader"
+    assert found.members[2].problem == "it has no leader"
     assert not found.healthy
 
 

@@ -127,7 +127,7 @@ def test_without_ansible_core_hooks_are_refused_before_anything(
 
 def test_a_playbook_that_is_not_there_is_refused() -> None:
     spec = ClusterSpec.model_validate({"hooks": {"before_host": "nowhere.yml"}})
-    with pytest.raises(errors.ConfigInvalid, match=r"hooks\.before_host: there is no playbook nowhere\.yml"):
+    with pytest.raises(errors.ConfigInvalid, match=r"hooks\.before_host: no such playbook: nowhere\.yml"):
         hooks.find(spec, ALL, lambda event: None)
 
 

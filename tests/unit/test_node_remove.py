@@ -1,4 +1,4 @@
-"""Whom `kubeboot node remove` means, and what it says when the cluster takes no change."""
+"""Whom `kubeboot node remove` means, and what it says when the cluster accepts no changes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Command,
-    help="look for what is wrong with this machine and its cluster",
+    help="find what is wrong with this machine and its cluster",
     outputs=("text", "json"),
     examples=("sudo kubeboot doctor", "sudo kubeboot doctor -o json | jq '.findings[].name'"),
 )
@@ -50,5 +50,5 @@ def _text(found: Diagnosis) -> str:
                                                        f"    fix: {f.hint}")]  # fmt: skip
     bad = sum(f.level == "error" for f in found.findings)
     few = len(found.findings) - bad
-    verdict = f"{found.checks} checks: {bad or 'nothing'} to mend, {few or 'nothing'} to know of"
+    verdict = f"{found.checks} checks: {bad or 'nothing'} to fix, {few or 'nothing'} to note"
     return "\n".join((*lines, verdict))

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     "--token-ttl",
     type=params.Duration(),
     metavar="DURATION",
-    help="how long the token is good; 0: for ever; default 24h",
+    help="how long the token is valid; 0: forever; default 24h",
 )
 @click.option(
     "--upload-certs", is_flag=True, help="store the certificates, sealed, for other control planes; two hours"
@@ -137,7 +137,7 @@ def _key(ctx: click.Context, given: dict[str, Any], configured: Hidden | None) -
     found = hidden.certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
     if not given["upload_certs"]:
         if found is not None:
-            raise errors.UsageProblem("a certificate key is of use with --upload-certs only")
+            raise errors.UsageProblem("a certificate key is only useful with --upload-certs")
         if configured is not None:
             runtime.current(ctx).say("warning: certificateKey has no effect without --upload-certs")
         return None

@@ -22,7 +22,7 @@ _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prin
 
 @click.command(
     cls=Command,
-    help="make this machine a node of a cluster that is there",
+    help="make this machine a node of an existing cluster",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot join 10.0.0.11:8443 --token-file token --discovery-token-ca-cert-hash sha256:1f2e...",
@@ -36,14 +36,14 @@ _PRINTS = "on a control plane, `kubeboot token create --print-join-command` prin
 @params.token_options
 @params.comma_option(
     "--discovery-token-ca-cert-hash",
-    help="the cluster's CA, as `sha256:...`; never joins without",
+    help="the cluster's CA, as `sha256:...`; required",
     metavar="HASH",
 )
-@click.option("--control-plane", is_flag=True, help="as one more control plane, with etcd")
+@click.option("--control-plane", is_flag=True, help="join as another control plane, with etcd")
 @click.option(
     "--role",
     type=click.Choice(tuple(ROLES)),
-    help="as what: `lb` is a balancer alone, and no node; default worker",
+    help="what to join as; `lb` is a load balancer only, not a node; default worker",
 )
 @params.certificate_key_options
 @params.node_name_option
@@ -79,7 +79,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     role = _role(given["role"], given["control_plane"] or run.control_plane)
     key = key or hidden.certificate_key(ctx, None, None, run.certificate_key)
     if key is not None and role != "control_plane":
-        raise errors.UsageProblem("a certificate key is of use with --control-plane only")
+        raise errors.UsageProblem("a certificate key is only useful with --control-plane")
     if not host:
         host, port = _configured_address(loaded)
     token = token or hidden.token(ctx, None, None, run.token)
@@ -88,7 +88,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     pins = pins or _pins(run.ca_pins)
     if not pins:
         raise errors.UsageProblem(
-            "no --discovery-token-ca-cert-hash: the cluster could be anybody's", hint=_PRINTS
+            "no --discovery-token-ca-cert-hash: without it, the cluster could be anybody's", hint=_PRINTS
         )
     return JoinOptions(
         host=host,

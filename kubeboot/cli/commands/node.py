@@ -20,7 +20,7 @@ def node() -> None:
 
 
 @node.command(
-    help="take a machine out of the cluster: its pods if it lives, its etcd member, its Node",
+    help="take a machine out of the cluster: its pods if it is alive, its etcd member, its Node",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot node remove cp-1",
@@ -36,7 +36,7 @@ def node() -> None:
     default="5m",
     show_default=True,
     metavar="DURATION",
-    help="how long its pods may take to go",
+    help="how long to wait for its pods to go",
 )
 @params.kubeconfig_option
 @params.dry_run_option

@@ -10,7 +10,7 @@ from kubeboot.cli.command import Command
 
 @click.command(
     cls=Command,
-    help="take everything back that kubeboot did to this machine",
+    help="undo everything that kubeboot did to this machine",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot reset --dry-run            # what would be removed and restored",
@@ -20,7 +20,10 @@ from kubeboot.cli.command import Command
 )
 @click.option("-y", "--yes", is_flag=True, help="do not ask")
 @click.option(
-    "-f", "--force", is_flag=True, help="do not ask, and go on though the cluster cannot be told or needs it"
+    "-f",
+    "--force",
+    is_flag=True,
+    help="do not ask, and continue even if the cluster cannot be told or needs this machine",
 )
 @params.dry_run_option
 @params.scale_option

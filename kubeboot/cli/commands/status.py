@@ -48,7 +48,7 @@ def _data(found: Status) -> dict[str, Any]:
 
 
 def _text(found: Status) -> str:
-    blocks = [f"the API cannot be asked: {found.problem}"] if found.problem else []
+    blocks = [f"cannot reach the API: {found.problem}"] if found.problem else []
     if found.nodes:
         blocks.append(_nodes(found))
     if found.pods:

@@ -16,7 +16,7 @@ from kubeboot.cli.command import Command
         "sudo kubeboot support -o /tmp/cp-1.tar.gz",
     ),
 )
-@click.option("-o", "--output", "file", metavar="FILE", help="write this file, which must not be there yet")
+@click.option("-o", "--output", "file", metavar="FILE", help="write this file, which must not exist yet")
 @click.pass_context
 def support(ctx: click.Context, file: str | None) -> int:
     """Its name is all that is on stdout."""

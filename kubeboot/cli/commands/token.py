@@ -80,7 +80,7 @@ def _key(ctx: click.Context, given: dict[str, Any]) -> Secret[str] | None:
     hidden.one_reader(given["token_file"], (), given["certificate_key_file"])
     key = hidden.certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
     if key is not None and not given["print_join_command"]:
-        raise errors.UsageProblem("a certificate key is of use with --print-join-command only")
+        raise errors.UsageProblem("a certificate key is only useful with --print-join-command")
     return key
 
 

@@ -19,7 +19,7 @@ SOMETHING = 10
 
 @click.command(
     cls=Command,
-    help="make a fleet of machines, over SSH, what its description says",
+    help="bring a fleet of machines, over SSH, to what its description says",
     outputs=("text", "json"),
     examples=(
         "kubeboot up -i inventories/ha-3                 # any Ansible inventory",

@@ -46,7 +46,7 @@ def _operate(target: Any, operation: object) -> Any:  # noqa: ANN401
 def _pointer(operation: Mapping[str, Any], field: str = "path") -> list[str]:
     text = operation.get(field)
     if not isinstance(text, str) or (text and not text.startswith("/")):
-        raise ValueError(f"`{field}` is no pointer like /spec/containers/0")
+        raise ValueError(f"`{field}` is not a pointer like /spec/containers/0")
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 

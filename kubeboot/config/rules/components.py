@@ -53,7 +53,7 @@ def owned_by_kubelet(spec: ClusterSpec) -> Owned:
         "imageServiceEndpoint": ("kubeboot brings its own containerd", ("",)),
         "rotateCertificates": ("kubelet certificates are always rotated", (True,)),
         "registerWithTaints": (f"write them as node.taints: {_ONE_MACHINE}", ([],)),
-        "registerNode": ("a node that does not register is no node", (True,)),
+        "registerNode": ("a node that does not register is not a node", (True,)),
         "providerID": (f"{_ONE_MACHINE}; write it in node.kubeletExtraArgs", ("",)),
         "podCIDR": ("it is for kubelets without a cluster", ("",)),
         "enableServer": ("logs, exec and port-forward need it", (True,)),

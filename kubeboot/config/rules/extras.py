@@ -111,7 +111,7 @@ def _containerd(spec: ClusterSpec) -> Iterator[Problem]:
             yield Problem(("containerd", field), wrong, "write it like http://proxy.example.org:3128")
     for n, entry in enumerate(given.no_proxy):
         if not entry or any(not c.isprintable() or c in " \"'\\,%" for c in entry):
-            yield Problem(("containerd", "noProxy", n), f"`{entry}` is no name, address or range")
+            yield Problem(("containerd", "noProxy", n), f"`{entry}` is not a name, address or range")
 
 
 def _proxy(text: str) -> str | None:

@@ -102,7 +102,7 @@ def _etcd_data(spec: ClusterSpec) -> Iterator[Problem]:
     elif (directory.rstrip("/") or "/") in _FORBIDDEN_DATA:
         yield Problem(path, f"`{directory}` is used by others", _OWN_DIRECTORY)
     elif directory.startswith(("/etc/kubernetes/", "/proc/", "/sys/", "/dev/", "/run/")):
-        yield Problem(path, f"`{directory}` is no place for data that must stay", _OWN_DIRECTORY)
+        yield Problem(path, f"`{directory}` is not a place for data that must stay", _OWN_DIRECTORY)
 
 
 def _artifacts(spec: ClusterSpec) -> Iterator[Problem]:

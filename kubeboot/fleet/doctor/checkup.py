@@ -67,7 +67,7 @@ def api(patient: Patient) -> Iterable[Finding]:
     if patient.status.problem is not None:
         yield Finding(
             "API",
-            f"the API cannot be asked: {patient.status.problem}",
+            f"cannot reach the API: {patient.status.problem}",
             "see /var/log/pods/kube-system_kube-apiserver-* on the control planes",
         )
 

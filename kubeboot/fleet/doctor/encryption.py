@@ -49,7 +49,7 @@ def in_clear(ask: Ask) -> Iterable[Finding]:
         yield Finding(
             "SecretsInClear",
             f"Secrets are in clear in etcd: {names}{more}",
-            f"are the API servers as kubeboot made them (Drift)? Then write all of them anew: {REWRITE}",
+            f"are the API servers as kubeboot made them (Drift)? Then rewrite all of them: {REWRITE}",
         )
 
 

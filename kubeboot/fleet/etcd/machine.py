@@ -81,7 +81,7 @@ def authority(see: HostView) -> build.Pair:
     certificate, key = (see.read(path) for path in files)
     if etcd_machine.described(see) is None or not certificate or not key:
         raise errors.PreflightFailed(
-            "this is no machine of etcd's own",
+            "this is not a machine of etcd's own",
             hint="run this as root on a machine that `kubeboot etcd init` or `etcd join` has made",
             reason="KB_NO_ETCD_MACHINE",
         )

@@ -90,7 +90,7 @@ def _server(etcd: Client, own: str, emit: Emit) -> str:
         except errors.KubebootError:
             continue
         if str(said.get("leader", "0")) == "0":
-            emit(Notice("warning", f"{url} knows no leader: the snapshot may lack what others had agreed on"))
+            emit(Notice("warning", f"{url} has no leader: the snapshot may lack what others had agreed on"))
         return url
     raise EtcdUnavailable(
         "no member of etcd answers, so there is nothing to take a snapshot of",

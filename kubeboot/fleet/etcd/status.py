@@ -102,7 +102,7 @@ def _told(plain: MemberStatus, member: Member, said: Mapping[str, Any]) -> Membe
     number = {name: int(said.get(name, 0)) for name in _NUMBERS}
     return dataclasses.replace(
         plain,
-        problem=None if leader != "0" else "it knows no leader",
+        problem=None if leader != "0" else "it has no leader",
         leader=leader == member.id,
         version=str(said.get("version", "")),
         db_size=number["dbSize"],

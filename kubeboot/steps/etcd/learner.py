@@ -159,7 +159,7 @@ class AddLearner(Step):
         if not away:
             return error
         return errors.KubebootError(
-            f"etcd takes no new member while {', '.join(away)} does not answer",
+            f"etcd accepts no new member while {', '.join(away)} does not answer",
             hint="bring it back, or `kubeboot node remove` it on a control plane; then join again",
             reason="KB_ETCD_UNHEALTHY",
         )

@@ -53,7 +53,7 @@ def description(spec: ClusterSpec, node: NodeSettings) -> Step:
 
 
 def described(see: HostView) -> ClusterSpec | None:
-    """What is written down; None on a machine that is none of etcd's own."""
+    """What is written down; None on a machine that is not one of etcd's own."""
     data = see.read(DESCRIPTION)
     return None if data is None else etcd_access.spec(render.load(data), DESCRIPTION)
 

@@ -98,7 +98,7 @@ class Issued:
         if reason := refusal(found):
             raise errors.KubebootError(
                 f"the cluster refused to sign the kubelet's certificate: {reason}",
-                hint="run the same command again to ask anew",
+                hint="run the same command to ask again",
                 reason="KB_CSR_REFUSED",
             )
         approved = any(condition.get("type") == "Approved" for condition in _conditions(found))

@@ -24,7 +24,7 @@ def hostname(scene: Scene) -> Iterable[Finding]:
     if name in NAMES_OF_EVERY_MACHINE or name.isdigit():
         yield Finding(
             "Hostname",
-            f"this machine's name in the cluster would be {name}, which is no name of its own",
+            f"this machine's name in the cluster would be {name}, which is not a name of its own",
             "hostnamectl set-hostname NAME, or --node-name NAME",
         )
     if len(name) > 63:

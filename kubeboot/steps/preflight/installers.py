@@ -96,7 +96,7 @@ def masked(scene: Scene) -> Iterable[Finding]:
     for unit in sorted(configured.masked(scene, ("kubelet.service", "containerd.service"))):
         yield Finding(
             f"Masked-{unit.split('.')[0]}",
-            f"{unit} is masked: somebody wanted it never to run here, and kubeboot would write it anew",
+            f"{unit} is masked: somebody did not want it to run here, and kubeboot would write it again",
             f"systemctl unmask {unit}",
             "warning",
         )

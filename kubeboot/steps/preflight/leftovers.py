@@ -121,7 +121,7 @@ def subnet(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "BridgeAddress",
             f"cni0 has {', '.join(have)} but this node's pods have {own}",
-            "ip link delete cni0; the next pod makes it anew",
+            "ip link delete cni0; the next pod creates it again",
         )
 
 

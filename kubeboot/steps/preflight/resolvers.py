@@ -33,7 +33,7 @@ def resolver(scene: Scene) -> Iterable[Finding]:
     if wrong:
         yield Finding(
             "ResolverInvalid",
-            f"/etc/resolv.conf names {', '.join(wrong)}, which is no address: pods get it all the same",
+            f"/etc/resolv.conf names {', '.join(wrong)}, which is not an address: pods get it all the same",
             "give name servers by their addresses in /etc/resolv.conf",
             "warning",
         )
