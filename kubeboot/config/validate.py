@@ -160,7 +160,7 @@ def _wrong_type(kind: str, value: object, shown: str) -> tuple[str, str | None]:
         return f"must be {wanted}, and is empty", "give a value, or remove the line"
     message = f"must be {wanted}, and {shown} is {_reads_as(value)} in YAML"
     if isinstance(value, float) and wanted == "a whole number":
-        return f"must be a whole number, and {shown} is none", None
+        return f"must be a whole number, and {shown} is not one", None
     if wanted == "text" and not isinstance(value, dict | tuple):
         return message, f'quote it: "{shown.strip("`")}"'
     if wanted == "a list" and isinstance(value, str):

@@ -11,5 +11,5 @@ def tell(etcd: EtcdView, emit: Emit, advice: str = "") -> int:
     count = sum(not member.learner for member in etcd.members())
     if count % 2 == 0:
         bears = (count - 1) // 2
-        emit(Notice("warning", f"etcd has {count} members and bears the loss of {bears}{advice}"))
+        emit(Notice("warning", f"etcd has {count} members and can lose {bears}{advice}"))
     return count

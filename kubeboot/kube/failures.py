@@ -68,7 +68,7 @@ def _distrusted(server: str, cause: ssl.SSLCertVerificationError) -> ApiUnavaila
         now = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
         why = f"{cause.verify_message}, by this machine's clock: {now}"
         return ApiUnavailable(_silent(server, why), hint=_WHEN, reason=DATES)
-    why = f"its certificate is not to be trusted: {cause.verify_message}"
+    why = f"its certificate is not trusted: {cause.verify_message}"
     return ApiUnavailable(_silent(server, why), hint=_WHO, reason=UNTRUSTED)
 
 

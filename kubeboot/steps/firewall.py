@@ -130,4 +130,4 @@ class OpenFirewalls(basic.EnsureActive):
             return Drift(f"{found.summary}{f', which opens {chains}' if chains else ''}", found.change)
         if (see.host.read(STATE) or b"").split()[:1] != [self.sum.encode()]:
             return Drift(f"restart {self.unit}: something else is open", "change")
-        return Drift(f"open {chains}, which was loaded anew", "change") if chains else Ok()
+        return Drift(f"open {chains}, which was reloaded", "change") if chains else Ok()

@@ -79,7 +79,7 @@ def test_a_table_that_drops_is_found_opened_and_restored(lab: Lab) -> None:
         assert findings(machine) == {"Firewall-policy"}
     again = ("kubeboot", "init", "--open-firewall")
     told = cp.run(*again, "--dry-run")
-    assert "which was loaded anew" in told.out + told.err
+    assert "which was reloaded" in told.out + told.err
     cp.run(*again)
     worker.run(*join_command(cp))
     for machine in lab.machines:

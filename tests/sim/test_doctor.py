@@ -318,9 +318,9 @@ def test_an_api_server_with_another_key_for_service_accounts_is_named(
 @pytest.mark.parametrize(
     ("levels", "code", "verdict"),
     [
-        ((), 0, "nothing to mend, nothing to know of"),
-        (("warning",), 0, "nothing to mend, 1 to know of"),
-        (("error", "warning"), 1, "1 to mend, 1 to know of"),
+        ((), 0, "nothing to fix, nothing to note"),
+        (("warning",), 0, "nothing to fix, 1 to note"),
+        (("error", "warning"), 1, "1 to fix, 1 to note"),
     ],
 )
 def test_the_command_tells_and_its_exit_code_is_for_monitoring(

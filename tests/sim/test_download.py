@@ -304,7 +304,7 @@ def test_who_cannot_be_reached_is_not_waited_for_again_and_again(scene: Scene) -
 
 def test_an_unknown_authority_is_refused(scene: Scene) -> None:
     scene.web = Web(None, Limits(connect=2, silence=0.3), environ={})
-    assert "certificate that is not to be trusted" in refusal(scene).message
+    assert "certificate that is not trusted" in refusal(scene).message
     assert scene.site.asked == []
     scene.web.close()
 
@@ -312,7 +312,7 @@ def test_an_unknown_authority_is_refused(scene: Scene) -> None:
 def test_a_certificate_of_another_name_is_refused(scene: Scene) -> None:
     certificate = tls.issued(fake.authority(), "other", "elsewhere.example")
     with tls.Server(lambda request: tls.Reply(), certificate).running() as server:
-        assert "not to be trusted" in refusal(scene, urls=(server.url,)).message  # type: ignore[arg-type]
+        assert "is not trusted" in refusal(scene, urls=(server.url,)).message  # type: ignore[arg-type]
 
 
 def test_a_plain_server_is_no_tls_server(scene: Scene) -> None:

@@ -293,7 +293,7 @@ def test_an_image_without_our_architecture_is_refused(user: User) -> None:
 )
 def test_a_manifest_that_is_none_is_refused(user: User, body: bytes) -> None:
     user.internet.registry.manifests["registry.k8s.io/pause", "3.10.2"] = (oci.MANIFEST, body)
-    with pytest.raises(errors.Unreachable, match="something else than a registry would"):
+    with pytest.raises(errors.Unreachable, match="does not answer as a registry does"):
         user.stock().catalog()
 
 

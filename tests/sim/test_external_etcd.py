@@ -133,7 +133,7 @@ def test_certificates_that_cannot_be_used_are_named(server: Server) -> None:
     stranger = tls.issued(tls.authority("other"), "x")
     assert f"error:ExternalEtcd-{server.address}" in findings(server.url, client=stranger)
     wrong_ca = findings(server.url, authority=tls.authority("other").certificate)
-    assert "not to be trusted" in wrong_ca[f"error:ExternalEtcd-{server.address}"]
+    assert "is not trusted" in wrong_ca[f"error:ExternalEtcd-{server.address}"]
 
 
 FULL = {"kvs": [{"key": "L3JlZ2lzdHJ5L2E="}], "count": "9"}

@@ -111,7 +111,7 @@ def test_chains_are_opened_once_and_again_when_they_are_loaded_anew() -> None:
     assert step.check(target.see, Values()) == Ok()
     host.chains[:] = list(DROPS)
     again = step.check(target.see, Values())
-    assert isinstance(again, Drift) and "loaded anew" in again.summary
+    assert isinstance(again, Drift) and "was reloaded" in again.summary
     step.apply(target, Values())
     assert step.check(target.see, Values()) == Ok()
 

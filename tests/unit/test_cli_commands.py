@@ -319,7 +319,7 @@ BAD_JOINS: list[tuple[tuple[str, ...], str]] = [
     ((*JOIN, "--discovery-token-unsafe-skip-ca-verification"), "no such option"),
     ((*JOIN, "--role", "master"), "is not one of"),
     ((*JOIN, "--role", "lb", "--control-plane"), "contradict each other"),
-    ((*JOIN, "--role", "lb", "--certificate-key", "1f" * 32), "with --control-plane only"),
+    ((*JOIN, "--role", "lb", "--certificate-key", "1f" * 32), "only useful with --control-plane"),
     ((*JOIN, "--node-name", "_"), "--node-name"),
     ((*JOIN, "--skip-phases", "dnss"), "there is no phase `dnss`"),
     ((*JOIN, "--timeout-scale", "0"), "not a number from"),

@@ -112,7 +112,7 @@ REFUSED = [
     ("json", "a: b", "a JSON patch is a list of operations"),
     ("json", "[a]", "operation 1: is not a mapping"),
     ("json", "[{op: put, path: /a}]", "`put` is not one of add, remove"),
-    ("json", "[{op: add, path: a, value: 1}]", "is no pointer"),
+    ("json", "[{op: add, path: a, value: 1}]", "is not a pointer"),
     ("json", "[{op: add, path: /a}]", "has no `value`"),
     ("json", "[{op: remove, path: /spec/no}]", "there is no `no`"),
     ("json", "[{op: remove, path: ''}]", "the whole document cannot be removed"),

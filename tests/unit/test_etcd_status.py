@@ -262,5 +262,5 @@ def test_an_even_number_of_voters_is_warned_of(count: int, warns: bool) -> None:
     found = FakeEtcd(*(member(n) for n in range(1, count + 1)), member(9, learner=True))
     assert voters.tell(found, said.append, ": join one more") == count
     bears = (count - 1) // 2
-    text = f"etcd has {count} members and bears the loss of {bears}: join one more"
+    text = f"etcd has {count} members and can lose {bears}: join one more"
     assert said == ([Notice("warning", text)] if warns else [])

@@ -174,7 +174,7 @@ def test_a_kind_that_the_api_does_not_know() -> None:
         assert api.get("a.example/v1", "Thing", "t") is None
         assert api.list("a.example/v1", "Thing") == []
         assert not api.delete("a.example/v1", "Thing", "t")
-        with pytest.raises(ApiError, match=r"knows no Thing in a\.example/v1"):
+        with pytest.raises(ApiError, match=r"does not know Thing in a\.example/v1"):
             api.apply(thing)
 
 
@@ -252,7 +252,7 @@ def test_a_certificate_of_another_authority() -> None:
         with pytest.raises(ApiUnavailable) as caught:
             api.get("v1", "Node", "x")
     assert caught.value.reason == failures.UNTRUSTED
-    assert "not to be trusted" in caught.value.message
+    assert "is not trusted" in caught.value.message
     assert server.requests == []
 
 

@@ -53,7 +53,7 @@ def _text(result: PreflightResult) -> str:
     if not result.findings:
         return f"{result.checks} checks, nothing found: this machine is fit"
     count = sum(f.level == "error" for f in result.findings)
-    verdict = f"{result.checks} checks: {count} in the way, {len(result.findings) - count} to know of"
+    verdict = f"{result.checks} checks: {count} to fix, {len(result.findings) - count} to note"
     return "\n".join([*(line for f in result.findings for line in _finding(f)), verdict])
 
 

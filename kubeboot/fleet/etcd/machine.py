@@ -153,5 +153,5 @@ def as_given(pair: build.Pair) -> Mapping[str, bytes]:
 def _tell(found: etcd.EtcdView, emit: Emit) -> int:
     voters = sum(not member.learner for member in found.members())
     if voters % 2 == 0:
-        emit(Notice("warning", f"etcd has {voters} members and bears the loss of {(voters - 1) // 2}"))
+        emit(Notice("warning", f"etcd has {voters} members and can lose {(voters - 1) // 2}"))
     return voters
