@@ -27,14 +27,13 @@ class Marks:
     done: str
     failed: str
     waiting: str
-    warning: str
     at_most: str
     dot: str
     cut: str
 
 
-UNICODE = Marks(done="✓", failed="✗", waiting="…", warning="!", at_most="≤ ", dot="·", cut="…")
-ASCII = Marks(done="*", failed="x", waiting=".", warning="!", at_most="up to ", dot="-", cut="~")
+UNICODE = Marks(done="✓", failed="✗", waiting="…", at_most="≤ ", dot="·", cut="…")
+ASCII = Marks(done="*", failed="x", waiting=".", at_most="up to ", dot="-", cut="~")
 
 
 @dataclasses.dataclass(frozen=True)

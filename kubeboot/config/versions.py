@@ -85,12 +85,3 @@ def control_plane_skew(newest: Version, other: Version) -> str | None:
     if newest.minor - other.minor > CONTROL_PLANE_BEHIND:
         return f"{other} is more than {CONTROL_PLANE_BEHIND} minor version behind {newest}"
     return None
-
-
-def upgrade_path(now: Version, wanted: Version) -> str | None:
-    """Why a cluster cannot go from one version to the other in one step; None when it can."""
-    if wanted < now:
-        return f"{wanted} is older than {now}: Kubernetes cannot go back"
-    if wanted.minor - now.minor > 1:
-        return f"from {now} to {wanted} skips a minor version: go to v1.{now.minor + 1} first"
-    return None

@@ -135,8 +135,6 @@ class Step:
     impact: Impact = Impact.NONE
     settle: Condition | None = None
     holds: frozenset[Slot] = frozenset()
-    guards: frozenset[Ref] = frozenset()
-    closes: Ref | None = None
     cost: float = 0.05
 
     def check(self, see: View, vals: Values) -> Check:

@@ -104,33 +104,6 @@ class ObjectExists:
 
 
 @dataclasses.dataclass(frozen=True)
-class DeploymentAvailable:
-    """Every replica of a Deployment's present generation is available."""
-
-    name: str
-    namespace: str
-    deadline: float = 240.0
-
-    @property
-    def sentence(self) -> str:
-        return f"Deployment {self.namespace}/{self.name} to be available"
-
-    def look(self, see: View, vals: Values) -> str | None:
-        try:
-            found = see.api.get("apps/v1", "Deployment", self.name, self.namespace)
-        except ApiUnavailable as error:
-            return error.message
-        return "it is not there yet" if found is None else _unavailable(found)
-
-    def explain(self, see: View) -> str:
-        try:
-            found = see.api.get("apps/v1", "Deployment", self.name, self.namespace) or {}
-        except ApiUnavailable as error:
-            return error.message
-        return "\n".join(f"{c['type']}: {c.get('message', '')}" for c in _conditions(found))
-
-
-@dataclasses.dataclass(frozen=True)
 class PodReadyOn:
     """A pod with these labels is Ready on a node."""
 
@@ -177,13 +150,3 @@ def _why(obj: Object, kind: str) -> str | None:
 
 def _conditions(obj: Object) -> Iterator[Mapping[str, Any]]:
     yield from obj.get("status", {}).get("conditions") or ()
-
-
-def _unavailable(deployment: Object) -> str | None:
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
-    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
-        return "its change has not been seen yet"
-    counts = {name: status.get(f"{name}Replicas", 0) for name in ("updated", "available")}
-    if all(count >= wanted for count in counts.values()):
-        return None
-    return ", ".join(f"{count} of {wanted} {name}" for name, count in counts.items())

@@ -69,29 +69,3 @@ def test_a_node_that_is_not_ready_says_why() -> None:
     see = on(FakeApi(a_node(ready="False")), host).see
     assert conditions.NodeReady("cp-1").look(see, Values()) == "cni plugin not initialized"
     assert "cni config uninitialized" in conditions.NodeReady("cp-1").explain(see)
-
-
-@pytest.mark.parametrize(
-    ("status", "last"),
-    [
-        ({"observedGeneration": 1}, "its change has not been seen yet"),
-        (
-            {"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 1},
-            "2 of 2 updated, 1 of 2 available",
-        ),
-        ({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 2}, None),
-    ],
-)
-def test_a_deployment(status: dict[str, int], last: str | None) -> None:
-    deployment = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "coredns", "namespace": "kube-system", "generation": 2},
-        "spec": {"replicas": 2},
-        "status": {**status, "conditions": [{"type": "Available", "message": "no minimum availability"}]},
-    }
-    waited = conditions.DeploymentAvailable("coredns", "kube-system")
-    assert waited.look(on(FakeApi()).see, Values()) == "it is not there yet"
-    api = FakeApi(deployment)
-    assert waited.look(on(api).see, Values()) == last
-    assert "no minimum availability" in waited.explain(on(api).see)

@@ -254,21 +254,6 @@ def test_control_plane_skew(one: str, other: str, fits: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "wanted", "fits"),
-    [
-        ("v1.36.1", "v1.36.4", True),
-        ("v1.36.4", "v1.37.1", True),
-        ("v1.36.4", "v1.36.4", True),
-        ("v1.35.0", "v1.37.0", False),
-        ("v1.37.1", "v1.37.0", False),
-        ("v1.37.1", "v1.36.4", False),
-    ],
-)
-def test_upgrade_paths(now: str, wanted: str, fits: bool) -> None:
-    assert (versions.upgrade_path(_v(now), _v(wanted)) is None) is fits
-
-
-@pytest.mark.parametrize(
     ("text", "seconds"),
     [
         ("0", 0),
