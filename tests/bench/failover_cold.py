@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from kubeboot.steps.dns import query
 from tests.bench import failover_cluster, failover_events, machines
 from tests.bench.failover_cluster import Cluster
 from tests.bench.failover_events import Measured
@@ -18,11 +19,11 @@ from tests.bench.machines import Machine
 
 BAR = 90.0
 WITHIN = 300.0
-ASK = """
+ASK = f"""
 import socket, sys
-from kubeboot.steps import dns_query
+from {query.__name__} import ask
 with socket.create_connection((sys.argv[1], 53), 1.0) as connection:
-    print(*dns_query.ask(connection, sys.argv[2]))
+    print(*ask(connection, sys.argv[2]))
 """
 DNS, NAME = "10.96.0.10", "kubernetes.default.svc.cluster.local"
 
