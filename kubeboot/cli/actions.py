@@ -133,17 +133,7 @@ def token_create(options: orders_cluster.TokenCreateOptions) -> orders_cluster.T
     """Make a bootstrap token, and return once the cluster's information is signed with it."""
     from kubeboot.fleet import access
 
-    made = access.create_token(
-        access.administrator(options.kubeconfig),
-        options.token,
-        options.ttl,
-        options.description,
-        options.usages,
-        options.groups,
-        join=options.join_command,
-        certificate_key=options.certificate_key,
-    )
-    return orders_cluster.TokenCreateResult(made.token, made.expires, made.join)
+    return access.create_token(access.administrator(options.kubeconfig), options)
 
 
 def certs_upload(options: orders_cluster.CertsUploadOptions) -> Secret[str]:

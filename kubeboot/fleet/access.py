@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 
 from kubeboot import errors, inputs
 from kubeboot.engine.values import Secret
+from kubeboot.fleet.orders_cluster import TokenCreateOptions, TokenCreateResult
 from kubeboot.kube import bootstrap, client
 from kubeboot.kube.api import Api
 from kubeboot.pki import kubeconfig as configs
 from kubeboot.pki import tokens
+from kubeboot.pki.tokens import BootstrapToken
 
 MAX_KUBECONFIG = 1 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Made:
-    """A new token; `join` is the command for a machine, when it was asked for."""
-
-    token: Secret[str]
-    expires: datetime.datetime | None
-    join: Secret[str] | None
 
 
 def administrator(path: str, server: str | None = None) -> Api:
@@ -70,26 +62,19 @@ def _read(path: str) -> bytes:
         ) from None
 
 
-def create_token(
-    api: Api,
-    given: Secret[str] | None,
-    ttl: datetime.timedelta,
-    description: str,
-    usages: tuple[str, ...],
-    groups: tuple[str, ...],
-    *,
-    join: bool,
-    certificate_key: Secret[str] | None = None,
-) -> Made:
+def create_token(api: Api, wanted: TokenCreateOptions) -> TokenCreateResult:
     """Put a token into the cluster; returns when machines can join with it."""
-    token = tokens.parse(given.reveal()) if given else tokens.generate()
-    expires = bootstrap.now() + ttl if ttl else None
-    wanted = bootstrap.Token(
-        token, expires, description, usages or bootstrap.USAGES, groups or (tokens.GROUP,)
-    )
-    bootstrap.create(api, wanted)
-    if "signing" in wanted.usages:
+    token = tokens.parse(wanted.token.reveal()) if wanted.token else tokens.generate()
+    expires = bootstrap.now() + wanted.ttl if wanted.ttl else None
+    usages, groups = wanted.usages or bootstrap.USAGES, wanted.groups or (tokens.GROUP,)
+    bootstrap.create(api, bootstrap.Token(token, expires, wanted.description, usages, groups))
+    if "signing" in usages:
         bootstrap.await_signed(api, token)
-    key = certificate_key.reveal() if certificate_key else ""
-    command = Secret(" ".join(bootstrap.join_command(api, token, key))) if join else None
-    return Made(Secret(token.text), expires, command)
+    return TokenCreateResult(Secret(token.text), expires, _join_command(api, token, wanted))
+
+
+def _join_command(api: Api, token: BootstrapToken, wanted: TokenCreateOptions) -> Secret[str] | None:
+    if not wanted.join_command:
+        return None
+    key = wanted.certificate_key.reveal() if wanted.certificate_key else ""
+    return Secret(" ".join(bootstrap.join_command(api, token, key)))

@@ -22,6 +22,7 @@ from kubeboot.engine.step import CLUSTER
 from kubeboot.engine.values import Secret
 from kubeboot.fleet import shared
 from kubeboot.fleet.access import create_token
+from kubeboot.fleet.orders_cluster import TokenCreateOptions
 from kubeboot.kube.api import NoApi
 from kubeboot.pki import pem, tokens
 from tests.fakes.world import World
@@ -140,9 +141,8 @@ def test_what_is_uploaded_for_control_planes_is_sealed() -> None:
 def test_a_token_s_secret_is_in_its_own_secret_alone() -> None:
     world = commands.after(commands.INIT)()
     given = tokens.generate()
-    made = create_token(
-        world.api, Secret(given.text), datetime.timedelta(hours=1), "", ("authentication",), (), join=False
-    )
+    wanted = TokenCreateOptions(Secret(given.text), datetime.timedelta(hours=1), usages=("authentication",))
+    made = create_token(world.api, wanted)
     assert given.secret not in repr(made)
     holds = [o for o in world.api.snapshot().values() if given.secret in json.dumps(o)]
     coded = base64.b64encode(given.secret.encode()).decode()

@@ -22,6 +22,24 @@ RESTART = "10s"
 and again: by default they would wait up to five minutes when it is back."""
 
 _KIND = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}
+_ZERO = "0s"
+_DEFAULTED = (
+    "cpuManagerReconcilePeriod",
+    "evictionPressureTransitionPeriod",
+    "fileCheckFrequency",
+    "httpCheckFrequency",
+    "imageMaximumGCAge",
+    "imageMinimumGCAge",
+    "nodeStatusReportFrequency",
+    "nodeStatusUpdateFrequency",
+    "runtimeRequestTimeout",
+    "shutdownGracePeriod",
+    "shutdownGracePeriodCriticalPods",
+    "streamingConnectionIdleTimeout",
+    "syncFrequency",
+    "volumeStatsAggPeriod",
+)
+"""Durations that kubeadm writes as zero, which leaves them to the kubelet."""
 _OWN_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 _OWN_LABELS = frozenset(
     f"{namespace}/{name}"
@@ -41,31 +59,24 @@ def kubelet_config(spec: ClusterSpec) -> dict[str, Any]:
 
 
 def _ours(spec: ClusterSpec) -> dict[str, Any]:
-    zero = "0s"
-    return {
-        **_KIND,
+    ours = {
+        **dict.fromkeys(_DEFAULTED, _ZERO),
         "authentication": {
             "anonymous": {"enabled": False},
-            "webhook": {"cacheTTL": zero, "enabled": True},
+            "webhook": {"cacheTTL": _ZERO, "enabled": True},
             "x509": {"clientCAFile": "/etc/kubernetes/pki/ca.crt"},
         },
         "authorization": {
             "mode": "Webhook",
-            "webhook": {"cacheAuthorizedTTL": zero, "cacheUnauthorizedTTL": zero},
+            "webhook": {"cacheAuthorizedTTL": _ZERO, "cacheUnauthorizedTTL": _ZERO},
         },
         "cgroupDriver": "systemd",
         "clusterDNS": [dns.service_address(spec)],
         "clusterDomain": spec.networking.dns_domain,
         "containerRuntimeEndpoint": "",
-        "cpuManagerReconcilePeriod": zero,
         "crashLoopBackOff": {},
-        "evictionPressureTransitionPeriod": zero,
-        "fileCheckFrequency": zero,
         "healthzBindAddress": "127.0.0.1",
         "healthzPort": 10248,
-        "httpCheckFrequency": zero,
-        "imageMaximumGCAge": zero,
-        "imageMinimumGCAge": zero,
         "logging": {
             "flushFrequency": 0,
             "options": {"json": {"infoBufferSize": "0"}, "text": {"infoBufferSize": "0"}},
@@ -76,19 +87,12 @@ def _ours(spec: ClusterSpec) -> dict[str, Any]:
         # one registry that hangs must not hold up the pulls of every other pod
         "maxParallelImagePulls": 3,
         "memorySwap": {},
-        "nodeStatusReportFrequency": zero,
-        "nodeStatusUpdateFrequency": zero,
         "readOnlyPort": 0,
         "rotateCertificates": True,
-        "runtimeRequestTimeout": zero,
         "serializeImagePulls": False,
-        "shutdownGracePeriod": zero,
-        "shutdownGracePeriodCriticalPods": zero,
         "staticPodPath": "/etc/kubernetes/manifests",
-        "streamingConnectionIdleTimeout": zero,
-        "syncFrequency": zero,
-        "volumeStatsAggPeriod": zero,
     }
+    return {**_KIND, **dict(sorted(ours.items()))}
 
 
 def node_config(node: NodeSettings, shared: Mapping[str, Any] | None = None) -> dict[str, Any]:
