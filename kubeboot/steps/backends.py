@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubeboot import render
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine.step import Step
+from kubeboot.engine.step import Ref, Step
 from kubeboot.steps import balancer_access, basic
 
 SCRIPT = "/usr/local/lib/kubeboot/backends"
@@ -29,23 +29,7 @@ def settings(spec: ClusterSpec, node: NodeSettings) -> tuple[tuple[str, str], ..
 
 def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
     """The script and its units; the timer starts behind whatever has the credentials that it uses."""
-    access = "kubeconfig/load-balancer" if node.role == "load_balancer" else "kubeconfig/kubelet"
-    told = settings(spec, node)
-    files = (
-        ("load-balancer/backends", "Install what keeps haproxy's servers current", SCRIPT,
-         render.template("haproxy/backends.sh"), 0o755),
-        ("load-balancer/backends-service", "Write its unit", f"{_UNITS}/{SERVICE}",
-         render.template("systemd/kubeboot-backends.service.j2", script=SCRIPT, settings=told), 0o644),
-        ("load-balancer/backends-timer", "Write its timer", f"{_UNITS}/{TIMER}",
-         render.template("systemd/kubeboot-backends.timer.j2"), 0o644),
-    )  # fmt: skip
-    made = tuple(
-        basic.EnsureFile(
-            id=step_id, title=title, on=node.name, after=frozenset({"trees/"}), path=path, data=text.encode(),
-            mode=mode,
-        )
-        for step_id, title, path, text, mode in files
-    )  # fmt: skip
+    files = _files(spec, node)
     state = basic.EnsureDir(
         id="load-balancer/backends-state",
         title="Make its directory",
@@ -54,15 +38,36 @@ def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
         path=STATE,
         tree=True,
     )
-    timer = basic.EnsureActive(
+    return (*files, state, _timer(node, (*files, state), frozenset(step.id for step in files[1:])))
+
+
+def _files(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
+    told = settings(spec, node)
+    table = (
+        ("load-balancer/backends", "Install what keeps haproxy's servers current", SCRIPT,
+         render.template("haproxy/backends.sh"), 0o755),
+        ("load-balancer/backends-service", "Write its unit", f"{_UNITS}/{SERVICE}",
+         render.template("systemd/kubeboot-backends.service.j2", script=SCRIPT, settings=told), 0o644),
+        ("load-balancer/backends-timer", "Write its timer", f"{_UNITS}/{TIMER}",
+         render.template("systemd/kubeboot-backends.timer.j2"), 0o644),
+    )  # fmt: skip
+    return tuple(
+        basic.EnsureFile(
+            id=step_id, title=title, on=node.name, after=frozenset({"trees/"}), path=path, data=text.encode(),
+            mode=mode,
+        )
+        for step_id, title, path, text, mode in table
+    )  # fmt: skip
+
+
+def _timer(node: NodeSettings, behind: tuple[Step, ...], units: frozenset[Ref]) -> Step:
+    access = "kubeconfig/load-balancer" if node.role == "load_balancer" else "kubeconfig/kubelet"
+    return basic.EnsureActive(
         id="load-balancer/timer",
         title="Run the timer that keeps haproxy's servers current",
         on=node.name,
-        after=frozenset(
-            {*(step.id for step in (*made, state)), "kubelet/kubectl", "kubelet/service", access}
-        ),
-        follows=frozenset(step.id for step in made[1:]),
+        after=frozenset({*(step.id for step in behind), "kubelet/kubectl", "kubelet/service", access}),
+        follows=units,
         unit=TIMER,
         starts=SERVICE,
     )
-    return (*made, state, timer)

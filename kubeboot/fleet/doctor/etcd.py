@@ -18,6 +18,9 @@ QUOTA = 2 << 30
 FULL, TOO_FULL = 0.7, 0.9
 _ETCD = f"{table.DIRECTORY}/etcd"
 
+Ask = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
+"""Puts a question, a path and a body, to one member; its answer."""
+
 
 def etcd(patient: Patient) -> Iterable[Finding]:
     """This machine's member: alarms, size, leader, and that all members are voters.
@@ -36,15 +39,31 @@ def etcd(patient: Patient) -> Iterable[Finding]:
         )
 
 
-def of_member(ask: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]) -> Iterable[Finding]:
+def of_member(ask: Ask) -> Iterable[Finding]:
     """By its gateway's answers to a path and a body."""
     status = ask("/v3/maintenance/status", {})
+    yield from _leader(status)
+    yield from _size(status)
+    for alarm in ask("/v3/maintenance/alarm", {"action": "GET"}).get("alarms", ()):
+        yield Finding(
+            f"EtcdAlarm-{alarm.get('alarm', 'UNKNOWN')}",
+            f"etcd raises the alarm {alarm.get('alarm')}",
+            "etcdctl compact, defrag, then alarm disarm: docs/troubleshooting.md has the lines",
+        )
+    for one in ask("/v3/cluster/member/list", {}).get("members", ()):
+        yield from _learner(one)
+
+
+def _leader(status: Mapping[str, Any]) -> Iterable[Finding]:
     if str(status.get("leader", "0")) == "0":
         yield Finding(
             "EtcdLeader",
             "etcd has no leader: most members do not answer",
             "kubeboot etcd status shows who is missing; if most are gone for good, kubeboot etcd recover",
         )
+
+
+def _size(status: Mapping[str, Any]) -> Iterable[Finding]:
     size, quota = int(status.get("dbSize", 0)), int(status.get("dbSizeQuota", 0)) or QUOTA
     if size > FULL * quota:
         yield Finding(
@@ -53,24 +72,20 @@ def of_member(ask: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]) -> Ite
             "etcdctl compact, defrag, one member after the other: docs/troubleshooting.md has the lines",
             "error" if size > TOO_FULL * quota else "warning",
         )
-    for alarm in ask("/v3/maintenance/alarm", {"action": "GET"}).get("alarms", ()):
+
+
+def _learner(one: Mapping[str, Any]) -> Iterable[Finding]:
+    if one.get("isLearner") or not one.get("name"):
+        name = one.get("name") or ", ".join(one.get("peerURLs", ()))
         yield Finding(
-            f"EtcdAlarm-{alarm.get('alarm', 'UNKNOWN')}",
-            f"etcd raises the alarm {alarm.get('alarm')}",
-            "etcdctl compact, defrag, then alarm disarm: docs/troubleshooting.md has the lines",
+            "EtcdLearner",
+            f"etcd's member {name} does not vote: a join that did not end",
+            "run that join again, or kubeboot node remove it",
+            "warning",
         )
-    for one in ask("/v3/cluster/member/list", {}).get("members", ()):
-        if one.get("isLearner") or not one.get("name"):
-            name = one.get("name") or ", ".join(one.get("peerURLs", ()))
-            yield Finding(
-                "EtcdLearner",
-                f"etcd's member {name} does not vote: a join that did not end",
-                "run that join again, or kubeboot node remove it",
-                "warning",
-            )
 
 
-def member(patient: Patient) -> Callable[[str, Mapping[str, Any]], Mapping[str, Any]]:
+def member(patient: Patient) -> Ask:
     """What asks this machine's member; KubebootError when it cannot be asked."""
     read = patient.see.read
     who = f"{_ETCD}/healthcheck-client"

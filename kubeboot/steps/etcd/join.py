@@ -95,37 +95,52 @@ def steps(
     if spec.etcd.external is not None:
         return ()
     made = etcd.pod(spec, node, catalog.image("etcd").name)
-    turn = AwaitTurn(
+    return (
+        etcd.directory(spec, node, made),
+        _turn(node, frozenset({"pki/", "etcd/data-dir", *before})),
+        _learner(spec, node),
+        _manifest(spec, node, made),
+        *_votes(node),
+    )
+
+
+def _turn(node: NodeSettings, after: frozenset[Ref]) -> Step:
+    return AwaitTurn(
         id="etcd/turn",
         title="Wait until no other machine is joining etcd",
         on=node.name,
-        after=frozenset({"pki/", "etcd/data-dir", *before}),
+        after=after,
         address=node.address,
         settle=LearnerFree(node.address),
     )
-    learner = AddLearner(
+
+
+def _learner(spec: ClusterSpec, node: NodeSettings) -> Step:
+    return AddLearner(
         id=LEARNER,
         title="Join etcd as a learner",
         on=node.name,
-        after=frozenset({turn.id}),
+        after=frozenset({"etcd/turn"}),
         gives=frozenset({MEMBERS}),
         address=node.address,
         data_dir=spec.etcd.data_dir,
     )
-    manifest = EnsureJoiningEtcd(
+
+
+def _manifest(spec: ClusterSpec, node: NodeSettings, pod: StaticPod) -> Step:
+    return EnsureJoiningEtcd(
         id="etcd/manifest",
         title="Write etcd's static pod",
         on=node.name,
         after=frozenset({LEARNER}),
         needs=frozenset({MEMBERS}),
         impact=Impact.API_GAP,
-        pod=made,
+        pod=pod,
         timeout_scale=node.timeout_scale,
         data_dir=spec.etcd.data_dir,
         name=node.name,
         peer=endpoint.url(node.address, PEER_PORT),
     )
-    return (etcd.directory(spec, node, made), turn, learner, manifest, *_votes(node))
 
 
 def _votes(node: NodeSettings) -> tuple[Step, ...]:

@@ -94,29 +94,37 @@ def steps(
     text = config(shared, patching.of(spec, patching.KUBELET))
     reader = basic.Reader(UNIT, inputs(text, node, catalog))
     files = (*_units(node, catalog, reader), *_files(text, node, reader))
-    enabled = basic.EnsureEnabled(
-        id="kubelet/enabled",
-        title="Let the kubelet start with the machine",
-        on=node.name,
-        after=frozenset(step.id for step in files),
-        unit=UNIT,
-    )
+    enabled = _enabled(node, files)
     needed = {enabled.id, "kubelet/binary", "kubelet/client-certificate", "kubeconfig/kubelet"}
     return (
         artifacts.binary("kubelet/binary", node, catalog, source, "kubelet", reader),
         artifacts.binary("kubelet/kubectl", node, catalog, source, "kubectl"),
         *files,
         enabled,
-        basic.EnsureUnit(
-            id=SERVICE,
-            title="Run the kubelet",
-            on=node.name,
-            after=frozenset({*needed, "kernel/", "runtime/", *(step.id for step in files), *after}),
-            follows=READ,
-            enables=False,
-            unit=UNIT,
-            digest=reader.digest,
-        ),
+        _service(node, reader, frozenset({*needed, "kernel/", "runtime/", *enabled.after, *after})),
+    )
+
+
+def _enabled(node: NodeSettings, files: tuple[Step, ...]) -> Step:
+    return basic.EnsureEnabled(
+        id="kubelet/enabled",
+        title="Let the kubelet start with the machine",
+        on=node.name,
+        after=frozenset(step.id for step in files),
+        unit=UNIT,
+    )
+
+
+def _service(node: NodeSettings, reader: basic.Reader, after: frozenset[Ref]) -> Step:
+    return basic.EnsureUnit(
+        id=SERVICE,
+        title="Run the kubelet",
+        on=node.name,
+        after=after,
+        follows=READ,
+        enables=False,
+        unit=UNIT,
+        digest=reader.digest,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from kubeboot.steps.preflight.model import Finding, Scene
 
@@ -13,6 +13,12 @@ SEARCH = (32, 2048)
 
 
 def resolver(scene: Scene) -> Iterable[Finding]:
+    yield from _useless(scene)
+    yield from _unreadable(scene.facts.nameservers)
+    yield from _too_many(scene.facts.nameservers)
+
+
+def _useless(scene: Scene) -> Iterable[Finding]:
     servers = scene.facts.nameservers
     if not servers:
         yield Finding(
@@ -29,6 +35,9 @@ def resolver(scene: Scene) -> Iterable[Finding]:
             "put a name server that other machines can reach into /etc/resolv.conf",
             "warning",
         )
+
+
+def _unreadable(servers: Sequence[str]) -> Iterable[Finding]:
     wrong = [server for server in servers if not _is_address(server)]
     if wrong:
         yield Finding(
@@ -37,6 +46,9 @@ def resolver(scene: Scene) -> Iterable[Finding]:
             "give name servers by their addresses in /etc/resolv.conf",
             "warning",
         )
+
+
+def _too_many(servers: Sequence[str]) -> Iterable[Finding]:
     if len(servers) > RESOLVERS:
         yield Finding(
             "ResolverLimit",
