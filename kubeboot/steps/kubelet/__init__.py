@@ -147,7 +147,7 @@ def _units(node: NodeSettings, catalog: Catalog, reader: basic.Reader) -> tuple[
     after_unit = frozenset({"kubelet/unit"})
     return (
         unit_file(node, catalog, reader),
-        _file(node, "kubelet/unit-kubeadm", "Write how the kubelet is started", KUBEADM_FILE,
+        file(node, "kubelet/unit-kubeadm", "Write how the kubelet is started", KUBEADM_FILE,
               unit_kubeadm(catalog), reader),
         artifacts.inputs("kubelet/inputs", node, UNIT, reader.digest, after_unit),
     )  # fmt: skip
@@ -167,7 +167,7 @@ def _files(text: str, node: NodeSettings, reader: basic.Reader) -> tuple[Step, .
         ("kubelet/instance-config", "Write kubeadm's instance config", INSTANCE_CONFIG, instance),
         ("kubelet/flags", "Write the kubelet's flags", FLAGS, flags(node)),
     )
-    made = tuple(_file(node, *row, reader if row[0] in READ else None) for row in table)
+    made = tuple(file(node, *row, reader if row[0] in READ else None) for row in table)
     if not node.nameservers:
         return made
     resolver = basic.EnsureFile(
@@ -181,9 +181,10 @@ def _files(text: str, node: NodeSettings, reader: basic.Reader) -> tuple[Step, .
     return (*made, resolver)
 
 
-def _file(
+def file(
     node: NodeSettings, step_id: str, title: str, path: str, text: str, reader: basic.Reader | None
 ) -> Step:
+    """One of its files, which it reads when it starts where there is a reader."""
     return basic.EnsureFile(
         id=step_id,
         title=title,

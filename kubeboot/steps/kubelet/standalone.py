@@ -56,8 +56,10 @@ def steps(
     reader = basic.Reader(kubelet.UNIT, digest)
     files = (
         kubelet.unit_file(node, catalog, reader),
-        _file(node, "kubelet/unit-standalone", "Write how the kubelet is started", DROP_IN, start, reader),
-        _file(node, "kubelet/config", "Write the kubelet's config", kubelet.CONFIG, text, reader),
+        kubelet.file(
+            node, "kubelet/unit-standalone", "Write how the kubelet is started", DROP_IN, start, reader
+        ),
+        kubelet.file(node, "kubelet/config", "Write the kubelet's config", kubelet.CONFIG, text, reader),
         artifacts.inputs("kubelet/inputs", node, kubelet.UNIT, digest, frozenset({"kubelet/unit"})),
     )
     needed = {"kubelet/binary", "images/pause", "kernel/", "runtime/", *(step.id for step in files)}
@@ -75,17 +77,4 @@ def steps(
             unit=kubelet.UNIT,
             digest=digest,
         ),
-    )
-
-
-def _file(node: NodeSettings, step_id: str, title: str, path: str, text: str, reader: basic.Reader) -> Step:
-    return basic.EnsureFile(
-        id=step_id,
-        title=title,
-        on=node.name,
-        after=frozenset({"kubelet/unit"}),
-        path=path,
-        data=text.encode(),
-        mode=0o600,
-        reader=reader,
     )
