@@ -109,7 +109,8 @@ def _leave_cluster(cluster: Cluster, machine: Machine, there: Reached | None) ->
     name, addresses = node.name, node.addresses
     stays = next(a for a, _ in cluster.facts.control_planes if a not in addresses)
     authority, stacked = cluster.given["ca.crt"], cluster.facts.spec.etcd.external is None
-    plan = remove.plan(cluster.lead.name, name, addresses, stays, authority, DRAIN, stacked)
+    going = remove.Going(name, addresses, stays, authority, stacked)
+    plan = remove.plan(cluster.lead.name, going, DRAIN)
     lead, titled = cluster.lead, dataclasses.replace(plan, title="leaving the cluster")
     return Task(lead, lead.name, titled, cluster.api, cluster.others(lead.name))
 

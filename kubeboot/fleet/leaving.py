@@ -53,12 +53,14 @@ def find(see: HostView, dialler: dial.Dialler = dial.direct) -> Leaving:
     port = known[0][1] if known else 6443
     api = Deferred(lambda: _answering(given, [endpoint.url(host, port) for host in hosts], dialler))
     if external is not None:
-        made = remove.steps("leave", see.name, mine, hosts[0], given["ca.crt"], by_name=False, stacked=False)
+        going = remove.Going(see.name, mine, hosts[0], given["ca.crt"], stacked=False)
+        made = remove.steps("leave", going, by_name=False)
         return Leaving(made, Others(api))
     etcd = shared.members(given, [*hosts, *mine], api, see.name, dialler=dialler)
     gone = (*mine, *_before(see, mine, etcd))
     stays = next((host for host in hosts if host not in gone), hosts[0])
-    made = remove.steps("leave", see.name, gone, stays, given["ca.crt"], by_name=False)
+    going = remove.Going(see.name, gone, stays, given["ca.crt"])
+    made = remove.steps("leave", going, by_name=False)
     return Leaving(made, Others(api, etcd))
 
 

@@ -92,7 +92,8 @@ def _plan(wanted: NodeRemoveOptions, cluster: _Cluster, gone: Gone) -> Plan:
     stays = next((host for host in cluster.control_planes if host in mine), mine[0])
     within = None if wanted.force else wanted.drain_timeout.total_seconds()
     here, authority = cluster.see.name, cluster.authority
-    return planning.plan(here, gone.name, gone.addresses, stays, authority, within, cluster.stacked)
+    going = planning.Going(gone.name, gone.addresses, stays, authority, cluster.stacked)
+    return planning.plan(here, going, within)
 
 
 def nearest(see: HostView, kubeconfig: str) -> Api:

@@ -1,4 +1,4 @@
-"""`kubeboot node remove`: the cluster goes on without a machine, whether that still lives or not."""
+"""`kubeboot node remove`: the cluster goes on without a machine, whether that is still alive or not."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.steps import draining, foreign_nodes, leaving
 
 
-def steps(
-    prefix: str,
-    node: str,
-    addresses: tuple[str, ...],
-    to: str,
-    authority: bytes,
-    by_name: bool = True,
-    stacked: bool = True,
-) -> tuple[Step, ...]:
-    """etcd first; the endpoint, if it was this machine's; the Node last: a rerun knows the addresses by it.
+@dataclasses.dataclass(frozen=True)
+class Going:
+    """A machine that leaves its cluster; the endpoint leads `to` a control plane that stays.
 
-    `to`: a control plane that stays. `stacked`: etcd's members are on control planes, and nowhere else.
+    `authority` (PEM) is the cluster's. `stacked`: etcd's members are on control planes, and nowhere else.
     """
+
+    node: str
+    addresses: tuple[str, ...]
+    to: str
+    authority: bytes = dataclasses.field(repr=False)
+    stacked: bool = True
+
+
+def steps(prefix: str, going: Going, by_name: bool = True) -> tuple[Step, ...]:
+    """etcd first; the endpoint, if it was theirs; the Node last: a rerun knows the addresses by it."""
+    node, addresses = going.node, going.addresses
     leave = leave_etcd(prefix, node, addresses, by_name)
-    etcd = (dataclasses.replace(leave, settle=leaving.ApiAnswers()),) if stacked else ()
+    etcd = (dataclasses.replace(leave, settle=leaving.ApiAnswers()),) if going.stacked else ()
     after = frozenset(step.id for step in etcd)
     moved = leaving.EndpointElsewhere(
         id=f"{prefix}/endpoint",
@@ -31,8 +35,8 @@ def steps(
         on=CLUSTER,
         after=after,
         gone=addresses,
-        to=to,
-        authority=authority,
+        to=going.to,
+        authority=going.authority,
     )
     servers = foreign_nodes.forget(prefix, node, after)
     forgotten = leaving.NoNode(
@@ -79,19 +83,12 @@ def leave_etcd(prefix: str, name: str, addresses: tuple[str, ...], by_name: bool
     )
 
 
-def plan(
-    here: str,
-    node: str,
-    addresses: tuple[str, ...],
-    to: str,
-    authority: bytes,
-    drain: float | None,
-    stacked: bool = True,
-) -> Plan:
+def plan(here: str, going: Going, drain: float | None) -> Plan:
     """Run on any control plane, `here`. `drain`: seconds for its pods to go; None: nobody asks for them."""
+    node = going.node
     before = emptied(node, drain) if drain is not None else ()
     first = frozenset(step.id for step in before)
-    gone = steps("remove", node, addresses, to, authority, stacked=stacked)
+    gone = steps("remove", going)
     pods = draining.NoPods(
         id="remove/pods",
         title=f"Forget the pods of {node}",

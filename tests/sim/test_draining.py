@@ -154,6 +154,7 @@ def test_what_is_left_of_it_is_forgotten_at_once() -> None:
 
 
 def test_by_force_nobody_is_asked() -> None:
-    forced = {s.id for s in remove.plan("cp-2", "cp-1", (), "192.0.2.12", b"", None).steps}
-    asked = {s.id for s in remove.plan("cp-2", "cp-1", (), "192.0.2.12", b"", 300.0).steps}
+    going = remove.Going("cp-1", (), "192.0.2.12", b"")
+    forced = {s.id for s in remove.plan("cp-2", going, None).steps}
+    asked = {s.id for s in remove.plan("cp-2", going, 300.0).steps}
     assert asked - forced == {"remove/cordon", "remove/drain", "remove/volumes"}

@@ -157,7 +157,8 @@ def leave(world: World) -> tuple[Step, ...]:
     others = [host for host, _ in load_balancer.known(world.host) if host not in mine]
     if not isinstance(world, FurtherWorld) or not shared.is_complete(given, None) or not others:
         return ()
-    return remove.steps("leave", world.host.name, mine, others[0], given["ca.crt"], by_name=False)
+    going = remove.Going(world.host.name, mine, others[0], given["ca.crt"])
+    return remove.steps("leave", going, by_name=False)
 
 
 def go(plan: Plan, world: World, watch: Watch = UNWATCHED, stop: threading.Event | None = None) -> Outcome:

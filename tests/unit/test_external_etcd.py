@@ -122,7 +122,7 @@ def test_a_further_control_plane_joins_no_etcd() -> None:
 
 
 def test_a_control_plane_leaves_no_etcd_and_is_reset_all_the_same() -> None:
-    leave = remove.steps("leave", "cp-1", ("192.0.2.11",), "192.0.2.12", b"", stacked=False)
+    leave = remove.steps("leave", remove.Going("cp-1", ("192.0.2.11",), "192.0.2.12", b"", stacked=False))
     assert [step.id for step in leave] == ["leave/endpoint", "leave/servers", "leave/node"]
     plan = reset.plan("cp-1", (("a/b", RemovePath("/etc/a")),), leave=leave)
     hard = plans.requirements(plan)
@@ -130,7 +130,7 @@ def test_a_control_plane_leaves_no_etcd_and_is_reset_all_the_same() -> None:
 
 
 def test_a_machine_that_is_removed_had_no_member() -> None:
-    plan = remove.plan("cp-1", "cp-2", (), "192.0.2.11", b"", 60.0, stacked=False)
+    plan = remove.plan("cp-1", remove.Going("cp-2", (), "192.0.2.11", b"", stacked=False), 60.0)
     assert "remove/etcd" not in ids(plan)
     assert {"remove/drain"} <= plans_before(plan, "remove/node")
 

@@ -100,7 +100,7 @@ def test_its_haproxy_knows_every_control_plane_and_itself_once() -> None:
 
 
 UNDO = (("a/b", RemovePath("/etc/a")),)
-LEAVE = remove.steps("leave", "cp-2", ("192.0.2.12",), "192.0.2.11", CA)
+LEAVE = remove.steps("leave", remove.Going("cp-2", ("192.0.2.12",), "192.0.2.11", CA))
 
 
 def test_nothing_is_taken_back_before_etcd_is_left() -> None:
