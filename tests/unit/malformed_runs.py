@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from kubeboot import errors, inputs
-from kubeboot.cli import actions
+from kubeboot.cli import actions, actions_etcd
 from tests.unit import zoo
 from tests.unit.cli_support import Ran, run
 from tests.unit.untouched import watched
@@ -20,8 +20,8 @@ TOKEN, KEY = "abcdef.0123456789abcdef", "0f" * 32
 HASH = f"sha256:{KEY}"
 REACHING = (
     "init", "join", "reset", "preflight", "doctor", "support", "status", "up", "plan", "down", "execute",
-    "etcd_machine", "etcd_recover", "etcd_status", "etcd_export", "etcd_remove",
 )  # fmt: skip
+REACHING_ETCD = ("machine", "recover", "status", "export", "remove")
 """Actions that ask this machine before anything else: they end where a machine is not there."""
 HOW: Mapping[str, str] = {
     "validate": "config validate @",
@@ -69,6 +69,7 @@ def untouched(words: Sequence[str], stdin: bytes = b"", env: Mapping[str, str] |
     ours = Path(tempfile.gettempdir()) / "tmp"  # the log's directory
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.multiple(actions, **dict.fromkeys(REACHING, gone)))
+        stack.enter_context(mock.patch.multiple(actions_etcd, **dict.fromkeys(REACHING_ETCD, gone)))
         stack.enter_context(mock.patch.object(inputs, "PATIENCE", 0.02))
         stack.enter_context(mock.patch("socket.create_connection", side_effect=REFUSED))
         seen = stack.enter_context(watched(ours))
