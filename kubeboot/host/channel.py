@@ -57,13 +57,25 @@ def closing_after(transport: paramiko.Transport, seconds: float) -> Iterator[Non
     paramiko waits without an end for room in a socket that nobody reads from any more, with a lock that
     everybody needs, and for the answer to an exec.
     """
-    timer = threading.Timer(seconds, transport.close)
+    timer = threading.Timer(seconds, hang_up, (transport,))
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+def hang_up(transport: paramiko.Transport) -> None:
+    """End the connection, whatever other threads do with it.
+
+    A channel that another thread is just making has no transport yet. paramiko's close stops at it, before it
+    closes the socket, whose end tells all channels.
+    """
+    try:
+        transport.close()
+    except AttributeError:
+        transport.sock.close()
 
 
 def shut(channel: paramiko.Channel, seconds: float) -> None:

@@ -94,7 +94,7 @@ class Sessions:
 
     def _lost_unsent(self, transport: paramiko.Transport, err: Exception) -> Lost:
         silent = transport.is_active()
-        transport.close()
+        channel.hang_up(transport)
         answer = self._how.deadlines.answer
         found = self.lost(TimeoutError(f"no answer for {answer:g} s") if silent else err)
         found.sent = False
@@ -114,6 +114,6 @@ class Sessions:
         except LOST as err:
             if channel.refused(err, transport):
                 return
-            transport.close()
+            channel.hang_up(transport)
             silence = self._how.deadlines.idle + answer
             raise self.lost(TimeoutError(f"no answer for {silence:g} s")) from None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import paramiko
 import pytest
 
-from kubeboot.host.channel import Talk
+from kubeboot.host.channel import Talk, hang_up
 
 KEY = paramiko.ECDSAKey.generate()
 
@@ -39,6 +39,10 @@ class Server(paramiko.ServerInterface):
 def cut(channel: paramiko.Channel) -> None:
     """The connection goes before the rest of the output comes."""
     channel.get_transport().close()
+
+
+def silent(channel: paramiko.Channel) -> None:
+    """Nothing more is said."""
 
 
 def whole(channel: paramiko.Channel) -> None:
@@ -77,3 +81,13 @@ def test_half_an_output_is_no_answer_though_its_status_is_good(channel: paramiko
 @pytest.mark.parametrize("channel", [whole], indirect=True)
 def test_an_output_that_has_ended_is_one(channel: paramiko.Channel) -> None:
     assert said(channel) == (0, b"half of it")
+
+
+@pytest.mark.parametrize("channel", [silent], indirect=True)
+def test_a_connection_ends_while_another_thread_makes_a_channel(channel: paramiko.Channel) -> None:
+    transport = channel.get_transport()
+    half_made = paramiko.Channel(7)
+    transport._channels.put(7, half_made)  # type: ignore[attr-defined]
+    hang_up(transport)
+    assert half_made.transport is None
+    assert transport.sock.fileno() == -1
