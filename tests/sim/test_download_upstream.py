@@ -256,7 +256,7 @@ def test_a_token_is_not_asked_where_it_is_not_safe(user: User) -> None:
     user.internet.registry.realm = "http://127.0.0.1:1/token"
     with pytest.raises(errors.Unreachable) as caught:
         user.stock().catalog()
-    assert "tokens that is not https" in str(caught.value.output)
+    assert "a token from a place that is not https" in str(caught.value.output)
 
 
 def test_a_registry_whose_digest_does_not_fit_is_refused(user: User) -> None:
