@@ -44,15 +44,15 @@ class Client:
         """Drop every connection; the next request makes new ones."""
         self._session.close()
 
-    def ready(self) -> str | None:
+    def ready(self, path: str = "/readyz") -> str | None:
         try:
-            answer = self._session.request("GET", "/readyz", timeout=LOOK)
+            answer = self._session.request("GET", path, timeout=LOOK)
         except errors.KubebootError as error:
             return error.message
         if answer.status == 200:
             self._patience.answered()
             return None
-        return f"{self.server}/readyz answers {answer.status}{words.failing(answer.body)}"
+        return f"{self.server}{path} answers {answer.status}{words.failing(answer.body)}"
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         resource = self._kinds.find(api_version, kind)
@@ -197,10 +197,10 @@ def connect(
     return Client(Session(endpoint, dialler, timeout_scale), Patience(known, scale=timeout_scale))
 
 
-def readiness(endpoint: Endpoint, dialler: dial.Dialler = dial.direct) -> str | None:
-    """None when GET /readyz of a server answers ok, else what was seen. Never raises."""
+def readiness(endpoint: Endpoint, dialler: dial.Dialler = dial.direct, path: str = "/readyz") -> str | None:
+    """None when GET /readyz of a server, or another `path`, answers ok, else what was seen. Never raises."""
     with contextlib.closing(connect(endpoint, dialler)) as api:
-        return api.ready()
+        return api.ready(path)
 
 
 def from_kubeconfig(

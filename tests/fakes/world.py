@@ -171,7 +171,7 @@ class World:
         if self.runs("kubelet.service"):
             self._leave(f"{KUBELET}/cpu_manager_state", f"{KUBELET}/pods/1/token", "/var/log/pods/1/0.log")
         if self.has("etcd"):
-            self.host.dialers["127.0.0.1", METRICS_PORT] = _ready
+            self.host.dialers["127.0.0.1", METRICS_PORT] = said_ready
         if self.signer is None:
             both = self.has("etcd") and self.has("kube-apiserver")
             self.api.unavailable = None if both else "connection refused"
@@ -306,11 +306,12 @@ class _Answered(socket.socket):
         super().close()
 
 
-def _ready() -> socket.socket:
+def said_ready(status: int = 200) -> socket.socket:
+    """A connection on which /readyz has been answered."""
     first, second = socket.socketpair()
     ours = _Answered(fileno=first.detach())
     ours.other = second
-    second.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+    second.sendall(f"HTTP/1.1 {status} .\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok".encode())
     return ours
 
 

@@ -22,6 +22,7 @@ from tests.fakes.api import FakeApi
 from tests.fakes.entries import Dir
 from tests.fakes.etcd import FakeEtcd, member
 from tests.fakes.host import FakeHost
+from tests.fakes.world import said_ready
 
 NODE = NodeSettings("cp-2", "192.0.2.12", "control_plane")
 CATALOG = Catalog("v1.37.1", "amd64", (), (Image("etcd", "registry.k8s.io/etcd:1", "sha256:0"),))
@@ -65,6 +66,7 @@ def test_the_order_keeps_voters_reachable() -> None:
     assert "etcd/learner" in after["etcd/manifest"]
     assert {"etcd/manifest", "kubelet/service"} <= after["etcd/started"]
     assert "etcd/started" in after["etcd/promoted"]
+    assert "etcd/promoted" in after["etcd/serves"]
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -185,6 +187,39 @@ def test_a_learner_is_promoted_when_it_is_in_sync(lost: bool, monkeypatch: pytes
     promote.apply(on(etcd), Values())
     assert etcd.changes == ["promote cp-2"]
     assert promote.check(on(etcd).see, Values()) == Ok()
+
+
+def reads(status: int) -> FakeHost:
+    """Its etcd's metrics port says so."""
+    host = FakeHost("cp-2")
+    host.dialers["127.0.0.1", 2381] = lambda: said_ready(status)
+    return host
+
+
+@pytest.mark.parametrize(
+    ("learner", "host", "last"),
+    [
+        (member(2, learner=True, started=False), reads(200), "has not been started"),
+        (member(2, learner=True), FakeHost("cp-2"), "refused"),
+        (member(2, learner=True), reads(503), "answers 503"),
+        (member(2, learner=True), reads(200), None),
+        (member(3), reads(200), "does not have this machine"),
+    ],
+)
+def test_a_learner_takes_part_before_it_may_vote(learner: Member, host: FakeHost, last: str | None) -> None:
+    """One that was in sync and has died since is in sync to etcd: it must not become a voter."""
+    settled = step("etcd/started").settle
+    assert settled is not None
+    seen = settled.look(on(FakeEtcd(member(1), learner), host).see, Values())
+    assert seen is None if last is None else last in str(seen)
+
+
+def test_the_member_serves_when_its_clients_are_answered() -> None:
+    etcd, settled = FakeEtcd(member(1), member(2)), step("etcd/serves").settle
+    etcd.down = {"cp-2"}
+    assert settled is not None and settled.look(on(etcd).see, Values()) == "connection refused"
+    etcd.down = set()
+    assert settled.look(on(etcd).see, Values()) is None
 
 
 def leave(*addresses: str, name: str = "") -> LeaveEtcd:

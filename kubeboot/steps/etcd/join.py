@@ -21,7 +21,7 @@ from kubeboot.kube.etcd import PEER_PORT, Member
 from kubeboot.pki import endpoint
 from kubeboot.steps import basic, etcd
 from kubeboot.steps.etcd.learner import MEMBERS, AddLearner, AwaitTurn, LearnerFree
-from kubeboot.steps.etcd.vote import Promote, Started
+from kubeboot.steps.etcd.vote import Promote, Serves, Started
 from kubeboot.steps.static_pod import StaticPod
 
 LEARNER = "etcd/learner"
@@ -160,4 +160,12 @@ def _votes(node: NodeSettings) -> tuple[Step, ...]:
         address=node.address,
         cost=1.0,
     )
-    return (started, promote)
+    serves = basic.Await(
+        id="etcd/serves",
+        title="Wait for etcd to answer its clients",
+        on=node.name,
+        after=frozenset({promote.id}),
+        condition=Serves(node.name, node.address),
+        cost=3.0,
+    )
+    return (started, promote, serves)

@@ -7,14 +7,27 @@ import dataclasses
 from kubeboot import errors
 from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target, View
 from kubeboot.engine.values import Values
+from kubeboot.kube import client
 from kubeboot.kube import etcd as members
+from kubeboot.kube.etcd import Member
+from kubeboot.kube.http import Endpoint
+from kubeboot.pki import endpoint
 from kubeboot.steps import pod_logs
+from kubeboot.steps.etcd import METRICS_PORT, loopback
 from kubeboot.steps.etcd.learner import own
+
+_TAKES_PART = "/readyz?exclude=non_learner"
+"""At its metrics port, which answers long before clients may come. That etcd has told the others its name it
+often learns from the leader's snapshot, which is no answer to it: 7 s later it tells them again, and only
+then opens its client port."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Started:
-    """The learner runs: it has told the others its name, and answers."""
+    """The learner runs and takes part: the others know its name, and it reads what most members agree on.
+
+    etcd itself sees to it that it is in sync when it is made a voter, but not that it is still alive.
+    """
 
     node: str
     address: str
@@ -22,16 +35,35 @@ class Started:
     sentence: str = "etcd to run here as a learner"
 
     def look(self, see: View, vals: Values) -> str | None:
-        try:
-            mine = own(see.etcd.members(), self.address)
-        except errors.Unreachable as error:
-            return error.message
-        if mine is None:
-            return "etcd does not have this machine any more"
-        return see.etcd.healthy(mine)
+        mine = _mine(see, self.address)
+        if isinstance(mine, str):
+            return mine
+        if not mine.name:
+            return f"{mine.label} has not been started"
+        metrics = f"http://{endpoint.join(loopback(self.address), METRICS_PORT)}"
+        return client.readiness(Endpoint(metrics), see.host.dial, _TAKES_PART)
 
     def explain(self, see: View) -> str:
         return pod_logs.explain(see.host, self.node, ("etcd",))
+
+
+@dataclasses.dataclass(frozen=True)
+class Serves(Started):
+    """The member answers its clients."""
+
+    sentence: str = "etcd to answer"
+
+    def look(self, see: View, vals: Values) -> str | None:
+        mine = _mine(see, self.address)
+        return mine if isinstance(mine, str) else see.etcd.healthy(mine)
+
+
+def _mine(see: View, address: str) -> Member | str:
+    try:
+        mine = own(see.etcd.members(), address)
+    except errors.Unreachable as error:
+        return error.message
+    return mine or "etcd does not have this machine any more"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
