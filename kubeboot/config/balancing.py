@@ -70,3 +70,12 @@ def worker_server(spec: ClusterSpec) -> str:
     if runs_haproxy(spec, "worker"):
         return endpoint.url("127.0.0.1", spec.load_balancer.port)
     return f"https://{control_plane_endpoint(spec, '127.0.0.1')}"
+
+
+def control_plane_servers(spec: ClusterSpec, own: str) -> tuple[str, ...]:
+    """By which URLs a control plane's kubelet may go: that of its `own` API server, and its haproxy's.
+
+    haproxy prefers that server too, and leads to another one while it is not ready.
+    """
+    haproxy = endpoint.url("127.0.0.1", spec.load_balancer.port)
+    return (own, haproxy) if runs_haproxy(spec, "control_plane") else (own,)

@@ -10,7 +10,7 @@ from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.plan import Plan
-from kubeboot.engine.step import Step
+from kubeboot.engine.step import Ref, Step
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import endpoint
 from kubeboot.plan import join, machine
@@ -28,12 +28,12 @@ from kubeboot.steps import node as marks
 from kubeboot.steps.dns import spread as dns_spread
 from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.etcd import join as etcd_join
-from kubeboot.steps.load_balancer import Backend
+from kubeboot.steps.load_balancer import MANIFEST, Backend
 
-BEFORE_API = frozenset({"images/"})
-"""The Node is registered with the API server that starts here, and its pods' images must be there by then.
+BEFORE_NODE = frozenset({"images/"})
+"""Pods come the moment that the Node is registered, and their images must be there by then.
 
-An etcd beside it must be a voter by then: a learner answers almost nothing.
+That is, when the kubelet reaches an API server: by haproxy one of the others, else the one that starts here.
 """
 BEFORE_ETCD = frozenset(
     {"images/etcd", "images/pause", "runtime/", "kernel/", "kubeconfig/", "kubelet/binary", "kubelet/flags",
@@ -83,8 +83,10 @@ def plan(
         *external_etcd.steps(spec, node, given),
         *etcd_join.steps(spec, node, catalog, BEFORE_ETCD | (machine.ids(balancer) & WAY_BACK)),
         *_at_last(spec, control_plane.steps(spec, node, catalog)),
-        *balancer,
-        *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, first | etcd.manifest(spec)),
+        *_before_node(balancer),
+        *kubelet.steps(
+            spec, node, catalog, source, cluster.kubelet_config, (first - {MANIFEST}) | etcd.manifest(spec)
+        ),
         *marks.steps(spec, node),
         *foreign_nodes.server_steps(spec, node),
         dns_spread.step("node/ready"),
@@ -93,12 +95,22 @@ def plan(
     return Plan("join", title, machine.in_order(steps), {node.name: node.role})
 
 
+def _before_node(balancer: tuple[Step, ...]) -> Iterator[Step]:
+    """haproxy after the images of the Node's first pods; the kubelet, which starts etcd, before either."""
+    for step in balancer:
+        images = BEFORE_NODE if step.id == MANIFEST else frozenset[Ref]()
+        yield dataclasses.replace(step, after=step.after | images)
+
+
 def _at_last(spec: ClusterSpec, steps: tuple[Step, ...]) -> Iterator[Step]:
-    """The API server after etcd's vote. It finds all rights in etcd: what uses it waits until it is ready."""
+    """The API server after etcd's vote, a learner answers almost nothing; it waits by itself for etcd's port.
+
+    It finds all rights in etcd: what uses it waits until it is ready.
+    """
     vote = frozenset({etcd_join.PROMOTED} if spec.etcd.external is None else ())
     for step in steps:
         if step.id == "control-plane/kube-apiserver":
-            yield dataclasses.replace(step, after=step.after | BEFORE_API | vote)
+            yield dataclasses.replace(step, after=step.after | BEFORE_NODE | vote)
         elif control_plane.RIGHTS in step.after:
             yield dataclasses.replace(step, after=step.after | {control_plane.READY})
         else:

@@ -100,11 +100,12 @@ class EnsureKubeconfig(Step):
 class EnsureKubeletKubeconfig(Step):
     """The kubelet's kubeconfig: it refers to the certificate that the kubelet rotates, and holds no secret.
 
-    `authority` is None on a control plane, where step pki/ca gives it.
+    `authority` is None on a control plane, where step pki/ca gives it. Any of `servers` will do: one that it
+    leads to stays, and a new one leads to the first.
     """
 
     node: str
-    server: str
+    servers: tuple[str, ...]
     cluster: str
     authority: bytes | None = dataclasses.field(default=None, repr=False)
 
@@ -112,7 +113,7 @@ class EnsureKubeletKubeconfig(Step):
         data = see.host.read(KUBELET)
         if data is None:
             return Drift(f"create {KUBELET}")
-        wanted = self._wanted(vals)
+        wanted = self._wanted(data, vals)
         if wanted is None:
             return Later("the authority ca")
         try:
@@ -125,27 +126,35 @@ class EnsureKubeletKubeconfig(Step):
         return (*kubelet_identity.undo_end(see), *paths.undo(see, KUBELET))
 
     def apply(self, do: Target, vals: Values) -> None:
-        wanted = self._wanted(vals)
+        found = do.host.read(KUBELET)
+        wanted = self._wanted(found or b"", vals)
         if wanted is None:
             raise KeyError(authorities.CA.name)
         data = kubeconfig.encode(wanted)
-        if do.host.read(KUBELET) != data:
+        if found != data:
             kubelet_identity.end(do)
         do.host.write(KUBELET, data, MODE)
 
-    def _wanted(self, vals: Values) -> Kubeconfig | None:
+    def _wanted(self, found: bytes, vals: Values) -> Kubeconfig | None:
         signer = vals.get(authorities.CA)
         authority = self.authority or (signer and signer.reveal().certificate)
         if not authority:
             return None
         return Kubeconfig(
             cluster=self.cluster,
-            server=self.server,
+            server=self._server(found),
             authority=authority,
             user=table.kubelet_profile(self.node).common_name,
             certificate_file=kubelet_identity.CURRENT,
             key_file=kubelet_identity.CURRENT,
         )
+
+    def _server(self, found: bytes) -> str:
+        try:
+            now = kubeconfig.decode(found).server
+        except ValueError:
+            now = ""
+        return now if now in self.servers else self.servers[0]
 
 
 def check_mode(see: View, path: str) -> Check:
@@ -161,23 +170,33 @@ def init_steps(
 
     `control_plane` is the controlPlaneEndpoint ("host:port"), which any apiserver may stand behind.
     """
-    local = endpoint.url(node.address, spec.api_server.bind_port)
-    servers = {False: (f"https://{control_plane}", table.SERVER_NAME), True: (local, "")}
+    own = endpoint.url(node.address, spec.api_server.bind_port)
+    servers = {False: (f"https://{control_plane}", table.SERVER_NAME), True: (own, "")}
     embedded = (_embedded(row, *servers[row.local], spec, node, clock) for row in table.IDENTITIES)
-    return (*embedded, _kubelet(spec, node, local, None), _kubelet_certificate(spec, node, clock))
+    kubelet = _kubelet(spec, node, balancing.control_plane_servers(spec, own), None)
+    return (*embedded, kubelet, _kubelet_certificate(spec, node, clock))
 
 
 def join_steps(
     spec: ClusterSpec, node: NodeSettings, control_plane: str, clock: build.Clock = build.now
 ) -> tuple[Step, ...]:
-    """Those of a further control plane: super-admin.conf stays on the first."""
+    """Those of a further control plane: super-admin.conf stays on the first.
+
+    The kubelet is there long before its API server: it goes by haproxy, to those that answer meanwhile.
+    """
     made = init_steps(spec, node, control_plane, clock)
-    return tuple(step for step in made if step.id != "kubeconfig/super-admin")
+    return tuple(_others_first(step) for step in made if step.id != "kubeconfig/super-admin")
+
+
+def _others_first(step: Step) -> Step:
+    if not isinstance(step, EnsureKubeletKubeconfig):
+        return step
+    return dataclasses.replace(step, servers=step.servers[::-1])
 
 
 def worker_steps(spec: ClusterSpec, node: NodeSettings, authority: bytes) -> tuple[Step, ...]:
     """kubelet.conf of a worker, by way of its own load balancer where it has one."""
-    return (_kubelet(spec, node, balancing.worker_server(spec), authority),)
+    return (_kubelet(spec, node, (balancing.worker_server(spec),), authority),)
 
 
 def _embedded(
@@ -203,14 +222,16 @@ def _embedded(
     )
 
 
-def _kubelet(spec: ClusterSpec, node: NodeSettings, server: str, authority: bytes | None) -> Step:
+def _kubelet(
+    spec: ClusterSpec, node: NodeSettings, servers: tuple[str, ...], authority: bytes | None
+) -> Step:
     return EnsureKubeletKubeconfig(
         id="kubeconfig/kubelet",
         title="Write kubelet.conf",
         on=node.name,
         needs=frozenset() if authority else frozenset({authorities.CA}),
         node=node.name,
-        server=server,
+        servers=servers,
         cluster=spec.cluster_name,
         authority=authority,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime
+from collections.abc import Iterable
+from typing import Literal
 
 import pytest
 
@@ -123,6 +125,48 @@ def test_a_worker_goes_by_its_own_load_balancer() -> None:
         "https://127.0.0.1:9443",
         "system:node:w-1",
     )
+
+
+def kubelet(made: Iterable[Step]) -> Step:
+    return next(step for step in made if step.id == "kubeconfig/kubelet")
+
+
+@pytest.mark.parametrize(
+    ("mode", "server"),
+    [
+        ("local", "https://127.0.0.1:8443"),
+        ("machines", "https://10.0.0.12:6443"),
+        ("external", "https://10.0.0.12:6443"),
+    ],
+)
+def test_a_kubelet_that_joins_does_not_wait_for_its_own_api_server(
+    mode: Literal["local", "machines", "external"], server: str
+) -> None:
+    spec = SPEC.model_copy(update={"load_balancer": specs.LoadBalancer(mode=mode)})
+    node = NodeSettings("cp-2", "10.0.0.12", "control_plane")
+    host = FakeHost("cp-2")
+    converges(kubelet(kubeconfigs.join_steps(spec, node, "x:8443")), host, vals())
+    assert found(host, "kubelet").server == server
+
+
+def test_whichever_way_a_control_planes_kubelet_was_given_it_keeps() -> None:
+    """Whoever made it: a cluster's first, or a join. Any third way is none."""
+    join, init = (
+        kubelet(made(SPEC, NODE, "x:8443")) for made in (kubeconfigs.join_steps, kubeconfigs.init_steps)
+    )
+    for first, then, server in (
+        (join, init, "https://127.0.0.1:8443"),
+        (init, join, "https://10.0.0.11:6443"),
+    ):
+        host = FakeHost("cp-1")
+        first.apply(Target(host, NoApi()), vals())
+        assert check(host, then) == Ok()
+        host.chmod(f"{ETC}/kubelet.conf", 0o644)
+        converges(then, host, vals())
+        assert found(host, "kubelet").server == server
+        edited = (host.read(f"{ETC}/kubelet.conf") or b"").replace(b"443\n", b"444\n")
+        host.write(f"{ETC}/kubelet.conf", edited, 0o600)
+        assert f"points at {server[:-1]}4 instead of" in converges(then, host, vals()).summary
 
 
 def test_a_second_run_changes_nothing(done: FakeHost) -> None:

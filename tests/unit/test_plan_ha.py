@@ -67,6 +67,16 @@ def test_etcd_is_told_when_little_can_go_wrong_and_the_api_server_comes_last() -
         plan, "control-plane/kube-apiserver"
     )
     assert "control-plane/ready" in before(plan, "control-plane/kube-scheduler")
+    assert "etcd/serves" not in before(plan, "control-plane/kube-apiserver")
+
+
+def test_the_node_waits_for_its_pods_images_and_etcd_does_not() -> None:
+    """Its kubelet registers it as soon as haproxy is there to lead to the other API servers."""
+    plan = joining()
+    images = {"images/kube-proxy", "images/flannel", "images/coredns"}
+    assert images <= before(plan, "load-balancer/manifest")
+    assert not images & before(plan, "kubelet/service")
+    assert "load-balancer/manifest" not in before(plan, "etcd/promoted")
 
 
 def test_a_further_control_plane_has_no_super_admin_and_makes_no_cluster_objects() -> None:
