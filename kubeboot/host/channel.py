@@ -162,6 +162,8 @@ class Talk:
         moved = self._pass(self.channel.recv_stderr_ready, self.channel.recv_stderr, self.err) or moved
         if moved:
             self.moved = time.monotonic()
+        if ended:
+            bell.set()  # nothing else will
         return ended and not moved
 
     def _pass(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import paramiko
@@ -91,3 +92,16 @@ def test_a_connection_ends_while_another_thread_makes_a_channel(channel: paramik
     hang_up(transport)
     assert half_made.transport is None
     assert transport.sock.fileno() == -1
+
+
+@pytest.mark.parametrize("channel", [whole], indirect=True)
+def test_an_output_that_had_ended_before_it_was_looked_at_is_whole(
+    channel: paramiko.Channel,
+) -> None:
+    """Nothing wakes who waits for more: that took the whole of the idle limit."""
+    assert channel.status_event.wait(5.0)
+    while not channel.closed:
+        time.sleep(0.001)
+    began = time.monotonic()
+    assert said(channel) == (0, b"half of it")
+    assert time.monotonic() - began < 2.0
