@@ -15,12 +15,22 @@ sent() { # FILE SHA256 PATH
 }
 """
 
-_INPUT = f"""\
-{_SENT}trap 'rm -f -- "$temporary"' EXIT
-trap 'exit 1' HUP INT TERM
-cat >"$temporary" && sent "$temporary" "$2" "$1" || exit
+_TEMPORARY = """\
+umask 077
+temporary=0000000$$
+temporary=$folder.${1##*/}.kubeboot-${temporary#"${temporary%????????}"}
+[ ! -e "$temporary" ] && [ ! -L "$temporary" ] || rm -f -- "$temporary" || exit
 """
-"""PATH SHA256: what comes is in a file of its own, which goes with the script."""
+"""PATH: a name beside it that no process but this one has; what has it is left from one that was killed."""
+
+_INPUT = f"""\
+{_SENT}{_TEMPORARY}trap 'rm -f -- "$temporary"' EXIT
+trap 'exit 1' HUP INT TERM
+set -C
+: >"$temporary" || exit
+set +C
+"""
+"""PATH: an empty file, which goes with the script."""
 
 _PLACE = (
     STATE
@@ -36,10 +46,11 @@ note() { # SHA256 PATH NOTES: where there are notes
 )
 
 REPLACE = f"""\
-{_PLACE}{_FOLDER}umask 077
-temporary=$(mktemp -- "$folder.${{1##*/}}.kubeboot-XXXXXXXX") || exit
-{_INPUT}[ -z "$4" ] || chown -- "$4" "$temporary" || exit
-place "$temporary" "$1" "$3" && note "$2" "$1" "$5"
+{_PLACE}{_FOLDER}{_INPUT}[ -z "$4" ] || chown -- "$4" "$temporary" || exit
+chmod -- "$3" "$temporary" && dd of="$temporary" bs=1M conv=notrunc,fsync status=none || exit
+sent "$temporary" "$2" "$1" && mv -fT -- "$temporary" "$1" || exit
+trap - EXIT
+sync -- "$folder" && note "$2" "$1" "$5"
 """
 """PATH SHA256 MODE OWNER NOTES: a connection that breaks off leaves nothing, because the sum is wrong then.
 
@@ -75,11 +86,13 @@ place "$4" "$1" "$3" && note "$2" "$1" "$7"
 came by several connections. The sum is noted, where there are notes."""
 
 APPEND = f"""\
-{_FOLDER}umask 077
-temporary=$(mktemp) || exit
-{_INPUT}[ -e "$1" ] || {{ : >>"$1" && chmod -- "$3" "$1" && sync -- "$folder"; }} || exit
+{_FOLDER}{_INPUT}cat >"$temporary" && sent "$temporary" "$2" "$1" || exit
+[ -e "$1" ] || {{ : >>"$1" && chmod -- "$3" "$1" && sync -- "$folder"; }} || exit
 size=$(stat -L -c %s -- "$1") || exit
-cat "$temporary" >>"$1" && sync -- "$1" || {{ truncate -s "$size" -- "$1"; exit 1; }}
+dd if="$temporary" of="$1" bs=1M oflag=append conv=notrunc,fsync status=none || {{
+    truncate -s "$size" -- "$1"
+    exit 1
+}}
 """
 
 MKDIR = """\
@@ -88,8 +101,7 @@ mkdir -p -- "$1" && chmod -- "$2" "$1" && sync -- "${1%/*}/"
 """
 
 SYMLINK = f"""\
-{_FOLDER}temporary=$(mktemp -u -- "$folder.${{1##*/}}.kubeboot-XXXXXXXX") || exit
-ln -s -- "$2" "$temporary" || exit
+{_FOLDER}{_TEMPORARY}ln -s -- "$2" "$temporary" || exit
 mv -fT -- "$temporary" "$1" && sync -- "$folder" || {{ rm -f -- "$temporary"; exit 1; }}
 """
 
