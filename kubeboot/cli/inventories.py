@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from kubeboot.fleet.doors import Door
     from kubeboot.fleet.orders_fleet import FleetOptions
     from kubeboot.inventory.model import Inventory
+
+    Listing = Callable[[], Inventory]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,11 +57,33 @@ def fleet_options(command: F) -> F:
 
 def find(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Inventory, ClusterSpec]:
     """The machines, and the description of their cluster, to which an inventory may add its part."""
+    with _listing(given) as listing:
+        return _found(ctx, given, listing)
+
+
+@contextlib.contextmanager
+def _listing(given: Mapping[str, Any]) -> Iterator[Listing | None]:
+    """Ansible takes a second in a process of its own: what will be needed is imported meanwhile."""
+    if not given["inventory"] or given.get("origin") is not None:
+        yield None
+        return
     from concurrent.futures import ThreadPoolExecutor
 
-    from kubeboot.inventory import ansible, listed
+    from kubeboot.inventory import ansible
 
+    with ThreadPoolExecutor(1) as aside:
+        yield ansible.begin(Path(given["inventory"]), aside).result
+
+
+def _found(
+    ctx: click.Context, given: Mapping[str, Any], listing: Listing | None
+) -> tuple[Inventory, ClusterSpec]:
+    if listing is not None:
+        importlib.import_module("kubeboot.fleet.up")
+        return described(ctx, given, listing())
     if given["inventory"] is None:
+        from kubeboot.inventory import listed
+
         loaded = flags.load(ctx, given["config"], "JoinConfiguration")
         if not loaded.spec.hosts:
             raise errors.UsageProblem(
@@ -66,12 +91,7 @@ def find(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Inventory, Clust
                 hint="give -i PATH; the project's inventories/ has samples",
             )
         return listed.read(loaded.spec, ", ".join(loaded.sources)), loaded.spec
-    if not given["inventory"]:
-        raise errors.UsageProblem("--inventory is empty", hint="name a file, a directory or a script")
-    with ThreadPoolExecutor(1) as aside:  # Ansible takes a second, and half of one the imports that follow
-        aside.submit(importlib.import_module, "kubeboot.fleet.planning")
-        found = ansible.read(Path(given["inventory"]))
-    return described(ctx, given, found)
+    raise errors.UsageProblem("--inventory is empty", hint="name a file, a directory or a script")
 
 
 def described(
@@ -84,10 +104,11 @@ def described(
 
 def options(ctx: click.Context, given: Mapping[str, Any]) -> FleetOptions:
     """Everything is read and checked before the first connection is made."""
-    from kubeboot.fleet.orders_fleet import FleetOptions
+    with _listing(given) as listing:
+        from kubeboot.fleet.orders_fleet import FleetOptions
 
-    door = doors.door(ctx, given)
-    inventory, spec, catalogs = _fleet(ctx, given, door)
+        door = doors.door(ctx, given)
+        inventory, spec, catalogs = _fleet(ctx, given, door, listing)
     return FleetOptions(
         spec=spec,
         inventory=inventory,
@@ -102,10 +123,10 @@ def options(ctx: click.Context, given: Mapping[str, Any]) -> FleetOptions:
 
 
 def _fleet(
-    ctx: click.Context, given: Mapping[str, Any], door: Door
+    ctx: click.Context, given: Mapping[str, Any], door: Door, listing: Listing | None
 ) -> tuple[Inventory, ClusterSpec, Mapping[str, Catalog]]:
     if given["origin"] is None:
-        return *find(ctx, given), {}
+        return *_found(ctx, given, listing), {}
     if given["inventory"] is not None:
         raise errors.UsageProblem(
             "--from and --inventory: one says which machines there are", hint="give one"

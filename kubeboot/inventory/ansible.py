@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def read(path: Path) -> Inventory:
     if not path.exists():
         raise refused(str(path), "is not there", "name a file, a directory or a script with --inventory")
     return checked(parse(_listed(path), path))
+
+
+def begin(path: Path, aside: Executor) -> Future[Inventory]:
+    """`read` aside. Whatever else is imported then does not keep it from starting Ansible."""
+    import ansible_runner  # noqa: F401
+
+    return aside.submit(read, path)
 
 
 def parse(listed: Mapping[str, Any], path: Path) -> Inventory:
