@@ -12,6 +12,7 @@ from kubeboot import errors
 from kubeboot.engine import causes
 from kubeboot.engine.events import Event, StepWaiting
 from kubeboot.engine.failpoints import UNWATCHED, Watch
+from kubeboot.engine.remembering import remembering
 from kubeboot.engine.step import Blocked, Condition, Drift, Later, Ok, Step, Target
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
@@ -51,14 +52,15 @@ class Context:
 
 def execute(step: Step, do: Target, journal: Intents, run: Context) -> Drift | None:
     """Bring the step about; the Drift that was found, or None when there was none."""
-    found = step.check(do.see, run.vals)
+    see = dataclasses.replace(do.see, host=remembering(do.host))
+    found = step.check(see, run.vals)
     if isinstance(found, Drift):
-        journal.intend(step.id, tuple(step.undo(do.see)))
+        journal.intend(step.id, tuple(step.undo(see)))
         run.watch.reached(step.id, "journal")
         _apply(step, run.watch.target(step.id, do), run)
     elif not isinstance(found, Ok):
         raise _refusal(step, found)
-    elif claimed := tuple(step.claim(do.see)):
+    elif claimed := tuple(step.claim(see)):
         journal.intend(step.id, claimed)
     if step.settle is not None:
         run.watch.reached(step.id, "settle")

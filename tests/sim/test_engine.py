@@ -118,6 +118,32 @@ def test_the_journal_is_written_before_the_change() -> None:
     assert journals.undo_list(host) == (("a", RemovePath("/etc/a")),)
 
 
+class Asked(FakeHost):
+    """Notes which files it was asked for, and what had been written by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, int]] = []
+
+    def read(self, path: str) -> bytes | None:
+        self.asked.append((path, sum(change.op == "write" for change in self.changes)))
+        return super().read(path)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Restores(Put):
+    """Its undo asks what its check has asked."""
+
+    def undo(self, see: View) -> Sequence[Undo]:
+        return () if see.host.read(self.path) else super().undo(see)
+
+
+def test_a_step_asks_nothing_twice_before_it_writes_and_everything_again_after_that() -> None:
+    host = Asked()
+    go(host, Restores(id="a", title="", on="cp-1", path="/etc/a"))
+    assert [entry for entry in host.asked if entry[0] == "/etc/a"] == [("/etc/a", 0), ("/etc/a", 1)]
+
+
 def test_a_kill_between_journal_and_change_keeps_the_oldest_undo() -> None:
     host = FakeHost()
     journal = Journal(host)
