@@ -19,6 +19,7 @@ from kubeboot.engine.failpoints import UNWATCHED, Watch
 from kubeboot.engine.plan import Node, Plan, edges, node, remaining, requirements
 from kubeboot.engine.step import CLUSTER, Drift, Slot, Step, Target, impact
 from kubeboot.engine.values import Values
+from kubeboot.host.slots import URGENCY
 
 WORKERS = 24
 """Threads; most of them wait for a machine or an API."""
@@ -153,6 +154,7 @@ class _Run:
     def _work(self, step: Step) -> None:
         """In a worker thread: never raises, always reports."""
         began = time.monotonic()
+        URGENCY.set(self._weight[node(step)])
         self._context.emit(StepStarted(step.id, step.on, step.title))
         try:
             site = self._sites[step.on]

@@ -19,6 +19,7 @@ from kubeboot.host.pool import Pool
 from kubeboot.host.process import SEARCH
 from kubeboot.host.runner import NOT_FOUND, Result
 from kubeboot.host.sessions import LOST, Full, Sessions
+from kubeboot.host.slots import Slots
 from kubeboot.host.standing import Shell
 
 CHANNELS = 6
@@ -37,7 +38,7 @@ class Connection:
         self._refused: questions.SudoPassword | None = None
         self._doorway = Doorway(how, self._line, self._lasting_session)
         self._making = threading.Lock()
-        self._slots = threading.BoundedSemaphore(CHANNELS)
+        self._slots = Slots(CHANNELS)
         self._sessions = Sessions(how, self._line)
         self._second: Connection | None = None
         self._pool = Pool(1)
@@ -197,7 +198,7 @@ class Connection:
     @contextlib.contextmanager
     def _session(self) -> Iterator[paramiko.Channel]:
         """A session channel, for a moment; on a second connection where this one has room for none."""
-        with self._slots, self._pool.using(self), contextlib.ExitStack() as beside:
+        with self._slots.one(), self._pool.using(self), contextlib.ExitStack() as beside:
             try:
                 session = self._sessions.open()
             except Full:
@@ -211,7 +212,7 @@ class Connection:
     @contextlib.contextmanager
     def _shell(self) -> Iterator[Shell]:
         """A root shell, for one command; who has met an error with it leaves it to nobody."""
-        with self._slots, self._pool.using(self), contextlib.ExitStack() as beside:
+        with self._slots.one(), self._pool.using(self), contextlib.ExitStack() as beside:
             try:
                 shell = self._sessions.shell() or self._new_shell()
             except Full:
