@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
@@ -27,6 +28,8 @@ POOL = 128
 """Machines that are worked on at a time; as many are looked at as may be connected to."""
 AT_A_GATE = 4
 """Handshakes at a time through one jump host, whose sshd refuses more than ten (MaxStartups)."""
+AHEAD = 16
+"""Machines that are reached before they are wanted; a large fleet's wait until the cluster is known."""
 HEADS: tuple[Role, ...] = ("control_plane", "etcd")
 """Machines that tell what there is; the others follow from that."""
 USERS = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
@@ -145,6 +148,8 @@ class Approach:
         ways = {_gate(machine) for machine in machines}
         self._gates = {way: threading.Semaphore(AT_A_GATE if way else ROOM) for way in ways}
         self._hosts: dict[str, HostTarget] = {}
+        self._aside = ThreadPoolExecutor(AHEAD, thread_name_prefix="ahead")
+        self._coming: dict[str, Future[Reached]] = {}
 
     def _open(self, machine: Machine) -> HostTarget:
         host = self._opener(machine)
@@ -152,8 +157,17 @@ class Approach:
             host.connection.join(self._pool)
         return host
 
+    def set_out(self, machines: Iterable[Machine]) -> None:
+        """Some of those that will be wanted are reached from now on; `reach` answers with what came of it."""
+        for machine in itertools.islice(machines, AHEAD):
+            self._coming[machine.name] = self._aside.submit(self._arrive, machine)
+
     def reach(self, machine: Machine) -> Reached:
         """The machine with its facts; errors.Unreachable and its like say why not."""
+        coming = self._coming.pop(machine.name, None)
+        return self._arrive(machine) if coming is None else coming.result()
+
+    def _arrive(self, machine: Machine) -> Reached:
         self._emit(HostStage(machine.name, "connecting"))
         self._hosts[machine.name] = self._open(machine)
         for _ in range(QUESTIONS):
@@ -189,6 +203,7 @@ class Approach:
 
     def close(self) -> None:
         """Close every connection."""
+        self._aside.shutdown()
         for host in self._hosts.values():
             close(host)
 

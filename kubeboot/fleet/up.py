@@ -33,6 +33,7 @@ def up(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) ->
     books = hooks.find(wanted.spec, wanted.inventory, emit, wanted.timeout_scale)
     emit(started("up", wanted, machines))
     with reach.approach(machines, emit, opener) as way, stoppable(emit) as stop:
+        way.set_out(machine for machine in machines if machine.role not in reach.HEADS)
         crew = way.crew(machine for machine in machines if machine.role in reach.HEADS)
         supply = Supply(wanted.spec, emit, peek=False, kept=wanted.catalogs)
         shop = Shop(wanted.spec, supply, books, wanted.ignore_preflight, wanted.skip)
