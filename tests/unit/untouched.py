@@ -50,10 +50,14 @@ _watch = _Watch()
 
 @contextlib.contextmanager
 def watched(*allowed: Path) -> Iterator[list[str]]:
-    """What was changed outside of these directories, which processes were started, who was connected to."""
+    """What was changed outside of these directories, which processes were started, who was connected to.
+
+    Python keeps no bytecode meanwhile: that is its own doing, at the first import of a module.
+    """
     found: list[str] = []
     _watch.seen, _watch.allowed = found, tuple(str(path) for path in allowed)
+    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield found
     finally:
-        _watch.seen = None
+        _watch.seen, sys.dont_write_bytecode = None, compiles
