@@ -86,6 +86,7 @@ def test_an_output_that_has_ended_is_one(channel: paramiko.Channel) -> None:
 
 @pytest.mark.parametrize("channel", [silent], indirect=True)
 def test_a_connection_ends_while_another_thread_makes_a_channel(channel: paramiko.Channel) -> None:
+    assert channel.status_event.wait(5.0)  # the server has said all that it will say
     transport = channel.get_transport()
     half_made = paramiko.Channel(7)
     transport._channels.put(7, half_made)  # type: ignore[attr-defined]
