@@ -170,10 +170,8 @@ def init_steps(
 
     `control_plane` is the controlPlaneEndpoint ("host:port"), which any apiserver may stand behind.
     """
-    own = endpoint.url(node.address, spec.api_server.bind_port)
-    servers = {False: (f"https://{control_plane}", table.SERVER_NAME), True: (own, "")}
-    embedded = (_embedded(row, *servers[row.local], spec, node, clock) for row in table.IDENTITIES)
-    kubelet = _kubelet(spec, node, balancing.control_plane_servers(spec, own), None)
+    embedded = _embeddeds(spec, node, control_plane, clock)
+    kubelet = _kubelet(spec, node, _kubelet_servers(spec, node), None)
     return (*embedded, kubelet, _kubelet_certificate(spec, node, clock))
 
 
@@ -184,14 +182,25 @@ def join_steps(
 
     The kubelet is there long before its API server: it goes by haproxy, to those that answer meanwhile.
     """
-    made = init_steps(spec, node, control_plane, clock)
-    return tuple(_others_first(step) for step in made if step.id != "kubeconfig/super-admin")
+    made = _embeddeds(spec, node, control_plane, clock)
+    embedded = (step for step in made if step.id != "kubeconfig/super-admin")
+    kubelet = _kubelet(spec, node, _kubelet_servers(spec, node)[::-1], None)
+    return (*embedded, kubelet, _kubelet_certificate(spec, node, clock))
 
 
-def _others_first(step: Step) -> Step:
-    if not isinstance(step, EnsureKubeletKubeconfig):
-        return step
-    return dataclasses.replace(step, servers=step.servers[::-1])
+def _embeddeds(
+    spec: ClusterSpec, node: NodeSettings, control_plane: str, clock: build.Clock
+) -> tuple[Step, ...]:
+    servers = {False: (f"https://{control_plane}", table.SERVER_NAME), True: (_own(spec, node), "")}
+    return tuple(_embedded(row, *servers[row.local], spec, node, clock) for row in table.IDENTITIES)
+
+
+def _kubelet_servers(spec: ClusterSpec, node: NodeSettings) -> tuple[str, ...]:
+    return balancing.control_plane_servers(spec, _own(spec, node))
+
+
+def _own(spec: ClusterSpec, node: NodeSettings) -> str:
+    return endpoint.url(node.address, spec.api_server.bind_port)
 
 
 def worker_steps(spec: ClusterSpec, node: NodeSettings, authority: bytes) -> tuple[Step, ...]:

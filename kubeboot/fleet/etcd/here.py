@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from kubeboot import errors
@@ -88,9 +88,11 @@ def others(see: HostView, mine: Local, found: Iterable[Member]) -> dict[str, str
     return {host: name for host, name in {**known, **named}.items() if host != mine.address}
 
 
-def answering(see: HostView, hosts: Iterable[str]) -> list[str]:
-    """Those on which something listens at one of etcd's ports."""
-    return [host for host in hosts if any(_dials(see, host, port) for port in (CLIENT_PORT, PEER_PORT))]
+def answering(see: HostView, others: Mapping[str, str]) -> str:
+    """Those, of names by their addresses, on which something listens at one of etcd's ports; empty: none."""
+    ports = (CLIENT_PORT, PEER_PORT)
+    up = (host for host in others if any(_dials(see, host, port) for port in ports))
+    return ", ".join(f"{others[host]} ({host})" for host in up)
 
 
 def _dials(see: HostView, host: str, port: int) -> bool:

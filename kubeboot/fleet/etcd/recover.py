@@ -57,9 +57,7 @@ def _refuse(see: HostView, mine: Local, etcd: Client, others: dict[str, str]) ->
             hint=f"see `kubeboot etcd status`; `kubeboot {forget} NAME` forgets a machine that is lost",
             reason="KB_ETCD_HAS_QUORUM",
         )
-    up = etcd_here.answering(see, others)
-    if up:
-        names = ", ".join(f"{others[host]} ({host})" for host in up)
+    if names := etcd_here.answering(see, others):
         raise errors.Occupied(
             f"{names} answers at etcd's ports: a quorum may come back by itself",
             hint="mend that machine; if it is given up, `sudo kubeboot reset --force` there, or stop it",

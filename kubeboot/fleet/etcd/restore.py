@@ -77,9 +77,7 @@ def _require_image(see: HostView, mine: Local) -> None:
 
 def _refuse(see: HostView, others: dict[str, str]) -> None:
     """With a quorum the others are taken out of etcd first; without one they cannot be told."""
-    up = etcd_here.answering(see, others)
-    if up:
-        names = ", ".join(f"{others[host]} ({host})" for host in up)
+    if names := etcd_here.answering(see, others):
         raise errors.Occupied(
             f"etcd here has no leader, and {names} answers: it would go on with the data of before",
             hint="`sudo kubeboot reset --force` there first, then the same command again",
