@@ -103,14 +103,19 @@ RELAY = """\
 command -v bash >/dev/null || exit 44
 exec bash -c '
 exec 3<>"/dev/tcp/$1/$2" 4<&0 || exit 1
-trap "kill \\$(jobs -p) 2>/dev/null" EXIT
 echo open
-cat <&3 &
-cat <&4 >&3 &
-wait -n
+exec 2>/dev/null
+set -m
+cat <&3 & out=$!
+{ cat <&4 >&3; kill "$out"; } & in=$!
+trap "kill -- -$in -$out" EXIT
+wait "$out"
 ' relay "$1" "$2"
 """
-"""ADDRESS PORT: a TCP connection on standard input and output, after the word `open`; 44 without bash."""
+"""ADDRESS PORT: a TCP connection on standard input and output, after the word `open`; 44 without bash.
+
+Each direction's end ends the other, by its process id: `wait -n` misses one that ended before it was called.
+"""
 
 LOCK = """\
 umask 022
