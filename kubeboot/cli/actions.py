@@ -34,25 +34,25 @@ def join(options: orders.JoinOptions, emit: Emit) -> orders.JoinResult:
 
 def up(options: orders_fleet.FleetOptions, emit: Emit) -> orders_fleet.FleetResult:
     """Make a fleet what its description says."""
-    from kubeboot.fleet import reach
+    from kubeboot.fleet import logins
     from kubeboot.fleet import up as running
 
-    return running.up(options, emit, options.door or reach.open_host)
+    return running.up(options, emit, options.door or logins.open_host)
 
 
 def plan(options: orders_fleet.FleetOptions, emit: Emit) -> orders_fleet.FleetResult:
     """Look at what `up` would do."""
-    from kubeboot.fleet import planning, reach
+    from kubeboot.fleet import logins, planning
 
-    return planning.plan(options, emit, options.door or reach.open_host)
+    return planning.plan(options, emit, options.door or logins.open_host)
 
 
 def down(options: orders_fleet.FleetOptions, emit: Emit) -> orders_fleet.FleetResult:
     """Take a cluster off its machines."""
     from kubeboot.fleet import down as running
-    from kubeboot.fleet import reach
+    from kubeboot.fleet import logins
 
-    return running.down(options, emit, options.door or reach.open_host)
+    return running.down(options, emit, options.door or logins.open_host)
 
 
 def kept(where: str, door: Door) -> Kept:
@@ -66,17 +66,17 @@ def execute(
     options: orders_fleet.ExecOptions, say: Callable[[str, str, bool], None]
 ) -> tuple[HostFinished, ...]:
     """Run a person's own command on machines of a fleet."""
-    from kubeboot.fleet import reach, remote
+    from kubeboot.fleet import logins, remote
 
-    return remote.execute(options, say, options.door or reach.open_host)
+    return remote.execute(options, say, options.door or logins.open_host)
 
 
 def merge(options: orders_fleet.MergeOptions) -> str:
     """Add the administrator's access to a kubeconfig; the context's name."""
+    from kubeboot.fleet import logins
     from kubeboot.fleet import merge as running
-    from kubeboot.fleet import reach
 
-    return running.merge(options, options.door or reach.open_host)
+    return running.merge(options, options.door or logins.open_host)
 
 
 def reset(options: orders.ResetOptions, emit: Emit) -> orders.ResetResult:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from kubeboot import errors
 from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished, Notice
-from kubeboot.fleet import locking, reach, record, recorded, whose
+from kubeboot.fleet import locking, logins, reach, record, recorded, whose
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.ledger import GOOD, Ledger
@@ -41,7 +41,7 @@ def leave(
     etcd: EtcdMachines | None,
     gone: tuple[Machine, ...],
     shift: Shift,
-    opener: reach.Open,
+    opener: logins.Open,
     hooks: Hooks,
 ) -> tuple[HostFinished, ...]:
     """One after the other: etcd must be able to do without each of them."""

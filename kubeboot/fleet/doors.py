@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kubeboot import errors
-from kubeboot.fleet import reach
+from kubeboot.fleet import logins
 from kubeboot.host import hostkeys
 from kubeboot.host.api import HostTarget
 from kubeboot.host.questions import LockedKey, SudoPassword, UnknownHostKey
@@ -34,14 +34,14 @@ class Door:
         timeout_scale: float = 1.0,
     ) -> None:
         self._believe, self._secret = believe, secret
-        self._answers = reach.Answers((known_hosts,), passphrase, sudo_password, timeout_scale)
+        self._answers = logins.Answers((known_hosts,), passphrase, sudo_password, timeout_scale)
         self._believed: set[str] = set()
         self._open = True
         self._lock = threading.Lock()
 
     def __call__(self, machine: Machine) -> HostTarget:
         """The machine, not connected yet."""
-        return reach.open_host(machine, self._answers)
+        return logins.open_host(machine, self._answers)
 
     def keep_in(self, known_hosts: Path) -> None:
         """From now on new keys are kept in this file, besides that those of the others are known."""

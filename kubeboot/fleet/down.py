@@ -6,7 +6,7 @@ import time
 
 from kubeboot import errors
 from kubeboot.engine.events import Emit, HostFinished
-from kubeboot.fleet import departing, hooks, locking, reach
+from kubeboot.fleet import departing, hooks, locking, logins, reach
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.run import stoppable
@@ -15,7 +15,7 @@ from kubeboot.fleet.work import Shift
 from kubeboot.inventory.model import Machine
 
 
-def down(wanted: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) -> FleetResult:
+def down(wanted: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host) -> FleetResult:
     """Reset all machines at once; nobody is told of anybody's leaving, because nobody stays."""
     began = time.monotonic()
     machines = wanted.inventory.machines

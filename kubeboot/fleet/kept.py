@@ -11,7 +11,7 @@ from kubeboot import errors
 from kubeboot.artifacts.api import Catalog
 from kubeboot.config import named_files
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.fleet import here, reach, record, recorded
+from kubeboot.fleet import here, logins, reach, record, recorded
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.inventory import for_ansible, known_keys
 from kubeboot.inventory.model import Access, Inventory, Machine
@@ -33,7 +33,7 @@ class Kept:
     host_keys: Mapping[str, tuple[str, ...]]
 
 
-def fetch(where: str, opener: reach.Open = reach.open_host) -> Kept:
+def fetch(where: str, opener: logins.Open = logins.open_host) -> Kept:
     """From the control plane at [USER@]HOST[:PORT], as root there. errors.Unreachable when it is none."""
     machine = _machine(where)
     with reach.crew((machine,), lambda event: None, opener) as crew:

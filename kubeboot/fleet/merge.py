@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from kubeboot import errors, inputs, outputs, render
-from kubeboot.fleet import access, reach
+from kubeboot.fleet import access, logins, reach
 from kubeboot.fleet.orders_fleet import MergeOptions
 from kubeboot.pki import kubeconfig as configs
 
 _TABLES = ("clusters", "users", "contexts")
 
 
-def merge(wanted: MergeOptions, opener: reach.Open = reach.open_host) -> str:
+def merge(wanted: MergeOptions, opener: logins.Open = logins.open_host) -> str:
     """Add it as the current context and keep all others; the context's name. The file is its owner's."""
     config = _decoded(_fetched(wanted, opener), wanted.path)
     name = wanted.context or config.cluster
@@ -88,7 +88,7 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _fetched(wanted: MergeOptions, opener: reach.Open) -> bytes:
+def _fetched(wanted: MergeOptions, opener: logins.Open) -> bytes:
     """admin.conf of this machine, or of the first control plane that has one."""
     if wanted.inventory is None:
         return access.kubeconfig(wanted.path, None).reveal().encode()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kubeboot.config.node import Role
 from kubeboot.engine.events import Emit, HostFinished, StepFinished
-from kubeboot.fleet import changing, followers, hooks, reach, survey, work
+from kubeboot.fleet import changing, followers, hooks, logins, reach, survey, work
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Approach, Reached
@@ -24,7 +24,7 @@ from kubeboot.inventory.model import Machine
 from kubeboot.steps import hooks as hook_steps
 
 
-def plan(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) -> FleetResult:
+def plan(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host) -> FleetResult:
     """Look at every machine that can be reached. What differs has the state `drift`."""
     began = time.monotonic()
     wanted = completed(given)

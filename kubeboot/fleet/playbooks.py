@@ -13,7 +13,7 @@ from typing import Any
 
 from kubeboot import errors
 from kubeboot.engine.events import Emit, Event, State, StepFinished, StepStarted
-from kubeboot.fleet import reach
+from kubeboot.fleet import logins
 from kubeboot.fleet.reach import Reached
 from kubeboot.host.ssh import SshHost
 from kubeboot.inventory import ansible, for_ansible
@@ -117,7 +117,7 @@ def inventory(part: Part, folder: Path, known: str) -> str:
         return found.ansible
     more = () if machine in found.machines else (machine,)
     first = known.replace("=", " ", 1)
-    return str(for_ansible.write(found, folder, lambda each: f"{first}\n{reach.ssh_config(each)}", more))
+    return str(for_ansible.write(found, folder, lambda each: f"{first}\n{logins.ssh_config(each)}", more))
 
 
 class Teller:

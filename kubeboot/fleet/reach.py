@@ -9,17 +9,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from kubeboot import errors
 from kubeboot.engine.events import Emit, HostStage
+from kubeboot.fleet.logins import Open, Settling, open_host
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.host.batch import Batch
-from kubeboot.host.connection import Connection
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.pool import ROOM, Pool
 from kubeboot.host.ssh import SshHost
 from kubeboot.inventory.model import Machine, Role
@@ -30,9 +28,10 @@ AT_A_GATE = 4
 """Handshakes at a time through one jump host, whose sshd refuses more than ten (MaxStartups)."""
 AHEAD = 16
 """Machines that are reached before they are wanted; a large fleet's wait until the cluster is known."""
+QUESTIONS = 8
+"""At most, about one machine: each may lead one jump host further."""
 HEADS: tuple[Role, ...] = ("control_plane", "etcd")
 """Machines that tell what there is; the others follow from that."""
-USERS = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -68,76 +67,6 @@ class Crew:
 
     reached: tuple[Reached, ...]
     lost: Mapping[str, errors.KubebootError]
-
-
-Open = Callable[[Machine], HostTarget]
-
-
-@dataclasses.dataclass(frozen=True)
-class Answers:
-    """What holds for all machines of a run: where host keys are kept, what a person has said, patience.
-
-    `told` are the host keys that the cluster keeps, by name.
-    """
-
-    known_hosts: tuple[Path, ...] = ()
-    passphrase: str | None = dataclasses.field(default=None, repr=False)
-    sudo_password: str | None = dataclasses.field(default=None, repr=False)
-    timeout_scale: float = 1.0
-    told: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-
-
-NO_ANSWERS = Answers()
-QUESTIONS = 8
-"""At most, about one machine: each may lead one jump host further."""
-
-
-@runtime_checkable
-class Settling(Protocol):
-    """An opener that can do something about a failure: ask a person."""
-
-    def settle(self, error: errors.KubebootError) -> bool:
-        """Whether another attempt is worth while."""
-        ...
-
-
-def ssh_config(machine: Machine) -> str:
-    """The inventory's words before those of the user's own configuration: in ssh the first one counts.
-
-    Another workstation does not have the first one's files. What they begin with is said of all hosts.
-    """
-    access = machine.access
-    key = access.key_file if access.key_file and Path(access.key_file).expanduser().exists() else None
-    ours = (
-        ("HostName", access.host),
-        ("User", access.user),
-        ("Port", str(access.port) if access.port else None),
-        ("IdentityFile", key),
-        *access.options,
-    )
-    lines = "".join(f"  {name} {value}\n" for name, value in ours if value)
-    own = Path(access.config).expanduser() if access.config else None
-    files = (own,) if own and own.exists() else tuple(path.expanduser() for path in USERS)
-    whole = (f"Host *\n{path.read_text()}" for path in files if path.exists())
-    return "\n".join((f"Host {machine.name}\n{lines}", *whole))
-
-
-def open_host(machine: Machine, answers: Answers = NO_ANSWERS) -> HostTarget:
-    """The machine, not connected yet."""
-    if machine.access.local:
-        return LocalHost(machine.name)
-    login = Login(
-        machine.name,
-        ssh_config(machine),
-        password=machine.access.password,
-        passphrase=answers.passphrase,
-        sudo_password=machine.access.sudo_password or answers.sudo_password,
-        known_hosts=answers.known_hosts,
-        told=answers.told,
-        pins=machine.access.host_keys,
-        deadlines=Deadlines().scaled(answers.timeout_scale),
-    )
-    return SshHost(Connection(login))
 
 
 class Approach:

@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 
 from kubeboot import errors
 from kubeboot.engine.events import HostFinished
-from kubeboot.fleet import reach
+from kubeboot.fleet import logins, reach
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders_fleet import ExecOptions
 from kubeboot.fleet.reach import Reached
@@ -46,7 +46,9 @@ class Lines(io.RawIOBase):
             self._rest = b""
 
 
-def execute(wanted: ExecOptions, say: Say, opener: reach.Open = reach.open_host) -> tuple[HostFinished, ...]:
+def execute(
+    wanted: ExecOptions, say: Say, opener: logins.Open = logins.open_host
+) -> tuple[HostFinished, ...]:
     """Run it on all of them at once. A machine is `failed` when the command's status is not 0."""
     machines = wanted.inventory.limited(wanted.limit)
     lock = threading.Lock()

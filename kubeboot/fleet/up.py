@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from kubeboot import errors
 from kubeboot.engine.events import Emit, RunFinished, RunStarted
-from kubeboot.fleet import changing, hooks, layout, making, reach, survey
+from kubeboot.fleet import changing, hooks, layout, logins, making, reach, survey
 from kubeboot.fleet.etcd import fleet as etcd_fleet
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
@@ -22,7 +22,7 @@ from kubeboot.fleet.works import Works
 from kubeboot.inventory.model import Machine
 
 
-def up(given: FleetOptions, emit: Emit, opener: reach.Open = reach.open_host) -> FleetResult:
+def up(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host) -> FleetResult:
     """Every machine that can be reached; what happened on the others is in the result.
 
     Raises when nothing can be done at all: no way to the cluster, another run, no first control plane.

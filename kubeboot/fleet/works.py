@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from kubeboot.config import balancing
 from kubeboot.engine.events import HostFinished, HostStage, Notice
-from kubeboot.fleet import here, reach, record, work
+from kubeboot.fleet import here, logins, reach, record, work
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders_fleet import FleetOptions
@@ -34,7 +34,7 @@ class Works:
     shift: Shift
     way: Approach
     crew: Crew
-    opener: reach.Open
+    opener: logins.Open
     gone: tuple[HostFinished, ...] = ()
 
     def __post_init__(self) -> None:

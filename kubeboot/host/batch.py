@@ -18,7 +18,7 @@ from kubeboot.host.commands import ABSENT, sh
 from kubeboot.host.connection import Connection
 from kubeboot.host.runner import Ask, Result
 from kubeboot.host.shell import looks, runners
-from kubeboot.host.ssh import SshView
+from kubeboot.host.ssh_view import SshView
 
 T = TypeVar("T")
 Key = tuple[str, ...]

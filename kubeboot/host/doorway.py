@@ -13,9 +13,10 @@ from kubeboot.host.api import Lost
 from kubeboot.host.commands import ABSENT
 from kubeboot.host.line import Line
 from kubeboot.host.login import Login
+from kubeboot.host.tunnel import as_socket
 
 _OPEN = b"open\n"
-_LOST = (EOFError, OSError, paramiko.SSHException, Lost)
+_LOST = (*channel.GONE, Lost)
 _NO_FORWARD = "set AllowTcpForwarding to local in the machine's sshd_config, or install bash"
 
 
@@ -42,7 +43,7 @@ class Doorway:
             raise self._refused(address, port, err.text) from err
         except (EOFError, paramiko.SSHException) as err:
             raise self._silent(address, port, err) from err
-        return channel.as_socket(channel.ordered(far))
+        return as_socket(channel.ordered(far))
 
     def _relayed(self, address: str, port: int, timeout: float) -> socket.socket:
         try:
@@ -51,7 +52,7 @@ class Doorway:
             raise self._silent(address, port, err) from err
         said = self._answer(session, address, port, timeout)
         if said == _OPEN:
-            return channel.as_socket(session)
+            return as_socket(session)
         status = session.recv_exit_status()
         session.close()
         if status == ABSENT:

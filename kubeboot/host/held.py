@@ -9,6 +9,7 @@ import threading
 import paramiko
 
 from kubeboot.host import locks, scripts
+from kubeboot.host.channel import GONE
 from kubeboot.host.connection import Connection
 from kubeboot.host.runner import Result, failed
 
@@ -55,7 +56,7 @@ class Held:
     def _beat(self) -> None:
         """An empty line now and then. What is lost here is told by the next write."""
         while not self._over.wait(SILENCE / 3):
-            with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            with contextlib.suppress(*GONE):
                 if self._channel is not None:
                     self._channel.sendall(b"\n")
 

@@ -9,7 +9,10 @@ import fabric
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import hostkeys, login, opening, refusals
+from kubeboot.host import channel, hostkeys, login, opening, refusals
+from kubeboot.host.api import Lost
+
+_AGAIN = "check that the machine runs, then run the same command again"
 
 
 class Line:
@@ -66,6 +69,24 @@ class Line:
     def verified_keys(self) -> tuple[str, ...]:
         """Those of them that were not believed unseen, as of the last time when it was opened."""
         return self._verified
+
+    def alive(self, session: paramiko.Channel) -> None:
+        """Any answer will do. Lost when there is none in time."""
+        transport, deadlines = session.get_transport(), self._how.deadlines
+        try:
+            with channel.closing_after(transport, deadlines.answer):
+                transport.open_session(timeout=deadlines.answer).close()
+        except channel.GONE as err:
+            if channel.refused(err, transport):
+                return
+            channel.hang_up(transport)
+            silence = deadlines.idle + deadlines.answer
+            raise self.lost(TimeoutError(f"no answer for {silence:g} s")) from None
+
+    def lost(self, err: Exception) -> Lost:
+        """The connection has gone, by this error."""
+        name, why = self._how.name, str(err) or "it was closed"
+        return Lost(f"{name}: lost the connection to {self.address}: {why}", hint=_AGAIN, host=name)
 
     def close(self) -> None:
         """Close it, and the gateways' connections; that it is not open then is no loss."""

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kubeboot.host import commands, files, health, locks, parse, proc, sums
+from kubeboot.host import commands, durable, files, health, locks, parse, proc, removal, sums
 from kubeboot.host.api import CommandFailed
 from kubeboot.host.common import CommandTarget, CommandView
 from kubeboot.host.model import Listener, Mount, Process, Stat, Unit
@@ -104,37 +104,37 @@ class LocalHost(LocalView, CommandTarget):
 
     def write(self, path: str, data: bytes, mode: int = 0o644, owner: str = "root:root") -> None:
         """Replace a file's bytes, mode and owner in one move."""
-        files.replace(path, (data,), mode, owner)
+        durable.replace(path, (data,), mode, owner)
 
     def append(self, path: str, data: bytes, mode: int = 0o600) -> None:
         """Add to a file's end, durably."""
-        files.append(path, data, mode)
+        durable.append(path, data, mode)
 
     def put(self, path: str, chunks: Iterable[bytes], sha256: str, mode: int = 0o755) -> None:
         """Stream a file, and let it appear only if its sum is right."""
-        files.replace(path, chunks, mode, None, sha256)
+        durable.replace(path, chunks, mode, None, sha256)
         with files.naming(path):
             sums.note(path, sha256, sums.PATH)
 
     def mkdir(self, path: str, mode: int = 0o755) -> None:
         """A directory with this mode."""
-        files.mkdir(path, mode)
+        durable.mkdir(path, mode)
 
     def symlink(self, path: str, target: str) -> None:
         """A symbolic link with this target."""
-        files.symlink(path, target)
+        durable.symlink(path, target)
 
     def chmod(self, path: str, mode: int, owner: str = "root:root") -> None:
         """Mode and owner of a file or directory."""
-        files.chmod(path, mode, owner)
+        durable.chmod(path, mode, owner)
 
     def remove(self, path: str) -> None:
         """A file, a link or an empty directory."""
-        files.remove(path)
+        removal.remove(path)
 
     def remove_tree(self, path: str) -> tuple[str, ...]:
         """All at and below a path except mounts, whose points are the answer."""
-        return files.remove_tree(path, [mount.point for mount in self.mounts()])
+        return removal.remove_tree(path, [mount.point for mount in self.mounts()])
 
     def remove_cgroup(self, path: str) -> None:
         """Remove a control group and those below it."""

@@ -12,11 +12,8 @@ from kubeboot.host.api import Lost
 from kubeboot.host.line import Line
 from kubeboot.host.standing import Shell
 
-LOST = (EOFError, OSError, paramiko.SSHException)
-"""What paramiko says of a connection that has gone."""
 _PAUSE = 0.1
 _NO_SESSION = "raise MaxSessions in the machine's sshd_config"
-_AGAIN = "check that the machine runs, then run the same command again"
 
 
 class Full(Exception):
@@ -43,7 +40,7 @@ class Sessions:
                     session = channel.ordered(transport.open_session(timeout=answer))
                 self._open.add(session)
                 return session
-            except LOST as err:
+            except channel.GONE as err:
                 if not channel.refused(err, transport):
                     raise self._lost_unsent(transport, err) from err
                 self._forget_closed()
@@ -96,24 +93,6 @@ class Sessions:
         silent = transport.is_active()
         channel.hang_up(transport)
         answer = self._how.deadlines.answer
-        found = self.lost(TimeoutError(f"no answer for {answer:g} s") if silent else err)
+        found = self._line.lost(TimeoutError(f"no answer for {answer:g} s") if silent else err)
         found.sent = False
         return found
-
-    def lost(self, err: Exception) -> Lost:
-        """The connection has gone, by this error."""
-        name, why = self._how.name, str(err) or "it was closed"
-        return Lost(f"{name}: lost the connection to {self._line.address}: {why}", hint=_AGAIN, host=name)
-
-    def alive(self, session: paramiko.Channel) -> None:
-        """Any answer will do. Lost when there is none in time."""
-        transport, answer = session.get_transport(), self._how.deadlines.answer
-        try:
-            with channel.closing_after(transport, answer):
-                transport.open_session(timeout=answer).close()
-        except LOST as err:
-            if channel.refused(err, transport):
-                return
-            channel.hang_up(transport)
-            silence = self._how.deadlines.idle + answer
-            raise self.lost(TimeoutError(f"no answer for {silence:g} s")) from None

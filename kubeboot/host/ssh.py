@@ -1,93 +1,28 @@
-"""A machine over SSH: the same answers as `local`, by the same table of commands."""
+"""A machine over SSH, with the writes: as `local` has them, by the same table of commands."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import hashlib
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
-from kubeboot.host import commands, files, images, parse, proc, scripts, sums
+from kubeboot.host import commands, images, removal, scripts, sums
 from kubeboot.host.api import CommandFailed, Lost
-from kubeboot.host.common import CommandTarget, CommandView
+from kubeboot.host.common import CommandTarget
 from kubeboot.host.connection import Connection
 from kubeboot.host.held import Held
 from kubeboot.host.hostkeys import HostKeys
 from kubeboot.host.login import Deadlines, Login
-from kubeboot.host.model import Listener, Mount, Process, Stat, Unit
-from kubeboot.host.runner import Ask, Tell
+from kubeboot.host.runner import Tell
 from kubeboot.host.sending import OnMachine, part
+from kubeboot.host.ssh_view import ATTEMPTS, SshView, again
 from kubeboot.host.upload import Upload
-
-T = TypeVar("T")
-ATTEMPTS = 5
-"""At a command whose connection is lost, each on a new one."""
 
 ON_MACHINE = 3600.0
 """Seconds for what a machine puts together itself: it may have to fetch it first."""
-
-
-class SshView(CommandView):
-    """A remote machine, read-only. A read that lost its connection is repeated on a new one."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection.name, connection.run)
-        self.connection = connection
-
-    def _ask(self, ask: Ask[T]) -> T:
-        return _again(lambda: super(SshView, self)._ask(ask), lambda lost: True)
-
-    def read(self, path: str) -> bytes | None:
-        """A file's bytes."""
-        return self._ask(scripts.read(path))
-
-    def stat(self, path: str) -> Stat | None:
-        """One directory entry, links not followed."""
-        return self._ask(scripts.stat(path))
-
-    def listdir(self, path: str) -> tuple[str, ...]:
-        """The sorted names in a directory."""
-        return self._ask(scripts.listdir(path))
-
-    def sha256(self, path: str) -> str | None:
-        """A file's sum in hex."""
-        return self._ask(scripts.sha256(path))
-
-    def unit(self, name: str) -> Unit:
-        """A systemd unit, and what its main process was started with."""
-        return self._ask(scripts.unit(name))
-
-    def sysctl(self, key: str) -> str | None:
-        """A kernel setting, runs of blanks as one."""
-        data = self.read(proc.sysctl_path(key))
-        return None if data is None else " ".join(data.decode().split())
-
-    def module(self, name: str) -> bool:
-        """Whether the kernel has the module, loaded or built in."""
-        return self._ask(scripts.module(name))
-
-    def mounts(self) -> tuple[Mount, ...]:
-        """The mount table."""
-        return parse.mounts(self.read("/proc/self/mounts") or b"")
-
-    def listeners(self) -> tuple[Listener, ...]:
-        """Listening sockets and who holds them."""
-        return self._ask(scripts.listeners())
-
-    def processes(self) -> tuple[Process, ...]:
-        """Running processes."""
-        return self._ask(scripts.processes())
-
-    def free_bytes(self, path: str) -> int:
-        """What a user may still write where `path` is or will be."""
-        return self._ask(scripts.free_bytes(path))
-
-    def dial(self, address: str, port: int, timeout: float = 5.0) -> socket.socket:
-        """A TCP connection made from the machine; OSError where there is none."""
-        return self.connection.dial(address, port, timeout)
 
 
 class SshHost(SshView, CommandTarget):
@@ -130,7 +65,7 @@ class SshHost(SshView, CommandTarget):
             self._keep_locks()
             super(SshHost, self)._tell(tell, chunks)
 
-        _again(act, lambda lost: twice or not lost.sent)
+        again(act, lambda lost: twice or not lost.sent)
 
     def _keep_locks(self) -> None:
         for held in tuple(self._locks.values()):
@@ -161,46 +96,40 @@ class SshHost(SshView, CommandTarget):
             return self._tell(scripts.replace(path, sha256, mode, "", sums.PATH), chunks)
         folder, _, name = path.rpartition("/")
         there = f"{folder}/{part(name, sha256)}"
+
+        def finish(sent: Upload) -> Tell:
+            if sent.sum != sha256:
+                raise CommandFailed(f"{path}: what was to be sent does not have the sha256 {sha256}")
+            return scripts.commit(path, sha256, mode, there, sent.size, read=sent.offset > 0)
+
+        self._send(path, there, chunks, finish)
+        return None
+
+    def _send(self, path: str, there: str, chunks: Iterable[bytes], finish: Callable[[Upload], Tell]) -> None:
+        """Into a part, from where an earlier upload was cut; `finish` says what becomes of the whole."""
         sent = Upload(chunks, self._ask(scripts.part_size(there)))
         try:
             self._tell(scripts.receive(path, there, sent.offset), sent)
-            if sent.sum != sha256:
-                raise CommandFailed(f"{path}: what was to be sent does not have the sha256 {sha256}")
-            self._tell(scripts.commit(path, sha256, mode, there, sent.size, read=sent.offset > 0))
+            self._tell(finish(sent))
         except Lost:
             raise
         except BaseException as err:
             self.remove(there)
             if not (sent.offset and isinstance(err, CommandFailed)):
                 raise
-            raise self._spoilt(err) from err
+            raise Lost(f"{err.message}, with what an earlier upload left", host=self.name) from err
 
     def import_images(self, chunks: Iterable[bytes], names: tuple[str, ...], pinned: bool = False) -> None:
         """Stream an image into containerd; once that was cut, by way of a file, which can go on."""
         tell = commands.import_images(pinned)
         if not isinstance(chunks, OnMachine) and self._detours.has(self, names):
-            return self._import_sent(chunks, names, tell)
+            path, there = images.places(names)
+            return self._send(path, there, chunks, lambda sent: scripts.consume(there, tell))
         try:
             return self._tell(tell, chunks)
         except Lost:
             self._detours.add(names)
             raise
-
-    def _import_sent(self, chunks: Iterable[bytes], names: tuple[str, ...], tell: Tell) -> None:
-        """The image's own digests tell whether what came by several connections is it."""
-        path, there = images.places(names)
-        sent = Upload(chunks, self._ask(scripts.part_size(there)))
-        try:
-            self._tell(scripts.receive(path, there, sent.offset), sent)
-            self._tell(scripts.consume(there, tell))
-        except CommandFailed as err:
-            self.remove(there)
-            if not sent.offset:
-                raise
-            raise self._spoilt(err) from err
-
-    def _spoilt(self, err: CommandFailed) -> Lost:
-        return Lost(f"{err.message}, with what an earlier upload left", host=self.name)
 
     def mkdir(self, path: str, mode: int = 0o755) -> None:
         """A directory with this mode."""
@@ -222,7 +151,7 @@ class SshHost(SshView, CommandTarget):
         """All at and below a path except mounts, whose points are the answer."""
         found = self.stat(path)
         real = path if found is None or found.kind == "link" else self._ask(scripts.real_path(path))
-        left = files.points_below(real, (mount.point for mount in self.mounts()))
+        left = removal.points_below(real, (mount.point for mount in self.mounts()))
         self._tell(scripts.remove_tree(real, left))
         return left
 
@@ -252,14 +181,3 @@ class SshHost(SshView, CommandTarget):
         """What else is told of who holds the lock."""
         if held := self._locks.get(path):
             held.say(words)
-
-
-def _again(act: Callable[[], T], may: Callable[[Lost], bool]) -> T:
-    """Do it; after a loss again, if that is safe. The connection itself waits for a machine that boots."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return act()
-        except Lost as lost:
-            if not may(lost):
-                raise
-    return act()

@@ -111,7 +111,7 @@ def with_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]
     (tmp_path / "sudo").chmod(0o755)
     server = Sshd(tmp_path / "sshd", environment=f"PATH={tmp_path}:/usr/bin:/bin")
     server.start()
-    monkeypatch.setattr("kubeboot.host.connection.ROOT", "nobody-at-all")
+    monkeypatch.setattr("kubeboot.host.starting.ROOT", "nobody-at-all")
     yield server
     server.stop()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kubeboot.engine.events import Event, StepFinished
-from kubeboot.fleet import playbooks, reach
+from kubeboot.fleet import logins, playbooks
 from kubeboot.fleet.playbooks import HookFailed, Part
 from kubeboot.fleet.reach import Reached
 from kubeboot.host.connection import Connection
@@ -57,7 +57,7 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
 def who(sshd: Sshd) -> Iterator[Reached]:
     machine = Machine("w-1", frozenset({"worker"}), Access(config=str(sshd.folder / "config")))
     known = sshd.folder / "known_hosts"
-    host = SshHost(Connection(Login("w-1", reach.ssh_config(machine), known_hosts=(known,))))
+    host = SshHost(Connection(Login("w-1", logins.ssh_config(machine), known_hosts=(known,))))
     yield Reached(machine, host, host.facts())
     host.close()
 

@@ -247,7 +247,7 @@ def sudo_prompt(scene: Scene) -> None:
 
 def _as_user(host: SshHost) -> SshHost:
     """The tests' user is root, and the machine's sudo is a stand-in."""
-    host.connection._sudo = True
+    host.connection._starter._sudo = True
     return host
 
 

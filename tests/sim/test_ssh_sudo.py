@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kubeboot.host import starting
 from kubeboot.host import sudo as become_root
 from tests.fakes.sshd import Sshd
 from tests.sim.over_ssh import failing, reached
@@ -33,12 +34,12 @@ def sudo(tmp_path: Path) -> Callable[[str], Sshd]:
 def test_who_is_not_root_uses_sudo_and_never_types_a_password(
     sudo: Callable[[str], Sshd], monkeypatch: pytest.MonkeyPatch, script: str, reason: str | None
 ) -> None:
+    monkeypatch.setattr(starting, "ROOT", "nobody-at-all")
     sshd = sudo(script)
     sshd.start()
     try:
         with reached(sshd) as host:
-            monkeypatch.setattr(host.connection, "_sudo", True)
-            assert host.connection.quote(("id", "-u")).startswith("sudo -n -- env LC_ALL=C ")
+            assert host.connection._starter.quote(("id", "-u")).startswith("sudo -n -- env LC_ALL=C ")
             if reason is None:
                 assert host.read("/etc/hostname")
             else:
@@ -51,13 +52,13 @@ def test_a_connection_that_goes_while_one_becomes_root_is_no_refusal(
     sudo: Callable[[str], Sshd], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The first sudo takes its session with it; the read is done on a new connection."""
+    monkeypatch.setattr(starting, "ROOT", "nobody-at-all")
     sshd = sudo(
         f'[ -e {tmp_path}/gone ] || {{ : >{tmp_path}/gone; kill -9 $PPID; exit 1; }}; shift 4; exec "$@"'
     )
     sshd.start()
     try:
         with reached(sshd, sudo_password="geheim") as host:
-            monkeypatch.setattr(host.connection, "_sudo", True)
             assert host.read("/etc/hostname")
     finally:
         sshd.stop()

@@ -128,3 +128,21 @@ def test_what_is_left_of_another_image_is_not_gone_on_with(
         assert made.left() == []
         made.into(host)
     assert made.imported.read_bytes() == made.data and made.left() == []
+
+
+def test_what_came_of_a_source_that_failed_is_not_gone_on_with(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end has a byte too many, so that nobody takes it for the whole."""
+    made = Images(tmp_path, monkeypatch)
+    made.parts.mkdir()
+    Path(images.places(made.names)[1]).write_bytes(made.data[:1000])
+
+    def failing() -> Iterator[bytes]:
+        yield made.data[:2000]
+        raise RuntimeError("the mirror broke off")
+
+    with reached(sshd) as host:
+        with pytest.raises(RuntimeError, match="broke off"):
+            host.import_images(failing(), made.names, pinned=True)
+        assert made.left() == []

@@ -11,7 +11,7 @@ import pytest
 from kubeboot.config.loader import load
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.step import CLUSTER
-from kubeboot.fleet import planning, reach
+from kubeboot.fleet import logins, planning, reach
 from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.supply import Supply
 from kubeboot.host.api import HostTarget
@@ -37,7 +37,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[swarm.Swarm]:
 def impatient(machine: Machine) -> HostTarget:
     """Not ten seconds for a machine that does not answer."""
     deadlines = Deadlines(connect=1.0, handshake=0.0)
-    return SshHost(Connection(Login(machine.name, reach.ssh_config(machine), deadlines=deadlines)))
+    return SshHost(Connection(Login(machine.name, logins.ssh_config(machine), deadlines=deadlines)))
 
 
 def wanted(path: Path) -> FleetOptions:

@@ -17,7 +17,7 @@ from kubeboot import errors
 from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.fleet.etcd import snapshot as etcd_snapshot
 from kubeboot.fleet.orders_etcd import EtcdSnapshotSaveOptions
-from kubeboot.host import files
+from kubeboot.host import durable
 from kubeboot.kube import etcd, etcd_client, etcd_db
 from kubeboot.steps.etcd.local import Local
 from tests.fakes import tls
@@ -148,7 +148,7 @@ def test_a_full_disk_leaves_nothing(server: Server, tmp_path: Path, monkeypatch:
     def full(fd: int, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files, "_write_all", full)
+    monkeypatch.setattr(durable, "_write_all", full)
     with pytest.raises(errors.KubebootError, match="no space left on device") as raised:
         save(tmp_path / "etcd.db")
     assert raised.value.reason == "KB_DISK"

@@ -13,7 +13,7 @@ from kubeboot import errors, render
 from kubeboot.config.components import ApiServer, Etcd, ExternalEtcd
 from kubeboot.config.spec import ClusterSpec, LoadBalancer, Networking
 from kubeboot.engine.events import Event, HostFinished
-from kubeboot.fleet import merge, reach, recorded, ways
+from kubeboot.fleet import logins, merge, reach, recorded, ways
 from kubeboot.fleet.ledger import Ledger, failure
 from kubeboot.fleet.orders_fleet import MergeOptions
 from kubeboot.fleet.remote import Lines
@@ -71,7 +71,7 @@ def test_ssh_hears_the_inventory_first_and_the_users_own_configuration_then(
     (tmp_path / ".ssh/config").write_text("Host *\n  User fallback\n  Port 2200\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     given = machine(host="10.0.0.9", user="ops", options=(("ProxyJump", "gate"),))
-    found = Login("w-1", reach.ssh_config(given)).connection()
+    found = Login("w-1", logins.ssh_config(given)).connection()
     assert (found.host, found.user, found.port) == ("10.0.0.9", "ops", 2200)
     assert found.gateway is not None and found.gateway.original_host == "gate"
 
@@ -83,7 +83,7 @@ def test_what_a_users_configuration_begins_with_holds_for_jump_hosts_too(
     (tmp_path / ".ssh/config").write_text("User fallback\nPort 2200\nHost other\n  Port 22\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     given = machine(host="10.0.0.9", user="ops", options=(("ProxyJump", "gate"),))
-    found = Login("w-1", reach.ssh_config(given)).connection()
+    found = Login("w-1", logins.ssh_config(given)).connection()
     gate = found.gateway
     assert (found.user, found.port) == ("ops", 2200)
     assert gate is not None and (gate.user, gate.port) == ("fallback", 2200)
@@ -91,7 +91,7 @@ def test_what_a_users_configuration_begins_with_holds_for_jump_hosts_too(
 
 def test_a_configuration_of_its_own_takes_the_users_place(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("Host w-1\n  Port 2201\n")
-    assert Login("w-1", reach.ssh_config(machine(config=str(tmp_path / "config")))).connection().port == 2201
+    assert Login("w-1", logins.ssh_config(machine(config=str(tmp_path / "config")))).connection().port == 2201
 
 
 def test_the_inventory_that_is_kept_comes_back_without_passwords() -> None:

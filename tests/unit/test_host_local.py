@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kubeboot import errors
-from kubeboot.host import api, files, proc, scripts
+from kubeboot.host import api, durable, files, proc, removal, scripts
 from kubeboot.host.api import CommandFailed
 from kubeboot.host.local import LocalHost, LocalView
 from kubeboot.host.process import run
@@ -99,20 +99,20 @@ def test_a_reader_that_ends_early_ends_its_source() -> None:
 def test_a_replaced_file_has_exactly_its_bytes_and_mode(data: bytes, mode: int) -> None:
     path = f"/tmp/kubeboot-test-{os.getpid()}/file"
     try:
-        files.replace(path, (data[:7], data[7:]), mode, None)
+        durable.replace(path, (data[:7], data[7:]), mode, None)
         found = files.stat_of(path)
         assert found is not None
         assert (found.mode, found.size) == (mode, len(data))
         if os.getuid() == 0:
             assert files.read(path) == data
     finally:
-        files.remove_tree(str(Path(path).parent), ())
+        removal.remove_tree(str(Path(path).parent), ())
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     path, seen, stop = str(tmp_path / "manifest"), set[bytes | None](), threading.Event()
     whole = {b"a" * 50_000, b"b" * 50_000}
-    files.replace(path, (b"a" * 50_000,), 0o600, None)
+    durable.replace(path, (b"a" * 50_000,), 0o600, None)
 
     def look() -> None:
         while not stop.is_set():
@@ -121,7 +121,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     thread = threading.Thread(target=look)
     thread.start()
     for turn in range(30):
-        files.replace(path, ((b"a", b"b")[turn % 2] * 25_000,) * 2, 0o600, None)
+        durable.replace(path, ((b"a", b"b")[turn % 2] * 25_000,) * 2, 0o600, None)
     stop.set()
     thread.join()
     assert seen <= whole
@@ -136,7 +136,7 @@ def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        files.replace(str(path), killed(), 0o600, None)
+        durable.replace(str(path), killed(), 0o600, None)
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
@@ -149,7 +149,7 @@ def test_secrets_are_never_readable_by_others_on_the_way(tmp_path: Path) -> None
             yield part
             modes.update(entry.stat().st_mode & 0o777 for entry in tmp_path.iterdir())
 
-    files.replace(str(tmp_path / "ca.key"), watched(), 0o600, None)
+    durable.replace(str(tmp_path / "ca.key"), watched(), 0o600, None)
     assert modes == {0o600}
 
 
@@ -160,7 +160,7 @@ def test_a_tree_is_removed_around_its_mounts(tmp_path: Path, natively: bool) -> 
         (tmp_path / name).write_bytes(b"")
     tree, point = str(tmp_path / "tree"), str(tmp_path / "tree/pods/1/vol")
     if natively:
-        assert files.remove_tree(tree, [point, "/elsewhere"]) == (point,)
+        assert removal.remove_tree(tree, [point, "/elsewhere"]) == (point,)
     else:
         scripts.remove_tree(tree, (point,)).verify(
             run(scripts.remove_tree(tree, (point,)).argv, (), 10.0), "here"
@@ -171,10 +171,10 @@ def test_a_tree_is_removed_around_its_mounts(tmp_path: Path, natively: bool) -> 
 
 
 def test_an_owner_that_nobody_knows() -> None:
-    assert files.owner_ids("root:root") == files.owner_ids("0:0") == (0, 0)
+    assert durable.owner_ids("root:root") == durable.owner_ids("0:0") == (0, 0)
     for owner in ("no-such-user:root", "root:no-such-group", "root"):
         with pytest.raises(CommandFailed, match="no such user or group"):
-            files.owner_ids(owner)
+            durable.owner_ids(owner)
 
 
 def test_sysctls_with_dots_in_their_names() -> None:

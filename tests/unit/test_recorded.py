@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kubeboot import errors
-from kubeboot.fleet import reach, recorded
+from kubeboot.fleet import logins, recorded
 from kubeboot.host.login import Login
 from kubeboot.host.ssh import SshHost
 from kubeboot.inventory.model import Access, Inventory, Machine, checked
@@ -37,7 +37,7 @@ def test_commands_files_and_this_very_machine_are_not_believed(tmp_path: Any) ->
     (tmp_path / "config").write_text("Host *\n  ProxyCommand id\n")
     machine = found(options=bad, local=True, config=str(tmp_path / "config"), password="x")
     assert machine.access == Access()
-    assert isinstance(reach.open_host(machine), SshHost)
+    assert isinstance(logins.open_host(machine), SshHost)
 
 
 def test_where_a_machine_is_comes_back() -> None:
@@ -97,5 +97,5 @@ def test_what_all_of_an_inventorys_machines_are_reached_by_holds_for_one_that_le
     other = Inventory("x", (*same.machines, Machine("c", WORKER)))
     assert recorded.as_the_others(found(), same).access == way
     assert recorded.as_the_others(found(), other).access == Access()
-    config = reach.ssh_config(recorded.as_the_others(found(host="10.0.0.9"), same))
+    config = logins.ssh_config(recorded.as_the_others(found(host="10.0.0.9"), same))
     assert Login("w-1", config).connection().host == "10.0.0.9"

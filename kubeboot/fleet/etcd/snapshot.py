@@ -13,7 +13,7 @@ from kubeboot import errors
 from kubeboot.engine.events import Emit, Notice
 from kubeboot.fleet.etcd import here as etcd_here
 from kubeboot.fleet.orders_etcd import EtcdSnapshot, EtcdSnapshotSaveOptions
-from kubeboot.host import files
+from kubeboot.host import durable
 from kubeboot.host.api import CommandFailed
 from kubeboot.host.local import LocalView
 from kubeboot.kube import etcd_db
@@ -32,7 +32,7 @@ def save(wanted: EtcdSnapshotSaveOptions, emit: Emit) -> EtcdSnapshot:
     server = _server(etcd, mine.client_url, emit)
     try:
         with etcd.snapshot(server) as chunks:
-            files.replace(path, whole(chunks), _MODE, None)
+            durable.replace(path, whole(chunks), _MODE, None)
     except CommandFailed as error:
         raise _unwritable(path, error) from error
     return status(path, server)
