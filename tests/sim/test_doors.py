@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeboot.fleet import reach
+from kubeboot.fleet import logins, reach
 from kubeboot.fleet.doors import Door
 from kubeboot.fleet.reach import Crew
 from kubeboot.host import hostkeys
@@ -237,7 +237,7 @@ def test_dead_machines_behind_a_jump_host_hold_up_nobody_who_comes_by_it(
     sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reach, "AT_A_GATE", 1)
-    monkeypatch.setattr(reach, "Deadlines", lambda: Deadlines(connect=3.0))
+    monkeypatch.setattr(logins, "Deadlines", lambda: Deadlines(connect=3.0))
     with servers.running(tmp_path / "gate", "gate") as gate, swarm.silent() as port:
         text = sshd.ssh_config.replace(f"Port {sshd.port}", "")
         (tmp_path / "config").write_text(
