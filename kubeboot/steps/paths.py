@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from kubeboot.engine.step import View
 from kubeboot.engine.undo import RemoveDir, RemovePath, RestoreFile, RestoreLink, RestoreMode, Undo
+from kubeboot.host.api import HostView
 from kubeboot.host.model import Stat
 
 
@@ -22,6 +23,11 @@ def undo(see: View, path: str, sha256: str | None = None) -> tuple[Undo, ...]:
     if present is None or present == sha256:
         return (RestoreMode(path, stat.mode, owner),)
     return (RestoreFile(path, present, stat.mode, owner),)
+
+
+def content(see: HostView, path: str) -> tuple[str, ...]:
+    """What lies in a directory; a file system's own lost+found, where a disk is mounted there, is nothing."""
+    return tuple(name for name in see.listdir(path) if name != "lost+found")
 
 
 def missing_dirs(see: View, path: str) -> tuple[RemoveDir, ...]:

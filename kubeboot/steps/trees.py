@@ -56,7 +56,7 @@ def tree_undo(see: View, path: str) -> tuple[Undo, ...]:
     if stat is None:
         return (RemoveTree(path),)
     mode = RestoreMode(path, stat.mode, f"{stat.uid}:{stat.gid}")
-    return (mode,) if see.host.listdir(path) else (EmptyTree(path), mode)
+    return (mode,) if paths.content(see.host, path) else (EmptyTree(path), mode)
 
 
 def steps(host: str, wanted: Sequence[str] = RUNTIME) -> tuple[Step, ...]:

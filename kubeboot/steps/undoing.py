@@ -23,6 +23,7 @@ from kubeboot.engine.undo import (
     Undo,
 )
 from kubeboot.engine.values import Values
+from kubeboot.steps import paths
 
 _UNITS = "/etc/systemd/"
 
@@ -65,7 +66,7 @@ def is_done(undo: Undo, see: View) -> bool:
         case RemovePath(path) | RemoveTree(path):
             return see.host.stat(path) is None
         case EmptyTree(path):
-            return not see.host.listdir(path)
+            return not paths.content(see.host, path)
         case RemoveDir(path):
             return see.host.stat(path) is None or bool(see.host.listdir(path))
         case RestoreFile(path, sha256, mode):
@@ -114,8 +115,9 @@ def perform(undo: Undo, do: Target) -> None:
 
 
 def _clear(undo: RemoveTree | EmptyTree, path: str, do: Target) -> None:
-    paths = (path,) if isinstance(undo, RemoveTree) else tuple(f"{path}/{n}" for n in do.host.listdir(path))
-    left = tuple(kept for p in paths for kept in do.host.remove_tree(p))
+    inside = (f"{path}/{name}" for name in paths.content(do.host, path))
+    doomed = (path,) if isinstance(undo, RemoveTree) else tuple(inside)
+    left = tuple(kept for each in doomed for kept in do.host.remove_tree(each))
     if left:
         raise errors.KubebootError(
             f"could not remove {', '.join(left[:5])}: a mount, or in use; nothing under it was deleted",

@@ -100,6 +100,30 @@ def test_a_second_reset_has_nothing_to_do() -> None:
     assert reset.plan("cp-1", journals.undo_list(host)).steps == ()
 
 
+def test_a_disk_of_etcd_s_own_is_emptied_and_keeps_what_is_the_file_system_s() -> None:
+    host = FakeHost()
+    host.mkdir("/var/lib/etcd/lost+found")
+    before = host.snapshot()
+    journalled(host, *trees.tree_undo(Target(host, NoApi()).see, "/var/lib/etcd"))
+    host.write("/var/lib/etcd/member/wal/0.wal", b"log")
+    outcome, _ = go(host)
+    assert outcome.failures == ()
+    assert host.snapshot() == before
+
+
+def test_the_journal_may_have_a_disk_of_its_own() -> None:
+    host = FakeHost()
+    host.mkdir("/var/lib/kubeboot/lost+found")
+    host.mount_table = [Mount("/dev/sdb", "/var/lib/kubeboot", "ext4")]
+    before = host.snapshot()
+    journalled(host, RemovePath("/etc/new"))
+    host.write("/etc/new", b"new")
+    outcome, _ = go(host)
+    assert outcome.failures == ()
+    assert host.snapshot() == before
+    assert reset.plan("cp-1", journals.undo_list(host)).steps == ()
+
+
 def test_one_undo_that_fails_stops_no_other_and_keeps_the_journal() -> None:
     host = FakeHost()
     journalled(host, RemovePath("/etc/first"), RemovePath("/etc/second"))

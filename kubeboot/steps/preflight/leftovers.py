@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from kubeboot.steps import paths
 from kubeboot.steps.preflight.model import Finding, Scene
 
 MANIFESTS = "/etc/kubernetes/manifests"
@@ -63,7 +64,7 @@ def files(scene: Scene) -> Iterable[Finding]:
 
 def etcd_data(scene: Scene) -> Iterable[Finding]:
     path = scene.spec.etcd.data_dir
-    names = set(scene.see.listdir(path)) - {"lost+found"}
+    names = paths.content(scene.see, path)
     if scene.runs_etcd and not scene.touched and names:
         held = "the data of another etcd member" if "member" in names else f"{min(names)}, and is to be empty"
         yield Finding(

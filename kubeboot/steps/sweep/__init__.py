@@ -7,6 +7,8 @@ import dataclasses
 from kubeboot import errors
 from kubeboot.engine.step import Check, Drift, Impact, Ok, Step, Target, View
 from kubeboot.engine.values import Values
+from kubeboot.host.api import HostView
+from kubeboot.steps import paths
 from kubeboot.steps.sweep.network import KeepalivedEnded, NoLinks, NoTables, NoVirtualAddress
 from kubeboot.steps.sweep.pods import NoCgroups, NoMounts, NoPods, NoShims, ShimsEnded
 
@@ -27,21 +29,31 @@ class Stopped(Step):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gone(Step):
-    """A directory of ours that does not exist any more; KubebootError names what holds it."""
+    """A directory of ours that does not exist any more, or is empty where a disk is mounted there.
+
+    KubebootError names what holds it.
+    """
 
     path: str
 
     def check(self, see: View, vals: Values) -> Check:
-        return Ok() if see.host.stat(self.path) is None else Drift(f"remove {self.path}", "remove")
+        return Drift(f"remove {self.path}", "remove") if self._doomed(see.host) else Ok()
 
     def apply(self, do: Target, vals: Values) -> None:
-        left = do.host.remove_tree(self.path)
+        left = tuple(kept for path in self._doomed(do.host) for kept in do.host.remove_tree(path))
         if left:
             raise errors.KubebootError(
                 f"could not remove {', '.join(left[:5])}",
                 hint=f"see who uses it with `fuser -vm {left[0]}`, then run `kubeboot reset` again",
                 reason="KB_RESET_LEFT",
             )
+
+    def _doomed(self, see: HostView) -> tuple[str, ...]:
+        if see.stat(self.path) is None:
+            return ()
+        if not any(mount.point == self.path for mount in see.mounts()):
+            return (self.path,)
+        return tuple(f"{self.path}/{name}" for name in paths.content(see, self.path))
 
 
 def steps(host: str) -> tuple[Step, ...]:
