@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import http.client
 import json
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,10 @@ for s in /var/lib/kubelet/pods/*/volumes/kubernetes.io~empty-dir/run/admin.sock;
 done 2>/dev/null
 exit 1
 """
-Unready = (OSError, ValueError, TypeError, KeyError, http.client.HTTPException, machines.Failed)
+Unready = (
+    OSError, ValueError, TypeError, KeyError, http.client.HTTPException, subprocess.SubprocessError,
+    machines.Failed,
+)  # fmt: skip
 """What asking a cluster that is not there yet comes to."""
 
 

@@ -65,6 +65,6 @@ def nameless(machine: Machine) -> str | None:
     """What a question of that machine to the cluster's DNS comes to."""
     argv = ("nsenter", f"--net={machines.network(machine)}", sys.executable, "-c", ASK, DNS, NAME)
     done = subprocess.run(
-        argv, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=10, check=False
+        argv, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60, check=False
     )
     return None if done.returncode == 0 and done.stdout.strip() else f"DNS: {done.stderr[-200:]}"

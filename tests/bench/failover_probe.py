@@ -120,7 +120,7 @@ def _probing(cluster: Cluster, place: Place, room: Path) -> Iterator[Path]:
             stdin: IO[bytes] | None = running.stdin
             assert stdin is not None
             stdin.close()
-            code = running.wait(10)
+            code = running.wait(60)
     if code:
         raise RuntimeError(f"the prober of {place} ended with {code}")
 

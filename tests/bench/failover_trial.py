@@ -67,6 +67,7 @@ class Trial:
 
 def trial(cluster: Cluster, event: Event, number: int, say: Callable[[str], None]) -> Measured:
     """Strike once, and leave a cluster at rest. `number` turns through the machines that could be it."""
+    failover_cluster.rest(cluster)
     struck = target(cluster, event, number)
     survivor = next(name for name in reversed(cluster.control_planes) if name != struck)
     places = tuple(Place(name, mode) for name in (cluster.workers[0], survivor) for mode in MODES)

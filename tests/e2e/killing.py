@@ -209,9 +209,9 @@ def nothing_to_do(machine: Machine, command: Sequence[str]) -> None:
 
 
 def one_of_each(places: Iterable[str], seed: int) -> list[str]:
-    """One place of every step, drawn at random."""
+    """One place of every step, drawn at random: the same by the same seed, whatever their order was."""
     steps: dict[str, list[str]] = {}
-    for place in places:
+    for place in sorted(places):
         steps.setdefault(place.rpartition(":")[0], []).append(place)
     draw = random.Random(seed)  # noqa: S311
     return [draw.choice(found) for found in steps.values()]

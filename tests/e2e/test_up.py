@@ -36,7 +36,7 @@ def kubeboot(
     began = time.monotonic()
     listed = ("-i", str(inventory)) if inventory else ()
     command = (sys.executable, "-m", "kubeboot", *argv[:1], *listed, *argv[1:])
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
     print(f"kubeboot {' '.join(argv)}: {time.monotonic() - began:.1f} s")
     assert ran.returncode == code, f"{argv}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
     return Done(ran.returncode, ran.stdout, ran.stderr)
