@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 # Machines that run the tests are busy with other things: an example's time says nothing about the code.
-settings.register_profile("kubeboot", deadline=None)
-settings.load_profile("kubeboot")
+TIMELESS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("drawn", TIMELESS)
+settings.register_profile("same", TIMELESS, derandomize=True)
+settings.load_profile("same")  # a run of the same code has the same result; --chaos draws others
+
+# The constants of all modules that are loaded are examples too: which ones depends on the tests before.
+providers.is_local_module_file = lambda path: False
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--chaos", action="store_true", help="run what is marked chaos too: every kill, one by one"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--chaos"):
+        settings.load_profile("drawn")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

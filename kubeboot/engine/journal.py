@@ -32,7 +32,7 @@ def entries(see: HostView) -> tuple[dict[str, Any], ...]:
     parsed = []
     for number, line in enumerate(lines, 1):
         try:
-            parsed.append(json.loads(line))
+            parsed.append(json.loads(line.decode()))  # it would look for the encoding of each
         except ValueError:
             if number < len(lines):
                 raise errors.KubebootError(

@@ -15,6 +15,8 @@ from kubeboot.host.runner import Result, failed
 
 SILENCE = 60.0
 """Seconds after which a machine takes a run for gone, whose connection nobody has closed."""
+BEAT = SILENCE / 3
+"""Seconds between two signs of life."""
 
 
 class Held:
@@ -55,7 +57,7 @@ class Held:
 
     def _beat(self) -> None:
         """An empty line now and then. What is lost here is told by the next write."""
-        while not self._over.wait(SILENCE / 3):
+        while not self._over.wait(BEAT):
             with contextlib.suppress(*GONE):
                 if self._channel is not None:
                     self._channel.sendall(b"\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from kubeboot import errors
 from kubeboot.host import files
 
-SPEAKS = 0.5
+SPEAKS = 2.0
 """Seconds that a holder is given to say who it is."""
 
 

@@ -28,10 +28,11 @@ class Sessions:
         self._open: set[paramiko.Channel] = set()
         self._lasting: set[paramiko.Channel] = set()
         self._shells: list[Shell] = []
+        self._begun = 0
 
     def open(self) -> paramiko.Channel:
         """A new one. sshd is given time to notice that others have ended, and ours to end. Raises Full."""
-        answer = self._how.deadlines.answer
+        answer, begun = self._how.deadlines.answer, self._begun
         end = time.monotonic() + answer
         while True:
             transport = self._line.transport()
@@ -39,13 +40,14 @@ class Sessions:
                 with channel.closing_after(transport, 2 * answer):
                     session = channel.ordered(transport.open_session(timeout=answer))
                 self._open.add(session)
+                self._begun += 1
                 return session
             except channel.GONE as err:
                 if not channel.refused(err, transport):
                     raise self._lost_unsent(transport, err) from err
                 self._forget_closed()
-                if self._end_a_shell() or self._open:
-                    end = time.monotonic() + answer
+                if self._end_a_shell() or self._open or begun != self._begun:  # others have their turn
+                    end, begun = time.monotonic() + answer, self._begun
                 elif self._lasting:
                     raise Full from err
                 elif time.monotonic() > end:

@@ -9,6 +9,8 @@ import threading
 
 import paramiko
 
+from kubeboot.host.channel import GONE
+
 _CHUNK = 1 << 17
 
 
@@ -21,20 +23,20 @@ def as_socket(channel: paramiko.Channel) -> socket.socket:
 
 
 def _pump(far: socket.socket, channel: paramiko.Channel) -> None:
-    """Both ways, each until its end; then close both."""
+    """Both ways, each until its end; then close both, also when the connection has gone."""
     outwards = threading.Thread(target=_outwards, args=(far, channel), daemon=True)
     outwards.start()
-    with contextlib.suppress(OSError, EOFError):
+    with contextlib.suppress(*GONE):
         while data := channel.recv(_CHUNK):
             far.sendall(data)
         far.shutdown(socket.SHUT_WR)
         outwards.join()
-    channel.close()
-    far.close()
+    with contextlib.closing(far), contextlib.suppress(*GONE):
+        channel.close()
 
 
 def _outwards(far: socket.socket, channel: paramiko.Channel) -> None:
-    with contextlib.suppress(OSError, EOFError):
+    with contextlib.suppress(*GONE):
         while data := far.recv(_CHUNK):
             channel.sendall(data)
         if _closed(far):

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from tests.fakes import ports
+
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: what is closed with it says RST and not FIN."""
 
@@ -61,10 +63,11 @@ class Link:
 
 
 class Proxy:
-    """Passes connections on to `target`, a port. One fault of the list falls to each connection."""
+    """Passes connections from one port on to another. One fault of the list falls to each of them."""
 
     def __init__(
         self,
+        port: int,
         target: int,
         faults: Iterable[Fault] = (),
         *,
@@ -77,8 +80,8 @@ class Proxy:
         self._faults, self._delays = iter(faults), iter(delays)
         self._rate = rate
         self._links: list[Link] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._server.getsockname()[1])
+        self.port = port
+        self._server = socket.create_server(("127.0.0.1", port))
         self._accept()
 
     def _accept(self) -> None:
@@ -136,9 +139,10 @@ class Proxy:
 @contextlib.contextmanager
 def through(target: int, faults: Iterable[Fault] = (), **more: object) -> Iterator[Proxy]:
     """A proxy that runs within the block."""
-    proxy = Proxy(target, faults, **more)  # type: ignore[arg-type]
-    try:
-        yield proxy
-    finally:
-        with contextlib.suppress(OSError):
-            proxy.down()
+    with ports.kept() as port:
+        proxy = Proxy(port, target, faults, **more)  # type: ignore[arg-type]
+        try:
+            yield proxy
+        finally:
+            with contextlib.suppress(OSError):
+                proxy.down()

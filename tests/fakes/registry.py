@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hashlib
 import io
@@ -26,9 +27,14 @@ Login = Literal["", "bearer", "basic"]
 
 def layer(files: Mapping[str, bytes]) -> bytes:
     """A compressed layer."""
+    return _layer(tuple(files.items()))
+
+
+@functools.lru_cache(maxsize=256)
+def _layer(files: tuple[tuple[str, bytes], ...]) -> bytes:
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
-        for name, data in files.items():
+        for name, data in files:
             info = tarfile.TarInfo(name)
             info.size, info.mode = len(data), 0o755
             tar.addfile(info, io.BytesIO(data))

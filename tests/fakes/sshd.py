@@ -7,10 +7,12 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.fakes import keys, ports
 
 CONFIG = """\
 Port {port}
@@ -37,30 +39,29 @@ Host {name}
   IdentityFile {folder}/client_key
   IdentitiesOnly yes
 """
+LISTENS = "Server listening on "
 
 
 class Sshd:
     """Knows its port, its files and an ssh-config for getting in."""
 
-    def __init__(self, folder: Path, name: str = "machine", more: str = "", environment: str = "") -> None:
-        self.folder, self.name = folder, name
+    def __init__(self, folder: Path, port: int, name: str, more: str, environment: str) -> None:
+        self.folder, self.port, self.name = folder, port, name
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = _free_port()
         for key in ("host_key", "client_key"):
             self.make_key(key)
         shutil.copy(folder / "client_key.pub", folder / "authorized_keys")
         self.know()
         values = {"port": self.port, "folder": folder, "more": more, "environment": environment}
-        (folder / "sshd_config").write_text(CONFIG.format(**values))
+        config = CONFIG.format(**values)
+        (folder / "sshd_config").write_text(config)
+        self._addresses = config.count("ListenAddress")
         self._process: subprocess.Popen[bytes] | None = None
         self._frozen: list[int] = []
 
-    def make_key(self, name: str, *more: str) -> None:
+    def make_key(self, name: str, passphrase: str = "") -> None:
         """A fresh Ed25519 pair in the server's folder."""
-        path = self.folder / name
-        path.unlink(missing_ok=True)
-        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path), *more]
-        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+        keys.make(self.folder / name, passphrase)
 
     def know(self) -> None:
         """Write the present host key to the client's known hosts."""
@@ -81,9 +82,10 @@ class Sshd:
         log = (self.folder / "log").open("wb")
         self._process = subprocess.Popen(argv, stderr=log, start_new_session=True)
         log.close()
-        while not _listens(self.port):
+        while (said := (self.folder / "log").read_text()).count(LISTENS) < self._addresses:
             if self._process.poll() is not None:
-                raise RuntimeError(f"sshd ended: {(self.folder / 'log').read_text()}")
+                raise RuntimeError(f"sshd ended: {said}")
+            time.sleep(0.002)
 
     def drop(self) -> None:
         """End every session, as a reboot does; the server goes on."""
@@ -114,14 +116,15 @@ class Sshd:
 
 
 @contextlib.contextmanager
-def running(folder: Path, name: str = "machine", more: str = "") -> Iterator[Sshd]:
-    """A server that runs within the block."""
-    sshd = Sshd(folder, name, more)
-    sshd.start()
-    try:
-        yield sshd
-    finally:
-        sshd.stop()
+def running(folder: Path, name: str = "machine", more: str = "", environment: str = "") -> Iterator[Sshd]:
+    """A server that runs within the block, and may be stopped and started again at its port."""
+    with ports.kept() as port:
+        sshd = Sshd(folder, port, name, more, environment)
+        sshd.start()
+        try:
+            yield sshd
+        finally:
+            sshd.stop()
 
 
 def _end(frozen: int) -> None:
@@ -129,17 +132,6 @@ def _end(frozen: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(frozen, signal.SIGKILL)
     os.close(frozen)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 def _below(parent: int) -> list[int]:

@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from kubeboot.host.shell import looks, runners
+from tests.fakes import keys
+from tests.fakes import ports as free
 
 KEYS = 8
+ALL = "0.0.0.0"  # noqa: S104 - the machines' addresses are of 127.0.0.0/8
 _ENV = 3
 """`env`, the locale and the search path come before every command."""
 _FIRST = (127 << 24) + (1 << 16)
@@ -212,7 +213,7 @@ def _is_established(sock: socket.socket) -> bool:
 def _serve(port: int, folder: Path, latest: float, count: Count, ready: Event) -> None:
     """One process: all addresses on a port. A machine is as late as its number says, `latest` at most."""
     keys = _read_keys(folder)
-    with socket.create_server(("0.0.0.0", port), backlog=1024) as server:  # noqa: S104 - 127.0.0.0/8
+    with socket.create_server((ALL, port), backlog=1024) as server:
         ready.set()
         while True:
             sock, _ = server.accept()
@@ -233,11 +234,7 @@ def _welcome(sock: socket.socket, keys: Sequence[paramiko.PKey], latest: float, 
 
 def _make_keys(folder: Path) -> None:
     for name in (*(f"host-{number}" for number in range(KEYS)), "client"):
-        private = ed25519.Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-        )
-        (folder / name).write_bytes(private)
-        (folder / name).chmod(0o600)
+        keys.make(folder / name)
 
 
 def _read_keys(folder: Path) -> list[paramiko.PKey]:
@@ -284,30 +281,24 @@ class Swarm:
 def running(folder: Path, latest: float = 0.0, processes: int = 2) -> Iterator[Swarm]:
     """Servers in so many processes, whose machines answer up to `latest` seconds late."""
     _make_keys(folder)
-    count, ports = Count(), tuple(_free_port() for _ in range(processes))
-    ready = [_SPAWN.Event() for _ in ports]
-    servers = [
-        _SPAWN.Process(target=_serve, args=(port, folder, latest, count, event), daemon=True)
-        for port, event in zip(ports, ready, strict=True)
-    ]
-    for server in servers:
-        server.start()
-    try:
-        if not all(event.wait(60.0) for event in ready):
+    with contextlib.ExitStack() as stack:
+        count, ports = Count(), tuple(stack.enter_context(free.kept(ALL)) for _ in range(processes))
+        ready = [_SPAWN.Event() for _ in ports]
+        for port, event in zip(ports, ready, strict=True):
+            server = _SPAWN.Process(target=_serve, args=(port, folder, latest, count, event), daemon=True)
+            server.start()
+            stack.callback(server.join)
+            stack.callback(server.kill)
+        if not all(event.wait(120.0) for event in ready):
             raise RuntimeError("the simulated machines have not begun to answer")
-        with silent() as dead:
-            yield Swarm(folder, ports, dead, count)
-    finally:
-        for server in servers:
-            server.kill()
-            server.join()
+        yield Swarm(folder, ports, stack.enter_context(silent()), count)
 
 
 @contextlib.contextmanager
 def silent() -> Iterator[int]:
     """A port whose queue is full, as behind a firewall that drops: a connection does not come about."""
     with socket.socket() as server, contextlib.ExitStack() as stack:
-        server.bind(("0.0.0.0", 0))  # noqa: S104 - 127.0.0.0/8
+        server.bind((ALL, 0))
         server.listen(0)
         port = int(server.getsockname()[1])
         for _ in range(2):
@@ -315,8 +306,3 @@ def silent() -> Iterator[int]:
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", port))
         yield port
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

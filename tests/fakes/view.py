@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import posixpath
 import socket
 from collections.abc import Callable
@@ -94,18 +95,19 @@ class FakeView:
 
     def _real(self, path: str, last: bool = True) -> str:
         """The path with links followed (`last`: of its last part too)."""
-        done = "/"
+        done = ""
         parts = [part for part in posixpath.normpath(path).split("/") if part]
         for _ in range(400):
             if not parts:
-                return done
-            here = posixpath.join(done, parts.pop(0))
+                return done or "/"
+            here = f"{done}/{parts.pop(0)}"
             target = self.symlinks.get(here) if parts or last else None
             if target is None:
                 done = here
             else:
-                parts = [p for p in posixpath.normpath(posixpath.join(done, target)).split("/") if p] + parts
-                done = "/"
+                whole = posixpath.normpath(posixpath.join(done or "/", target))
+                parts = [p for p in whole.split("/") if p] + parts
+                done = ""
         raise CommandFailed(f"too many levels of symbolic links: {path}", host=self._name)
 
     @property
@@ -136,9 +138,10 @@ class FakeView:
     def listdir(self, path: str) -> tuple[str, ...]:
         self._reach()
         start = self._real(path).rstrip("/") + "/"
-        names = {*self.files, *self.dirs, *self.symlinks} - {start}
-        inside = (name.removeprefix(start) for name in names if name.startswith(start))
-        return tuple(sorted(name for name in inside if "/" not in name))
+        size = len(start)
+        names = itertools.chain(self.files, self.dirs, self.symlinks)
+        inside = {name[size:] for name in names if name.startswith(start) and "/" not in name[size:]}
+        return tuple(sorted(inside - {""}))
 
     def sha256(self, path: str) -> str | None:
         data = self.read(path)

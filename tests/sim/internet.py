@@ -110,7 +110,7 @@ class User:
     web: Web = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        self.web = Web(self.authority, Limits(2, 2), environ={})
+        self.web = Web(self.authority, Limits(30, 30), environ={})
 
     @property
     def lock(self) -> UserLock:

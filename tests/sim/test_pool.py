@@ -73,7 +73,7 @@ def test_without_room_one_waits_until_somebody_is_done() -> None:
         with pool.using(first):
             waiting = person.submit(wait)
             assert not inside.wait(0.05)
-        waiting.result(5.0)
+        waiting.result(60.0)
 
 
 def test_room_that_nobody_makes_is_not_waited_for_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_a_connection_that_had_to_go_opens_again(server: servers.Sshd) -> None:
     for connection in (first, second):
         connection.join(pool)
     for connection in (first, second, first):
-        assert connection.run(("echo", "here"), (), 5.0).out == b"here\n"
+        assert connection.run(("echo", "here"), (), 60.0).out == b"here\n"
     assert first._line.transport().is_active() and not second._line._fabric.is_connected
     first.close()
 

@@ -38,13 +38,14 @@ from kubeboot.inventory.model import Machine
 from kubeboot.kube.api import NoApi
 from kubeboot.steps import basic
 from tests.fakes import proxy as proxies
+from tests.fakes import sshd as servers
 from tests.fakes.proxy import Fault, Proxy
 from tests.fakes.sshd import Sshd
 
 RUNS = 25
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds for a run, however it ends: the sum of all deadlines that it can meet one after the other."""
-DEADLINES = Deadlines(connect=3.0, banner=2.0, auth=6.0, idle=1.5, answer=1.5, handshake=15.0, absence=10.0)
+DEADLINES = Deadlines(connect=5.0, banner=2.0, auth=10.0, idle=1.5, answer=2.5, handshake=20.0, absence=20.0)
 SUDO = """\
 [ "$1" = -S ] || { echo "sudo: a password is required" >&2; exit 1; }
 prompt=$3
@@ -97,10 +98,9 @@ class Scene:
             monkeypatch.setattr(journal, name, f"{folder}/kubeboot{path}")
 
     def sshd(self, more: str = "", environment: str = "", name: str = "machine") -> Sshd:
-        made = Sshd(self.folder / f"sshd-{name}", name, more, environment)
-        made.start()
-        self.stack.callback(made.stop)
-        return made
+        return self.stack.enter_context(
+            servers.running(self.folder / f"sshd-{name}", name, more, environment)
+        )
 
     def proxy(self, target: Sshd, *faults: Fault, **more: object) -> Proxy:
         return self.stack.enter_context(proxies.through(target.port, faults, **more))
@@ -279,12 +279,16 @@ def slow(scene: Scene) -> None:
 
 
 def truncated_upload(scene: Scene) -> None:
-    """It goes on where it was cut: little more than its bytes has passed in the end."""
+    """It goes on where it was cut: little more than its bytes has passed in the end.
+
+    Nothing stalls here, and who waits for long takes no busy machine for one that does.
+    """
     scene.size = 5 << 20
+    patient = dataclasses.replace(DEADLINES, idle=20.0, answer=20.0)
     sshd = scene.sshd()
     faults = [Fault("cut", scene.chance.randint(1 << 20, 2 << 20)) for _ in range(2)]
     proxy = scene.proxy(sshd, *faults)
-    scene.converges(scene.host(sshd, proxy))
+    scene.converges(scene.host(sshd, proxy, deadlines=patient))
     assert proxy.connections == 3
     assert proxy.passed < scene.size * 1.8
 
@@ -369,7 +373,7 @@ def test_a_machine_that_does_not_return_is_waited_for_once(
 ) -> None:
     """By its connection, which the run then believes: both waited for two minutes, one after the other."""
     scene = Scene(tmp_path, random.Random("gone"), monkeypatch)  # noqa: S311 - no secret
-    absence = 1.5
+    absence = 4.0
     with scene.stack:
         sshd = scene.sshd()
         host = scene.host(sshd, deadlines=dataclasses.replace(DEADLINES, connect=1.0, absence=absence))
@@ -391,7 +395,7 @@ def _left(before: set[threading.Thread]) -> list[threading.Thread]:
 
 
 def _until(holds: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.005)

@@ -16,13 +16,15 @@ import pytest
 from kubeboot import errors
 from kubeboot.host.api import Lost
 from kubeboot.host.connection import Connection
-from kubeboot.host.login import Login
+from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.questions import LockedKey
 from kubeboot.host.runner import Result
 from kubeboot.host.ssh import SshHost
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
 from tests.sim.over_ssh import PATIENT, QUICK, failing, in_thread, reached, until
+
+HASTY = Deadlines(banner=0.5, handshake=0.6)
 
 
 def test_nobody_listens(sshd: Sshd) -> None:
@@ -47,7 +49,7 @@ def test_a_refused_login(sshd: Sshd) -> None:
 
 def test_an_encrypted_key_wants_its_passphrase(sshd: Sshd) -> None:
     (sshd.folder / "client_key").unlink()
-    sshd.make_key("client_key", "-N", "geheim")
+    sshd.make_key("client_key", "geheim")
     (sshd.folder / "authorized_keys").write_text((sshd.folder / "client_key.pub").read_text())
     for wrong in (None, "gemein"):
         with reached(sshd, passphrase=wrong) as host:
@@ -72,7 +74,7 @@ def listening(answer: Callable[[socket.socket], None]) -> Iterator[Login]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         port = server.getsockname()[1]
-        yield Login("machine", "", host="127.0.0.1", port=port, deadlines=QUICK)
+        yield Login("machine", "", host="127.0.0.1", port=port, deadlines=HASTY)
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
 
@@ -90,7 +92,7 @@ def test_something_else_listens(answer: Callable[[socket.socket], None]) -> None
     with listening(answer) as login:
         began = time.monotonic()
         failing(SshHost(Connection(login)))
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < Deadlines().banner
 
 
 def test_a_read_survives_a_lost_connection(sshd: Sshd) -> None:
@@ -125,7 +127,7 @@ def test_a_stalled_machine_is_given_up_in_time(sshd: Sshd) -> None:
         began = time.monotonic()
         with pytest.raises(Lost, match="no answer"):
             host.connection.run(("true",), (), 100.0)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 50
 
 
 def test_a_stall_in_the_middle_of_a_command_is_noticed_too(sshd: Sshd, tmp_path: Path) -> None:
@@ -148,7 +150,7 @@ def test_a_command_has_a_deadline_which_is_stretched_as_all_are(sshd: Sshd) -> N
         began = time.monotonic()
         with pytest.raises(errors.TimedOut, match=r"did not end within 0\.3 s"):
             host.connection.run(("sleep", "100"), (), 0.1)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 50
         assert host.read("/etc/hostname")
 
 
@@ -189,7 +191,7 @@ def test_one_session_is_enough(tmp_path: Path) -> None:
 
 
 def test_no_session_at_all(tmp_path: Path) -> None:
-    patient = dataclasses.replace(PATIENT, answer=0.3)
+    patient = dataclasses.replace(PATIENT, answer=1.5)
     with servers.running(tmp_path / "sshd", more="MaxSessions 0") as sshd, reached(sshd, patient) as host:
         assert "MaxSessions" in str(failing(host).hint)
 
@@ -211,8 +213,8 @@ def test_an_address_is_reached_through_the_machine(tmp_path: Path, more: str) ->
             port = server.getsockname()[1]
             with host.dial("127.0.0.1", port) as near:
                 far, _ = server.accept()
-                near.settimeout(5.0)
-                far.settimeout(5.0)
+                near.settimeout(60.0)
+                far.settimeout(60.0)
                 near.sendall(b"x" * 300_000)
                 assert _all_of(far, 300_000) == b"x" * 300_000
                 far.sendall(b"answer")
@@ -221,7 +223,7 @@ def test_an_address_is_reached_through_the_machine(tmp_path: Path, more: str) ->
                 assert near.recv(1) == b""
             with host.dial("127.0.0.1", port) as near:
                 far, _ = server.accept()
-                far.settimeout(5.0)
+                far.settimeout(60.0)
             assert far.recv(1) == b""
             far.close()
         with pytest.raises(OSError, match=r"refused|failed"):

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from kubeboot.host import starting
 from kubeboot.host import sudo as become_root
+from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
 from tests.sim.over_ssh import failing, reached
 
 
 @pytest.fixture
-def sudo(tmp_path: Path) -> Callable[[str], Sshd]:
+def sudo(tmp_path: Path) -> Iterator[Callable[[str], Sshd]]:
     """A server on whose PATH there is a sudo that does as the test wants."""
+    with contextlib.ExitStack() as stack:
 
-    def make(script: str) -> Sshd:
-        folder = tmp_path / "bin"
-        folder.mkdir()
-        (folder / "sudo").write_text(f"#!/bin/sh\n{script}\n")
-        (folder / "sudo").chmod(0o755)
-        return Sshd(tmp_path / "sshd", environment=f"PATH={folder}:/usr/bin:/bin")
+        def make(script: str) -> Sshd:
+            folder = tmp_path / "bin"
+            folder.mkdir()
+            (folder / "sudo").write_text(f"#!/bin/sh\n{script}\n")
+            (folder / "sudo").chmod(0o755)
+            path = f"PATH={folder}:/usr/bin:/bin"
+            return stack.enter_context(servers.running(tmp_path / "sshd", environment=path))
 
-    return make
+        yield make
 
 
 @pytest.mark.parametrize(
@@ -35,17 +39,12 @@ def test_who_is_not_root_uses_sudo_and_never_types_a_password(
     sudo: Callable[[str], Sshd], monkeypatch: pytest.MonkeyPatch, script: str, reason: str | None
 ) -> None:
     monkeypatch.setattr(starting, "ROOT", "nobody-at-all")
-    sshd = sudo(script)
-    sshd.start()
-    try:
-        with reached(sshd) as host:
-            assert host.connection._starter.quote(("id", "-u")).startswith("sudo -n -- env LC_ALL=C ")
-            if reason is None:
-                assert host.read("/etc/hostname")
-            else:
-                assert failing(host).reason == reason
-    finally:
-        sshd.stop()
+    with reached(sudo(script)) as host:
+        assert host.connection._starter.quote(("id", "-u")).startswith("sudo -n -- env LC_ALL=C ")
+        if reason is None:
+            assert host.read("/etc/hostname")
+        else:
+            assert failing(host).reason == reason
 
 
 def test_a_connection_that_goes_while_one_becomes_root_is_no_refusal(
@@ -56,12 +55,8 @@ def test_a_connection_that_goes_while_one_becomes_root_is_no_refusal(
     sshd = sudo(
         f'[ -e {tmp_path}/gone ] || {{ : >{tmp_path}/gone; kill -9 $PPID; exit 1; }}; shift 4; exec "$@"'
     )
-    sshd.start()
-    try:
-        with reached(sshd, sudo_password="geheim") as host:
-            assert host.read("/etc/hostname")
-    finally:
-        sshd.stop()
+    with reached(sshd, sudo_password="geheim") as host:
+        assert host.read("/etc/hostname")
 
 
 def test_sudo_that_says_no_end_of_words_is_given_up_in_time() -> None:

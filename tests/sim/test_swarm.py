@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from kubeboot.host.pool import Pool
 from kubeboot.host.ssh import SshHost
 from kubeboot.inventory import listed
 from kubeboot.inventory.model import Machine
-from tests.fakes import swarm
+from tests.fakes import ports, swarm
 from tests.fakes.source import FakeSource
 
 SIZE, ROOM = 50, 12
@@ -30,13 +31,14 @@ DEAD = frozenset({7, 23, 50})
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[swarm.Swarm]:
-    with swarm.running(tmp_path_factory.mktemp("swarm"), latest=0.1, processes=1) as made:
-        yield made
+    """The dead refuse at once: nothing here is to take a busy machine for a silent one."""
+    folder = tmp_path_factory.mktemp("swarm")
+    with swarm.running(folder, latest=0.1, processes=1) as made, ports.kept() as nobody:
+        yield dataclasses.replace(made, dead=nobody)
 
 
-def impatient(machine: Machine) -> HostTarget:
-    """Not ten seconds for a machine that does not answer."""
-    deadlines = Deadlines(connect=1.0, handshake=0.0)
+def patient(machine: Machine) -> HostTarget:
+    deadlines = Deadlines().scaled(6.0)
     return SshHost(Connection(Login(machine.name, logins.ssh_config(machine), deadlines=deadlines)))
 
 
@@ -51,7 +53,7 @@ def test_all_that_live_are_planned_for_by_few_connections(
     monkeypatch.setattr(reach, "Pool", functools.partial(Pool, ROOM))
     monkeypatch.setattr(Supply, "source", lambda self, arch: FakeSource())
     events: list[Event] = []
-    result = planning.plan(wanted(machines.cluster(SIZE, DEAD)), events.append, impatient)
+    result = planning.plan(wanted(machines.cluster(SIZE, DEAD)), events.append, patient)
     states = {host.host: host.state for host in result.hosts}
     assert states == {f"m-{n}": "unreachable" if n in DEAD else "drift" for n in range(1, SIZE + 1)}
     assert 1 < machines.count.most.value <= ROOM

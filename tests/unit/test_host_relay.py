@@ -10,7 +10,7 @@ import pytest
 
 from kubeboot.host import scripts
 
-WITHIN = 10.0
+WITHIN = 60.0
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_readiness_is_asked_on_a_connection_that_is_closed_then() -> None:
     def serve(server: socket.socket) -> bytes:
         caller, _ = server.accept()
         with caller:
-            caller.settimeout(5.0)
+            caller.settimeout(60.0)
             asked = caller.recv(4096)
             caller.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
             return asked.partition(b"\r\n")[0] + caller.recv(1)

@@ -107,7 +107,7 @@ def away(do: Callable[[socket.socket], None]) -> Iterator[str]:
         ended.set()
         with contextlib.suppress(OSError):
             socket.create_connection(listener.getsockname(), 1).close()
-        thread.join(5)
+        thread.join(60)
 
 
 def reset(connection: socket.socket) -> None:

@@ -65,15 +65,15 @@ def test_parallel_builds_of_one_entry_build_once(
     def slow(target: Path) -> None:
         calls.append(target)
         inside.set()
-        assert waiting.wait(10)
+        assert waiting.wait(60)
 
     monkeypatch.setattr(fcntl, "flock", seen)
     threads = [threading.Thread(target=cache.cached, args=("thing", "k1", slow)) for _ in range(2)]
     for thread in threads:
         thread.start()
-        assert inside.wait(10)
+        assert inside.wait(60)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(calls) == 1 and cache.entry("thing", "k1").is_dir()
     assert capsys.readouterr().err == "waiting for another build of thing-k1\n"
 

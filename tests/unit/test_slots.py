@@ -25,7 +25,7 @@ def test_of_those_who_wait_the_most_urgent_is_next_and_then_who_came_first() -> 
             while len(slots._waiting) < number:
                 time.sleep(0.001)
     for thread in threads:
-        thread.join(5.0)
+        thread.join(60.0)
     assert order == ["b", "c", "d", "a"]
 
 
@@ -43,5 +43,5 @@ def test_no_more_than_there_is_room_for_are_in_at_once() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5.0)
+        thread.join(60.0)
     assert max(most) <= 3 and slots._free == 3 and not slots._waiting

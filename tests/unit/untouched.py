@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ class _Watch:
 
     def __init__(self) -> None:
         self.seen: list[str] | None = None
+        self.others: frozenset[int | None] = frozenset()
         self.allowed: tuple[str, ...] = ()
         sys.addaudithook(self._hook)
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if self.seen is None:
+        if self.seen is None or threading.get_ident() in self.others:
             return
         if event == "open" and isinstance(args[2], int) and args[2] & _WRITING:
             self._note(event, args[0])
@@ -52,9 +54,11 @@ _watch = _Watch()
 def watched(*allowed: Path) -> Iterator[list[str]]:
     """What was changed outside of these directories, which processes were started, who was connected to.
 
-    Python keeps no bytecode meanwhile: that is its own doing, at the first import of a module.
+    Python keeps no bytecode meanwhile: that is its own doing, at the first import of a module. Threads that
+    were there before are other tests' servers, which end in their own time.
     """
     found: list[str] = []
+    _watch.others = frozenset(each.ident for each in threading.enumerate()) - {threading.get_ident()}
     _watch.seen, _watch.allowed = found, tuple(str(path) for path in allowed)
     compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:

@@ -124,15 +124,21 @@ lost() { # who has it is of this run too, by a connection that was lost: that on
   { read -r who && read -r mark pid; } <"$1" && [ "$mark" = "$3" ] || return
   [ ! "/proc/$pid/fd/9" -ef "$1" ] || kill -9 "$pid"
 }
+named() { # who has just taken it says so in the next moment
+  for turn in 1 2 3 4 5 6 7 8 9 10; do
+    [ ! -s "$1" ] || break
+    sleep 0.2
+  done
+}
 say() {
   printf '%s\n%s\n' "$1" "$2 $$" >/proc/$$/fd/9
 }
 while
   exec 9<>"$1" || exit
-  flock -n 9 || { lost "$@" && flock -w 10 9; } || { [ -s "$1" ] || sleep 0.2; cat <&9; exit 75; }
+  flock -n 9 || { lost "$@" && flock -w 10 9; } || { named "$1"; cat <&9; exit 75; }
+  say "$2" "$3"
   [ "$(stat -L -c %d:%i /proc/$$/fd/9)" != "$(stat -c %d:%i -- "$1" 2>/dev/null)" ]
 do :; done
-say "$2" "$3"
 echo "held"
 while words=$(exec 9>&- && exec timeout "$4" sh -c 'IFS= read -r line && printf "%s\n" "$line"'); do
   [ -z "$words" ] || say "$2, $words" "$3"
