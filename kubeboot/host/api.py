@@ -15,6 +15,7 @@ from typing import Protocol
 from kubeboot import errors
 from kubeboot.host.facts import Facts
 from kubeboot.host.model import (
+    BareContainer,
     Chain,
     Container,
     EtcdTool,
@@ -128,6 +129,14 @@ class HostTarget(HostView, Protocol):
 
     def restore_snapshot(self, snapshot: str, to: str, tool: EtcdTool) -> None:
         """Make a data directory `to`, which does not exist, from a snapshot of etcd."""
+        ...
+
+    def start_container(self, container: BareContainer) -> None:
+        """Have it run on its own, in place of an earlier one of its name; it adds to its log."""
+        ...
+
+    def end_container(self, id: str) -> None:
+        """Ask its processes to end (SIGTERM, ten seconds), and drop it; the log stays."""
         ...
 
     def remove_cgroup(self, path: str) -> None:

@@ -10,7 +10,7 @@ import functools
 from importlib import resources
 
 from kubeboot.host import facts, parse
-from kubeboot.host.model import Container, EtcdTool, Image, Link
+from kubeboot.host.model import OURS, BareContainer, Container, EtcdTool, Image, Link
 from kubeboot.host.runner import NOT_FOUND, Ask, Tell
 from kubeboot.pki.endpoint import is_ip
 
@@ -18,7 +18,7 @@ UNIT_PROPERTIES = "LoadState,ActiveState,UnitFileState,MainPID,Result,NRestarts,
 _CTR = ("ctr", "-n", "k8s.io")
 ABSENT = 44
 """The exit status of our scripts for "there is no such thing"."""
-ETCDUTL = "kubeboot-etcdutl"
+ETCDUTL = f"{OURS}etcdutl"
 """The container that restores a snapshot; a killed run may have left one."""
 _NO_CTR = (NOT_FOUND, ABSENT)
 _NO_UNIT = (b"not loaded", b"does not exist")
@@ -44,6 +44,13 @@ _CONTAINERS = f"""\
 for id in $ids; do ctr -n k8s.io containers info "$id" 2>/dev/null; done
 echo "TASKS"
 exec ctr -n k8s.io tasks ls
+"""
+_END_TASK = f"""\
+{_RUNNING}ctr -n k8s.io tasks ls | while read -r id pid status; do
+    [ "$id $status" = "$1 RUNNING" ] && kill -TERM "$pid" 2>/dev/null || continue
+    left=100
+    while [ -e "/proc/$pid" ] && [ "$left" -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
+done
 """
 
 
@@ -149,6 +156,19 @@ def restore_snapshot(snapshot: str, to: str, tool: EtcdTool) -> Tell:
     return Tell(
         (*_CTR, "run", "--rm", *mounts, tool.image, ETCDUTL, *words), deadline=1800.0, repeatable=False
     )
+
+
+def start_container(container: BareContainer) -> Tell:
+    """It outlives the command."""
+    mounts = (word for mount in container.mounts for word in ("--mount", _mount(*mount)))
+    words = ("--detach", "--net-host", "--log-uri", f"file://{container.log}", *mounts)
+    argv = (*_CTR, "run", *words, container.image, container.id, *container.command)
+    return Tell(argv, repeatable=False)
+
+
+def end_task(id: str) -> Tell:
+    """SIGTERM to a container's main process, and at most ten seconds for it."""
+    return Tell(sh("end", _END_TASK, id))
 
 
 def _mount(path: str, to: str, mode: str) -> str:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from kubeboot.host import commands, health, scripts
 from kubeboot.host.facts import Facts
-from kubeboot.host.model import Chain, Container, EtcdTool, Image, Link, Rule, Space
+from kubeboot.host.model import BareContainer, Chain, Container, EtcdTool, Image, Link, Rule, Space
 from kubeboot.host.runner import Ask, Runner, Tell
 
 T = TypeVar("T")
@@ -149,6 +149,16 @@ class CommandTarget(CommandView):
         """Make a data directory of etcd, once no earlier attempt is under way."""
         self.remove_container(commands.ETCDUTL)
         self._tell(commands.restore_snapshot(snapshot, to, tool))
+
+    def start_container(self, container: BareContainer) -> None:
+        """Start it, once no earlier one of its name is there."""
+        self.remove_container(container.id)
+        self._tell(commands.start_container(container))
+
+    def end_container(self, id: str) -> None:
+        """Ask its processes to end, and drop it."""
+        self._tell(commands.end_task(id))
+        self.remove_container(id)
 
     def unmount(self, point: str) -> None:
         """Unmount; lazily what is still in use."""

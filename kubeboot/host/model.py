@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
+OURS = "kubeboot-"
+"""How the names of our own containers begin, those of no pod."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Stat:
@@ -112,6 +115,25 @@ class Container:
     sandbox: bool = False
     pid: int = 0
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class BareContainer:
+    """A container of no pod, on the machine's own network. `mounts`: (path, as what, "ro" or "rw")."""
+
+    id: str
+    image: str
+    command: tuple[str, ...]
+    mounts: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def log(self) -> str:
+        """The file that it writes to."""
+        return f"/var/lib/kubeboot/{self.id}.log"
+
+    def holds(self, process: Process) -> bool:
+        """Whether a process is in it."""
+        return process.cgroup.endswith(f"/{self.id}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,17 +29,17 @@ def plan(
     `spec` is `config.etcd_access.joined` with the invitation's where there is one.
     """
     catalog = source.catalog()
-    member = (
-        etcd.steps(spec, node, catalog)
+    member, before = (
+        (etcd.steps(spec, node, catalog), etcd.manifest(spec))
         if invited is None
-        else etcd_join.steps(spec, node, catalog, BEFORE_ETCD)
+        else (etcd_join.steps(spec, node, catalog, BEFORE_ETCD), etcd_join.before_kubelet(spec))
     )
     steps: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *etcd_machine.pki(spec, node, invited),
         etcd_machine.description(spec, node),
         *member,
-        *standalone.steps(node, catalog, source, after=frozenset({etcd.MANIFEST})),
+        *standalone.steps(node, catalog, source, after=before),
         etcd_machine.ready(node),
     )
     command = "etcd-init" if invited is None else "etcd-join"

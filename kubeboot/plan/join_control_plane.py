@@ -18,7 +18,6 @@ from kubeboot.steps import (
     certificates,
     control_plane,
     encryption,
-    etcd,
     foreign_nodes,
     kubeconfigs,
     kubelet,
@@ -74,6 +73,7 @@ def plan(
     catalog = source.catalog()
     where = control_plane_endpoint(spec, node, cluster)
     balancer, first = machine.balanced(spec, node, backends(spec, node, cluster), catalog)
+    before_kubelet = (first - {MANIFEST}) | etcd_join.before_kubelet(spec)
     steps: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *shared_keys.steps(node.name, given),
@@ -84,9 +84,7 @@ def plan(
         *etcd_join.steps(spec, node, catalog, BEFORE_ETCD | (machine.ids(balancer) & WAY_BACK)),
         *_at_last(spec, control_plane.steps(spec, node, catalog)),
         *_before_node(balancer),
-        *kubelet.steps(
-            spec, node, catalog, source, cluster.kubelet_config, (first - {MANIFEST}) | etcd.manifest(spec)
-        ),
+        *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, before_kubelet),
         *marks.steps(spec, node),
         *foreign_nodes.server_steps(spec, node),
         dns_spread.step("node/ready"),

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from kubeboot import errors
 from kubeboot.host.api import CommandFailed
 from kubeboot.host.facts import Facts
-from kubeboot.host.model import EtcdTool, Image
+from kubeboot.host.model import BareContainer, Container, EtcdTool, Image, Process
 from tests.fakes.entries import MODULE_SYSCTLS, Change, Dir, Fault, File, below, digests_of
 from tests.fakes.systemd import full_name
 from tests.fakes.view import FakeView
@@ -217,7 +217,24 @@ class FakeHost(FakeView):
 
     def remove_container(self, id: str) -> None:
         with self._change("remove_container", id):
-            self.container_table.pop(id, None)
+            self._drop(id)
+
+    def start_container(self, container: BareContainer) -> None:
+        with self._change("start_container", container.id):
+            self._drop(container.id)
+            made = Container(container.id, container.image, pid=4000)
+            self.container_table[container.id] = made
+            name, group = container.command[0], f"/k8s.io/{container.id}"
+            self.process_table[made.pid] = Process(made.pid, name, group, container.command)
+            self.files[self._parents(container.log)] = File(b"")
+
+    def end_container(self, id: str) -> None:
+        with self._change("end_container", id):
+            self._drop(id)
+
+    def _drop(self, id: str) -> None:
+        found = self.container_table.pop(id, None)
+        self.process_table.pop(found.pid if found else 0, None)
 
     def unmount(self, point: str) -> None:
         with self._change("unmount", point):

@@ -43,7 +43,7 @@ CGROUPS = "/sys/fs/cgroup/kubepods.slice"
 
 _TABLES = (
     "files", "dirs", "symlinks", "sysctls", "modules", "image_table", "container_table", "mount_table",
-    "link_table", "nft", "dialers",
+    "link_table", "nft", "dialers", "process_table",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A machine in memory that becomes a further control plane, and the cluster of cp-1 that it joins.
 
-Its etcd runs once it is a member, has a manifest that names every member, and data of no other member; its
-API server serves the cluster's objects once that etcd votes.
+Its etcd runs, under the kubelet or by itself to copy the data, once it is a member, has a manifest that names
+every member, and data of no other member; its API server serves the cluster's objects once that etcd votes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from kubeboot.engine.step import CLUSTER, Target
 from kubeboot.kube.api import Api, NoApi
 from kubeboot.kube.etcd import Member
 from kubeboot.pki import build
+from kubeboot.steps.etcd import METRICS_PORT, copying
 from kubeboot.steps.etcd import learner as etcd_learner
 from kubeboot.steps.static_pod import MANIFESTS, PKI
 from tests.fakes.entries import File
 from tests.fakes.etcd import FakeEtcd, member
-from tests.fakes.world import State, World
+from tests.fakes.world import State, World, said_ready
 
 NAME, ADDRESS = "cp-2", "192.0.2.12"
 DATA = "/var/lib/etcd/member/snap/db"
@@ -70,7 +71,8 @@ class FurtherWorld(World):
         return Target(self.host, self.api if on == CLUSTER else cast(Api, self.own_server), self.etcd)
 
     def sound(self) -> None:
-        """etcd counts on nobody who does not answer."""
+        """etcd counts on nobody who does not answer, and two of it would want one port."""
+        assert not (self.has("etcd") and self.copies())
         voters = [one for one in self.etcd.found if not one.learner]
         assert [one.label for one in voters if self.etcd.healthy(one)] == []
 
@@ -88,10 +90,15 @@ class FurtherWorld(World):
         super().restore(state)
         self.etcd.found = list(state.members)
 
+    def copies(self) -> bool:
+        """etcd runs in a container of no pod."""
+        return copying.ID in self.host.container_table
+
     def etcd_runs(self) -> bool:
         mine = etcd_learner.own(self.etcd.found, ADDRESS)
         data = self.host.files.get(DATA)
-        return self.has("etcd") and mine is not None and data is not None and data.data == mine.id.encode()
+        started = self.has("etcd") or self.copies()
+        return started and mine is not None and data is not None and data.data == mine.id.encode()
 
     def serves(self) -> bool:
         mine = etcd_learner.own(self.etcd.found, ADDRESS)
@@ -101,8 +108,12 @@ class FurtherWorld(World):
     def _kubelet(self) -> None:
         super()._kubelet()
         mine = etcd_learner.own(self.etcd.found, ADDRESS)
-        if mine is not None and self.has("etcd"):
+        if mine is not None and (self.has("etcd") or self.copies()):
             self._start(mine)
+        if self.etcd_runs():
+            self.host.dialers["127.0.0.1", METRICS_PORT] = said_ready
+        else:
+            self.host.dialers.pop(("127.0.0.1", METRICS_PORT), None)
 
     def _start(self, mine: Member) -> None:
         """As etcd does: with no data it must know every member by its manifest."""

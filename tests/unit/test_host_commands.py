@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kubeboot.host import commands, scripts
 from kubeboot.host.api import CommandFailed
-from kubeboot.host.model import EtcdTool
+from kubeboot.host.model import BareContainer, EtcdTool
 from kubeboot.host.runner import Ask, Result, Tell, title
 from kubeboot.host.shell import changes, looks, runners
 
@@ -53,6 +53,11 @@ TABLE: dict[str, tuple[Ask[object] | Tell, str]] = {
         "etcdutl snapshot restore /snapshot.db --data-dir /data/new --name cp-1 "
         "--initial-cluster cp-1=https://a:1 --initial-advertise-peer-urls https://a:1 "
         "--initial-cluster-token t --bump-revision 1000000000 --mark-compacted",
+    ),
+    "start container": (
+        commands.start_container(BareContainer("a", "etcd:1", ("etcd", "--x=y"), (("/b,c", "/d", "rw"),))),
+        "ctr -n k8s.io run --detach --net-host --log-uri file:///var/lib/kubeboot/a.log "
+        "--mount 'type=bind,\"src=/b,c\",dst=/d,options=rbind:rw' etcd:1 a etcd --x=y",
     ),
     "unmount": (commands.unmount("/a b", lazily=False), "umount -- '/a b'"),
     "unmount lazily": (commands.unmount("/a", lazily=True), "umount -l -- /a"),

@@ -1,8 +1,8 @@
 """Joining etcd without ever endangering it: a learner first, started and in sync, and only then a voter.
 
-The order is certificates → learner → etcd.yaml → kubelet → promotion → the rest of the control plane, so
-that no voter is ever counted on that nobody can reach. A run that died anywhere goes on from what the
-members say.
+The order is certificates → learner → etcd.yaml → a copy of the data → kubelet → promotion → the rest of the
+control plane, so that no voter is ever counted on that nobody can reach. A run that died anywhere goes on
+from what the members say.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from kubeboot.host.api import HostView
 from kubeboot.kube.etcd import PEER_PORT, Member
 from kubeboot.pki import endpoint
 from kubeboot.steps import basic, etcd
+from kubeboot.steps.etcd.copying import COPIED, COPY, Copied, Copy, TakesPart
 from kubeboot.steps.etcd.learner import MEMBERS, AddLearner, AwaitTurn, LearnerFree
 from kubeboot.steps.etcd.vote import Promote, Serves, Started
 from kubeboot.steps.static_pod import StaticPod
@@ -85,6 +86,11 @@ class EnsureJoiningEtcd(etcd.EnsureEtcd):
         return ",".join(f"{name}={url}" for name, urls in named for url in urls if name)
 
 
+def before_kubelet(spec: ClusterSpec) -> frozenset[Ref]:
+    """What comes before the kubelet that is to run etcd; nothing where etcd runs elsewhere."""
+    return frozenset({etcd.MANIFEST, COPY, COPIED} if spec.etcd.external is None else ())
+
+
 def steps(
     spec: ClusterSpec, node: NodeSettings, catalog: Catalog, before: Iterable[Ref] = ()
 ) -> tuple[Step, ...]:
@@ -100,6 +106,7 @@ def steps(
         _turn(node, frozenset({"pki/", "etcd/data-dir", *before})),
         _learner(spec, node),
         _manifest(spec, node, made),
+        *_copy(spec, node, made.path),
         *_votes(node),
     )
 
@@ -141,6 +148,28 @@ def _manifest(spec: ClusterSpec, node: NodeSettings, pod: StaticPod) -> Step:
         name=node.name,
         peer=endpoint.url(node.address, PEER_PORT),
     )
+
+
+def _copy(spec: ClusterSpec, node: NodeSettings, manifest: str) -> tuple[Step, ...]:
+    copy = Copy(
+        id=COPY,
+        title="Copy etcd's data from its leader",
+        on=node.name,
+        after=frozenset({etcd.MANIFEST}),
+        settle=TakesPart(node.address),
+        manifest=manifest,
+        data_dir=spec.etcd.data_dir,
+        cost=1.0,
+    )
+    copied = Copied(
+        id=COPIED,
+        title="End the etcd that has copied it",
+        on=node.name,
+        behind=frozenset({COPY}),
+        follows=frozenset({COPY}),
+        cost=0.5,
+    )
+    return (copy, copied)
 
 
 def _votes(node: NodeSettings) -> tuple[Step, ...]:

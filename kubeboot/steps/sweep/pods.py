@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.host.api import CommandFailed
-from kubeboot.host.model import Container, Mount
+from kubeboot.host.model import OURS, Container, Mount
 
 NETNS = "/run/netns/cni-"
 MOUNT_ROOTS = ("/var/lib/kubelet/", "/run/containerd/", "/var/lib/containerd/", NETNS)
@@ -19,7 +19,10 @@ PASSES = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NoPods(Step):
-    """No container of a pod exists. A machine without containerd has none."""
+    """No container of a pod exists, nor one that a run of ours that died has left.
+
+    A machine without containerd has none.
+    """
 
     def check(self, see: View, vals: Values) -> Check:
         found = _pods(see)
@@ -49,7 +52,7 @@ def _remove_all(do: Target) -> CommandFailed | None:
 def _pods(see: View) -> tuple[Container, ...]:
     if see.host.unit("containerd.service").active != "active":
         return ()
-    return tuple(c for c in see.host.containers() if c.pod or c.sandbox)
+    return tuple(c for c in see.host.containers() if c.pod or c.sandbox or c.id.startswith(OURS))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
