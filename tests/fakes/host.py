@@ -224,7 +224,7 @@ class FakeHost(FakeView):
             self._drop(container.id)
             made = Container(container.id, container.image, pid=4000)
             self.container_table[container.id] = made
-            name, group = container.command[0], f"/k8s.io/{container.id}"
+            name, group = container.command[0], f"/{container.id}"
             self.process_table[made.pid] = Process(made.pid, name, group, container.command)
             self.files[self._parents(container.log)] = File(b"")
 

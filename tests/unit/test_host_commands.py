@@ -56,7 +56,7 @@ TABLE: dict[str, tuple[Ask[object] | Tell, str]] = {
     ),
     "start container": (
         commands.start_container(BareContainer("a", "etcd:1", ("etcd", "--x=y"), (("/b,c", "/d", "rw"),))),
-        "ctr -n k8s.io run --detach --net-host --log-uri file:///var/lib/kubeboot/a.log "
+        "ctr -n k8s.io run --detach --net-host --cgroup /a --log-uri file:///var/lib/kubeboot/a.log "
         "--mount 'type=bind,\"src=/b,c\",dst=/d,options=rbind:rw' etcd:1 a etcd --x=y",
     ),
     "unmount": (commands.unmount("/a b", lazily=False), "umount -- '/a b'"),
