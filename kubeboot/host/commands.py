@@ -45,8 +45,8 @@ for id in $ids; do ctr -n k8s.io containers info "$id" 2>/dev/null; done
 echo "TASKS"
 exec ctr -n k8s.io tasks ls
 """
-_END_TASK = f"""\
-{_RUNNING}ctr -n k8s.io tasks ls | while read -r id pid status; do
+_END_TASK = """\
+ctr -n k8s.io tasks ls | while read -r id pid status; do
     [ "$id $status" = "$1 RUNNING" ] && kill -TERM "$pid" 2>/dev/null || continue
     left=100
     while [ -e "/proc/$pid" ] && [ "$left" -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
@@ -168,7 +168,7 @@ def start_container(container: BareContainer) -> Tell:
 
 def end_task(id: str) -> Tell:
     """SIGTERM to a container's main process, and at most ten seconds for it."""
-    return Tell(sh("end", _END_TASK, id))
+    return Tell(sh("end", _RUNNING + _END_TASK, id), statuses=(ABSENT,))
 
 
 def _mount(path: str, to: str, mode: str) -> str:

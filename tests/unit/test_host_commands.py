@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -118,6 +121,20 @@ def test_no_route_is_no_source() -> None:
     assert ask.answer(Result(2, b"", b"RTNETLINK answers: Network is unreachable\n"), "cp-1") is None
     with pytest.raises(CommandFailed):
         ask.answer(Result(1, b"", b'Error: any valid prefix is expected rather than "x".\n'), "cp-1")
+
+
+def test_a_container_s_process_is_asked_to_end_and_waited_for(tmp_path: Path) -> None:
+    with subprocess.Popen(("sleep", "600")) as mine, subprocess.Popen(("sleep", "600")) as other:
+        rows = f"TASK PID STATUS\na {mine.pid} RUNNING\nab {other.pid} RUNNING\n"
+        (tmp_path / "ctr").write_text(f"#!/bin/sh\nprintf '{rows}'\n")
+        (tmp_path / "ctr").chmod(0o755)
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        argv = commands.sh("end", commands._END_TASK, "a")
+        with subprocess.Popen(argv, env={"PATH": path}, stderr=subprocess.PIPE) as ends:
+            assert mine.wait(60) == -signal.SIGTERM
+            assert (ends.wait(60), ends.communicate()[1]) == (0, b"")
+        assert other.poll() is None
+        other.kill()
 
 
 def test_an_answer_that_makes_no_sense_says_so() -> None:
