@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 
@@ -28,7 +29,7 @@ def settings(
     spec: ClusterSpec, facts: Facts, role: Role, address: str | None = None, timeout_scale: float = 1.0
 ) -> NodeSettings:
     """Decide everything about one machine. `address` is the one that reaches the cluster, when joining."""
-    chosen = spec.node.advertise_address or _own(spec, facts, address) or default_address(facts)
+    chosen = spec.node.advertise_address or _own(spec, facts, address) or _default(spec, facts)
     resolv_conf, nameservers = resolver(facts, chosen)
     return NodeSettings(
         name=node_name(spec.node.name or facts.hostname),
@@ -55,6 +56,18 @@ def _own(spec: ClusterSpec, facts: Facts, address: str | None) -> str | None:
         return address
     here = next((_hosts(nic) for nic in facts.nics if address in _hosts(nic)), ())
     return next((host for host in here if host != address), None)
+
+
+def _default(spec: ClusterSpec, facts: Facts) -> str:
+    """Among the addresses that are not the cluster's own: a pod network that was left behind has such."""
+    texts = f"{spec.networking.pod_subnet},{spec.networking.service_subnet}".split(",")
+    own = [ipaddress.ip_network(text.strip()) for text in texts]
+    nics = (nic for nic in facts.nics if not any(_within(nic, network) for network in own))
+    return default_address(dataclasses.replace(facts, nics=tuple(nics)))
+
+
+def _within(nic: Nic, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    return any(ipaddress.ip_address(host) in network for host in _hosts(nic))
 
 
 def node_name(wanted: str) -> str:

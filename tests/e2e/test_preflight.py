@@ -60,7 +60,9 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 
 def found(machine: Machine, *more: str) -> set[str]:
     told = machine.run("kubeboot", "preflight", "-o", "json", *more, check=False)
-    return {finding["name"] for finding in json.loads(told.out)["findings"]}
+    said = json.loads(told.out)
+    assert "findings" in said, f"{said}\n{told.err}"
+    return {finding["name"] for finding in said["findings"]}
 
 
 def test_a_clean_machine_has_no_finding_and_is_not_changed(machine: Machine) -> None:

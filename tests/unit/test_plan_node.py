@@ -47,6 +47,12 @@ def test_docker_s_bridge_is_no_candidate() -> None:
     assert node.default_address(classic) == "192.168.56.10"
 
 
+def test_an_address_of_the_cluster_s_own_ranges_is_no_candidate() -> None:
+    leftover = (Nic("m0", ("10.96.3.1/24",)), Nic("m1", ("10.244.1.1/24", "fe80::1/64")))
+    classic = facts(nics=(*leftover, NAT, LAN), default_nic="eth0", default_source="10.0.2.15")
+    assert node.settings(ClusterSpec(), classic, "control_plane").address == "192.168.56.10"
+
+
 def test_several_candidates_are_asked_about() -> None:
     third = Nic("eth2", ("10.1.0.5/16",))
     with pytest.raises(errors.PreflightFailed) as caught:
