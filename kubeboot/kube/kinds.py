@@ -50,6 +50,7 @@ _ROWS = (
     ("certificates.k8s.io/v1", "CertificateSigningRequest", "certificatesigningrequests", False),
     ("coordination.k8s.io/v1", "Lease", "leases", True),
     ("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", True),
+    ("networking.k8s.io/v1", "IPAddress", "ipaddresses", False),
     ("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", True),
     (_RBAC, "ClusterRole", "clusterroles", False),
     (_RBAC, "ClusterRoleBinding", "clusterrolebindings", False),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from kubeboot import render
 from kubeboot.engine.step import Ref, Step
 from kubeboot.kube.api import Object
-from kubeboot.steps import basic, objects
+from kubeboot.steps import basic, objects, services
 
 Files = Sequence[tuple[str, str]]
 """A ConfigMap's data: names and texts."""
@@ -28,7 +28,8 @@ def steps(
     for obj in listed:
         space = obj["metadata"].get("namespace")
         own = (f"{room}/namespace-{space}",) if space in spaces else ()
-        made.append(objects.ensure(obj, room, (*after, *own, *workload.get(obj["kind"], ()))))
+        ensure = services.ensure if obj["kind"] == "Service" else objects.ensure
+        made.append(ensure(obj, room, (*after, *own, *workload.get(obj["kind"], ()))))
     return tuple(made)
 
 

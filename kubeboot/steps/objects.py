@@ -72,10 +72,12 @@ def answered(see: View, look: Callable[[], Check]) -> Check:
         return API_SERVER
 
 
-def ensure(obj: Object, room: str = "cluster", after: Iterable[Ref] = ()) -> EnsureObject:
+def ensure(
+    obj: Object, room: str = "cluster", after: Iterable[Ref] = (), step: type[EnsureObject] = EnsureObject
+) -> EnsureObject:
     """The step `<room>/<kind>-<name>` for an object, once for the whole cluster."""
     kind, name = str(obj["kind"]).lower(), obj["metadata"]["name"]
-    return EnsureObject(
+    return step(
         id=f"{room}/{kind}-{name}", title=f"Apply {label(obj)}", on=CLUSTER, after=frozenset(after), obj=obj
     )
 
