@@ -1,4 +1,4 @@
-"""Machines that have no say in what the cluster is: workers and balancers.
+"""Machines that have no say in what the cluster is: workers, balancers, and control planes that come late.
 
 Each is reached, looked at and worked on by itself, so that one that is dead or slow holds up nobody else.
 """
@@ -66,7 +66,7 @@ def join(works: Works, cluster: Cluster, locks: Locks, answers: Answers) -> Came
             return works.differing(task, answers)
         new.add(who.name)
         works.fit(task, cluster)
-        if waiting and who.machine.role == "worker":
+        if task.plane or (waiting and who.machine.role == "worker"):
             return task
         locks.take(who)
         works.done(task, "joining")

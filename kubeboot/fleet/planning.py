@@ -31,14 +31,13 @@ def plan(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host
     machines = chosen(wanted)
     books = hooks.find(wanted.spec, wanted.inventory, emit)
     emit(started("plan", wanted, machines))
-    heads = [machine for machine in machines if machine.role in reach.HEADS]
     with reach.approach(machines, emit, opener) as way:
-        crew = way.crew(heads)
+        way.set_out(machine for machine in machines if machine.role not in reach.HEADS)
+        crew, found = survey.meet(wanted.inventory, way, wanted.spec)
         shop = Shop(
             wanted.spec, Supply(wanted.spec, emit, peek=True, kept=wanted.catalogs), books, skip=wanted.skip
         )
         works = Works(wanted, shop, Shift(emit, threading.Event()), way, crew, opener)
-        found = survey.look(wanted.inventory, crew, wanted.spec)
         etcd = separate_etcd(wanted, crew, found, works.ledger)
         gone = changing.left_out(wanted, found.cluster) if found.cluster else ()
         tasks = _tasks(works, found, etcd, gone)
@@ -98,8 +97,7 @@ def _looked(
     works: Works, machines: Iterable[Machine], tasks: Mapping[str, Task], follow: Callable[[Machine], Task]
 ) -> dict[str, Looked]:
     """In the machines' order. A dead one holds up nobody but itself."""
-    meant = {machine.name for machine in works.wanted.inventory.limited(works.wanted.limit)}
-    todo = {m.name: m for m in machines if m.name in tasks or (m.name in meant and m.role not in reach.HEADS)}
+    todo = {m.name: m for m in machines if m.name in tasks or m in works.followers}
 
     def task(machine: Machine) -> Task:
         return tasks[machine.name] if machine.name in tasks else follow(machine)

@@ -77,7 +77,7 @@ class Approach:
         ways = {_gate(machine) for machine in machines}
         self._gates = {way: threading.Semaphore(AT_A_GATE if way else ROOM) for way in ways}
         self._hosts: dict[str, HostTarget] = {}
-        self._aside = ThreadPoolExecutor(AHEAD, thread_name_prefix="ahead")
+        self._aside = ThreadPoolExecutor(ROOM, thread_name_prefix="ahead")
         self._coming: dict[str, Future[Reached]] = {}
 
     def _open(self, machine: Machine) -> HostTarget:
@@ -89,11 +89,20 @@ class Approach:
     def set_out(self, machines: Iterable[Machine]) -> None:
         """Some of those that will be wanted are reached from now on; `reach` answers with what came of it."""
         for machine in itertools.islice(machines, AHEAD):
-            self._coming[machine.name] = self._aside.submit(self._arrive, machine)
+            self._set_out(machine)
+
+    def _set_out(self, machine: Machine) -> Future[Reached]:
+        self._coming[machine.name] = self._aside.submit(self._arrive, machine)
+        return self._coming[machine.name]
+
+    def meet(self, machine: Machine, look: Callable[[Reached], T]) -> Future[T]:
+        """What a first look at a machine comes to, once it has been reached; `reach` answers with it too."""
+        coming = self._set_out(machine)
+        return self._aside.submit(lambda: look(coming.result()))
 
     def reach(self, machine: Machine) -> Reached:
         """The machine with its facts; errors.Unreachable and its like say why not."""
-        coming = self._coming.pop(machine.name, None)
+        coming = self._coming.get(machine.name)
         return self._arrive(machine) if coming is None else coming.result()
 
     def _arrive(self, machine: Machine) -> Reached:

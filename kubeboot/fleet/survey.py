@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import leaving, shared
-from kubeboot.fleet.reach import Crew, Reached, each
+from kubeboot.fleet.reach import Approach, Crew, Reached, each
 from kubeboot.fleet.run import Others
 from kubeboot.fleet.ways import Ways
 from kubeboot.host import looks
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
-from kubeboot.inventory.model import Inventory
+from kubeboot.inventory.model import Inventory, Machine
 from kubeboot.kube import facts, surroundings
 from kubeboot.kube.client import Client
 from kubeboot.kube.facts import ClusterFacts
@@ -24,6 +25,8 @@ from kubeboot.steps.preflight import Surroundings
 
 SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
 API_SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+GRACE = 1.0
+"""Seconds after the first control plane in which the others are waited for, if the cluster is known then."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,19 +72,63 @@ class Found:
     first: Reached | None
 
 
+def meet(inventory: Inventory, way: Approach, spec: ClusterSpec) -> tuple[Crew, Found]:
+    """Who tells what there is, and what that is; errors.Unreachable as of `look`.
+
+    A control plane that does not answer holds up nobody who needs only the others: it is not in the crew.
+    """
+    planes, port = inventory.of("control_plane"), spec.api_server.bind_port
+    coming = {machine.name: way.meet(machine, _see) for machine in planes}
+    voters = inventory.of("etcd")
+    members = way.crew(voters)
+    wait(coming.values(), return_when=FIRST_COMPLETED)
+    wait(coming.values(), GRACE)
+    while missing := [machine for machine in planes if not coming[machine.name].done()]:
+        found = _answering(_seen_by(coming), port)
+        if found is not None and not _may_lead(missing, planes, found):
+            come = [machine for machine in planes if machine not in missing]
+            return _joined(members, way.crew(come)), Found(found, None)
+        wait((coming[machine.name] for machine in missing), return_when=FIRST_COMPLETED)
+    crew = _joined(members, way.crew(planes))
+    return crew, _found(inventory, crew, _seen_by(coming), port)
+
+
+def _joined(members: Crew, planes: Crew) -> Crew:
+    return Crew((*planes.reached, *members.reached), {**planes.lost, **members.lost})
+
+
+def _seen_by(coming: Mapping[str, Future[_Seen]]) -> list[_Seen]:
+    """Of those who have come, in the inventory's order."""
+    done = (future for future in coming.values() if future.done())
+    return [future.result() for future in done if not isinstance(future.exception(), errors.KubebootError)]
+
+
+def _may_lead(missing: Iterable[Machine], planes: tuple[Machine, ...], found: Cluster) -> bool:
+    """Two workstations must have the same lead, or each would hold a part of the fleet.
+
+    It is the first that serves. An address that the cluster does not have among its API servers does not.
+    """
+    lead, serving = planes.index(found.lead.machine), {address for address, _ in found.facts.control_planes}
+    before = (machine for machine in missing if planes.index(machine) < lead)
+    return any(machine.address is None or machine.address in serving for machine in before)
+
+
 def look(inventory: Inventory, crew: Crew, spec: ClusterSpec) -> Found:
     """Look at every control plane; errors.Unreachable when a cluster must be there and none answers."""
     names = {machine.name for machine in inventory.of("control_plane")}
     planes = [reached for reached in crew.reached if reached.name in names]
     seen, _ = each({reached.name: reached for reached in planes}, _see)
-    port = spec.api_server.bind_port
-    found = _answering([one for one in seen.values() if one.serves], port)
+    return _found(inventory, crew, list(seen.values()), spec.api_server.bind_port)
+
+
+def _found(inventory: Inventory, crew: Crew, seen: list[_Seen], port: int) -> Found:
+    found = _answering(seen, port)
     if found is not None:
         return Found(found, None)
-    begun = [one.who for one in seen.values() if one.first]
+    begun = [one.who for one in seen if one.first]
     if begun:
         return Found(None, begun[0])
-    return Found(None, _new(inventory, crew, seen.values()))
+    return Found(None, _new(inventory, crew, seen))
 
 
 def _see(reached: Reached) -> _Seen:
@@ -119,8 +166,9 @@ def orphaned(names: Iterable[str]) -> errors.Unreachable:
     )
 
 
-def _answering(serving: list[_Seen], port: int) -> Cluster | None:
+def _answering(seen: list[_Seen], port: int) -> Cluster | None:
     """By the first API server that is ready."""
+    serving = [one for one in seen if one.serves]
     ways = Ways({address: one.who.host for one in serving for address in _addresses(one.who)})
     for one in serving:
         api = shared.administrator(one.given, endpoint.url(_own(one.who), port), dialler=ways.dial)

@@ -34,11 +34,10 @@ def up(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host) 
     emit(started("up", wanted, machines))
     with reach.approach(machines, emit, opener) as way, stoppable(emit) as stop:
         way.set_out(machine for machine in machines if machine.role not in reach.HEADS)
-        crew = way.crew(machine for machine in machines if machine.role in reach.HEADS)
+        crew, found = survey.meet(wanted.inventory, way, wanted.spec)
         supply = Supply(wanted.spec, emit, peek=False, kept=wanted.catalogs)
         shop = Shop(wanted.spec, supply, books, wanted.ignore_preflight, wanted.skip)
         works = Works(wanted, shop, Shift(emit, stop, wanted.timeout_scale), way, crew, opener)
-        found = survey.look(wanted.inventory, crew, wanted.spec)
         etcd = separate_etcd(wanted, crew, found, works.ledger)
         if found.cluster is not None:
             changing.change(works, found.cluster, etcd)

@@ -24,7 +24,8 @@ Stage = Callable[[Task], str]
 
 @dataclasses.dataclass
 class Works:
-    """`crew` are those that tell what there is; of these, `people` are meant. `followers` are to be reached.
+    """`crew` are those that tell what there is; of these, `people` are meant. `followers` are to be reached:
+    workers, balancers, and control planes that had not answered when the cluster was known.
 
     `gone` is how it went with those that left.
     """
@@ -43,7 +44,8 @@ class Works:
         meant = self.wanted.inventory.limited(self.wanted.limit)
         names = {machine.name for machine in meant}
         self.people = {r.name: r for r in self.crew.reached if r.name in names}
-        self.followers = tuple(machine for machine in meant if machine.role not in reach.HEADS)
+        come = {*self.crew.lost, *(reached.name for reached in self.crew.reached)}
+        self.followers = tuple(machine for machine in meant if machine.name not in come)
 
     def tasks(self, who: Mapping[str, Reached], make: Callable[[Reached], Task]) -> dict[str, Task]:
         """What is to be done on each of them; who cannot be planned for is out."""

@@ -20,10 +20,10 @@ from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.events import Event, HostFinished, StepFinished
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import departing, down, health, locking, planning, reach, record, remote, survey, up, work
+from kubeboot.fleet import departing, down, health, locking, planning, record, remote, survey, up, work
 from kubeboot.fleet.etcd import fleet as etcd_fleet
 from kubeboot.fleet.orders_fleet import ExecOptions, FleetOptions, FleetResult
-from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.reach import Crew, Reached
 from kubeboot.fleet.run import Others
 from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.tasks import Shop, Task
@@ -79,6 +79,8 @@ class World:
     held_up: list[str] = dataclasses.field(default_factory=list)
     unhealthy: str | None = None
     lead: str = "cp-1"
+    living: tuple[str, ...] = ()
+    addresses: dict[str, str] = dataclasses.field(default_factory=dict)
     worked: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     locked: list[str] = dataclasses.field(default_factory=list)
     told: list[Event] = dataclasses.field(default_factory=list)
@@ -96,7 +98,10 @@ class World:
 
     def options(self, names: tuple[str, ...], limit: tuple[str, ...]) -> FleetOptions:
         roles = {name: "lb" if name.startswith("lb-") else _role(name) for name in names}
-        machines = tuple(Machine(name, frozenset({role})) for name, role in roles.items())  # type: ignore[arg-type]
+        machines = tuple(
+            Machine(name, frozenset({role}), address=self.addresses.get(name))  # type: ignore[arg-type]
+            for name, role in roles.items()
+        )
         return FleetOptions(SPEC, Inventory("hosts.ini", machines), limit)
 
     def _open(self, machine: Machine) -> Any:
@@ -131,15 +136,14 @@ class World:
         state = "drift" if task.name in self.dirty else "ok"
         return work.Looked(task, (StepFinished("a/b", task.name, "A", state, 0.0, 0.0),))  # type: ignore[arg-type]
 
-    def survey(self, inventory: Inventory, crew: reach.Crew, spec: ClusterSpec) -> survey.Found:
-        there = {reached.name: reached for reached in crew.reached}
-        if self.members & set(PLANES):
-            return survey.Found(_Cluster(there[self.lead]), None)  # type: ignore[arg-type]
-        if self.lead not in there:
-            raise crew.lost[self.lead]
-        return survey.Found(None, there[self.lead])
+    def see(self, reached: Reached) -> survey._Seen:
+        return survey._Seen(reached, {}, reached.name in self.members, False)
 
-    def etcd(self, inventory: Inventory, crew: reach.Crew) -> Any:
+    def answering(self, seen: list[survey._Seen], port: int) -> Any:
+        serving = sorted((one.who for one in seen if one.serves), key=lambda who: who.name != self.lead)
+        return _Cluster(serving[0], _serving(self.living)) if serving else None
+
+    def etcd(self, inventory: Inventory, crew: Crew) -> Any:
         there = {r.name: r for r in crew.reached if r.machine.role == "etcd"}
         if not inventory.of("etcd"):
             return None
@@ -152,7 +156,11 @@ class World:
 @dataclasses.dataclass(frozen=True)
 class _Cluster:
     lead: Reached
-    facts: Any = ClusterFacts(b"", ClusterSpec(), "", (), "")
+    facts: ClusterFacts
+
+
+def _serving(addresses: tuple[str, ...]) -> ClusterFacts:
+    return ClusterFacts(b"", ClusterSpec(), "", tuple((address, 6443) for address in addresses), "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +195,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         (Shop, "examine", lambda self, task, cluster: ()),
         (work.Shift, "work", made.work),
         (work, "look", made.look),
-        (survey, "look", made.survey),
+        (survey, "_see", made.see),
+        (survey, "_answering", made.answering),
+        (survey, "GRACE", 0.05),
         (departing, "find", lambda cluster, inventory: ()),
         (health, "awaited", lambda cluster, stop, scale, etcd: made.unhealthy),
         (record, "task", lambda *_: record_task),
@@ -237,6 +247,47 @@ def test_a_dead_machine_is_waited_for_by_nobody(world: World) -> None:
     world.slow["w-1"] = ("w-2", "joining")
     result = world.up(*PLANES, "w-1", "w-2")
     assert (world.held_up, world.states(result)["w-1"]) == ([], "unreachable")
+
+
+def test_nor_is_a_control_plane_and_a_plan_tells_of_it_too(world: World) -> None:
+    world.members |= {*PLANES}
+    world.dead.add("cp-3")
+    world.slow["cp-3"] = ("w-1", "joining")
+    result = world.up(*PLANES, "w-1")
+    assert world.held_up == [] and done(world) == ["w-1"]
+    assert world.states(result) == {"cp-1": "ok", "cp-2": "ok", "cp-3": "unreachable", "w-1": "changed"}
+    assert world.states(world.plan(*PLANES, "w-1"))["cp-3"] == "unreachable"
+
+
+@pytest.mark.parametrize(("living", "held_up"), [(("10.0.0.2", "10.0.0.3"), []), (("10.0.0.1",), ["cp-1"])])
+def test_of_a_dead_one_that_might_lead_the_cluster_says_whether_it_serves(
+    world: World, living: tuple[str, ...], held_up: list[str]
+) -> None:
+    world.members |= {*PLANES}
+    world.lead, world.living = "cp-2", living
+    world.addresses = {"cp-1": "10.0.0.1", "cp-2": "10.0.0.2", "cp-3": "10.0.0.3"}
+    world.dead.add("cp-1")
+    world.slow["cp-1"] = ("w-1", "joining")
+    result = world.up(*PLANES, "w-1")
+    assert world.held_up == held_up and world.locked == ["cp-2", "w-1"]
+    assert world.states(result) == {"cp-1": "unreachable", "cp-2": "ok", "cp-3": "ok", "w-1": "changed"}
+
+
+def test_a_control_plane_that_comes_late_is_changed_in_its_turn(world: World) -> None:
+    world.members |= {*PLANES, *WORKERS}
+    world.dirty |= {*PLANES, "w-1"}
+    world.slow["cp-2"] = ("w-4", "joining")
+    world.up(*PLANES, *WORKERS, "w-4")
+    assert world.held_up == [] and done(world)[:2] == ["w-4", "cp-1"]
+    assert set(done(world)[2:4]) == {"cp-2", "cp-3"} and done(world)[4:] == ["w-1"]
+
+
+def test_a_new_control_plane_that_comes_late_joins_when_the_others_are_changed(world: World) -> None:
+    world.members |= {"cp-1", "cp-2"}
+    world.dirty |= {"cp-2"}
+    world.slow["cp-3"] = ("w-1", "joining")
+    world.up(*PLANES, "w-1")
+    assert world.held_up == [] and done(world) == ["w-1", "cp-2", "cp-3"]
 
 
 def test_a_new_cluster_is_made_before_a_dead_machine_is_given_up(world: World) -> None:
