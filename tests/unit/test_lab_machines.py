@@ -10,8 +10,10 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from click import testing
 from hypothesis import given
@@ -25,7 +27,7 @@ from lablib import (
     machine_logs,
     machine_share,
     machine_state,
-    machines,
+    main,
     tools,
 )
 from lablib.machine_state import Lab, Machine
@@ -295,8 +297,20 @@ def test_every_role_of_the_lab_has_a_group_that_kubeboot_knows() -> None:
 
 
 def invoke(*arguments: str) -> testing.Result:
-    by_name = {command.name: command for command in machines.COMMANDS}
-    return testing.CliRunner().invoke(by_name[arguments[0]], arguments[1:], catch_exceptions=True)
+    return testing.CliRunner().invoke(main.lab, arguments, catch_exceptions=True)
+
+
+def test_every_command_is_where_the_table_says() -> None:
+    context = click.Context(main.lab)
+    assert [main.lab.get_command(context, name).name for name in main.COMMANDS] == [*main.COMMANDS]  # type: ignore[union-attr]
+    assert main.lab.get_command(context, "none") is None
+
+
+def test_the_inventory_needs_nothing_that_takes_long_to_import() -> None:
+    code = "import sys; from lablib import main, machine_notes; print({*sys.modules} & {'paramiko', 'yaml'})"
+    environment = {"PYTHONPATH": os.pathsep.join(map(str, (TOP, TOP / "vagrant")))}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert done.stdout == b"set()\n"
 
 
 def test_hosts_prints_names_addresses_and_roles() -> None:
@@ -361,8 +375,8 @@ def test_scripts_are_scripts_and_all_of_them_count_for_the_images_name() -> None
 def test_the_machines_see_kubeboot_where_the_lab_puts_it() -> None:
     vagrantfile = (TOP / "vagrant" / "Vagrantfile").read_text()
     prepare = (machine_image.FILES / "prepare").read_text()
-    assert f'SHARE = "{machine_share.POINT}"' in vagrantfile
-    assert f"share={machine_share.POINT}\n" in prepare
+    assert f'SHARE = "{machine_state.SHARE}"' in vagrantfile
+    assert f"share={machine_state.SHARE}\n" in prepare
     assert "bundle: $share/bundle.tar" in prepare
 
 
@@ -396,7 +410,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def paths_of(share: Path) -> list[str]:
-    return re.findall(rf"'{machine_share.POINT}/([^']+)'", (share / "bin/kubeboot").read_text())
+    return re.findall(rf"'{machine_state.SHARE}/([^']+)'", (share / "bin/kubeboot").read_text())
 
 
 def test_the_script_names_the_newest_code_before_the_packages(checkout: Path, tmp_path: Path) -> None:

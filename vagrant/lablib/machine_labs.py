@@ -82,14 +82,6 @@ def _remove(name: str, lab: Lab | None, docker: bool) -> None:
     shutil.rmtree(machine_state.directory(name), ignore_errors=True)
 
 
-def require(name: str) -> Lab:
-    """The lab of that name."""
-    lab = machine_state.load(machine_state.check_name(name))
-    if lab is None:
-        raise errors.UsageProblem(f"there is no lab `{name}`", hint="vagrant/lab up")
-    return lab
-
-
 def all_names() -> list[str]:
     """Every lab of which there is a trace, remembered or only in Docker."""
     traces = machine_docker.labels() if machine_host.docker_answers() else set()
@@ -99,7 +91,7 @@ def all_names() -> list[str]:
 def sync(name: str, bundle: Path | None) -> None:
     """Give running machines the checkout's newest kubeboot, and the bundle."""
     with machine_state.locked(name, wait=True):
-        _refresh(require(name), bundle)
+        _refresh(machine_state.require(name), bundle)
 
 
 def _refresh(lab: Lab, bundle: Path | None) -> None:

@@ -16,10 +16,9 @@ from pathlib import Path
 
 from lablib import cache, tools
 from lablib.machine_host import say
+from lablib.machine_state import BUNDLE, SHARE
 
 PYTHON = "3.11"  # Debian 12's, which is what runs on the machines
-POINT = "/var/lib/kubeboot-lab"
-BUNDLE = "bundle.tar"
 SCRIPT = """#!/usr/bin/python3 -I
 import sys
 
@@ -103,7 +102,7 @@ def _compile(tree: Path, image: str) -> None:
 
 
 def _write_script(path: Path, directories: list[str]) -> None:
-    text = SCRIPT.format(paths=", ".join(repr(f"{POINT}/{d}") for d in directories))
+    text = SCRIPT.format(paths=", ".join(repr(f"{SHARE}/{d}") for d in directories))
     if path.exists() and path.read_text() == text:
         return
     partial = path.with_name(".kubeboot")

@@ -22,6 +22,9 @@ PREFIX: dict[Role, str] = {"control_plane": "cp", "worker": "worker", "load_bala
 FIRST_HOST: dict[Role, int] = {"control_plane": 11, "worker": 21, "load_balancer": 31, "etcd": 41}
 # VirtualBox lets users have host-only networks in the first range only; it comes first for all providers.
 POOL = (Network("192.168.56.0/21"), Network("10.156.0.0/18"))
+SHARE = "/var/lib/kubeboot-lab"
+"""Where machines see what the lab gives them."""
+BUNDLE = "bundle.tar"
 SUBNETS, DOCKER, DOCKER_USE = "@subnets", "@docker", "@docker-use"
 """What is locked besides labs, whose names cannot be these."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -138,6 +141,14 @@ def load(name: str) -> Lab | None:
     except FileNotFoundError:
         return None
     return Lab(**{**data, "machines": tuple(Machine(**m) for m in data["machines"])})
+
+
+def require(name: str) -> Lab:
+    """The lab of that name."""
+    lab = load(check_name(name))
+    if lab is None:
+        raise errors.UsageProblem(f"there is no lab `{name}`", hint="vagrant/lab up")
+    return lab
 
 
 def names() -> list[str]:

@@ -1,9 +1,7 @@
-"""The lab's commands that are about machines, from `lab up` to `lab down`."""
+"""The lab's commands that change or enter machines, from `lab up` to `lab down`."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import sys
 from pathlib import Path
@@ -15,21 +13,20 @@ from lablib import (
     build,
     machine_docker,
     machine_host,
-    machine_inventory,
     machine_labs,
     machine_logs,
     machine_state,
     machine_vagrant,
     machine_vm,
 )
+from lablib.machine_notes import NAME
 from lablib.machine_state import Lab
 
 _PROVIDERS = ("docker", "libvirt", "virtualbox", "qemu")
-_NAME = click.option("--name", default="lab", show_default=True, help="Which lab.", metavar="LAB")
 
 
 @click.command()
-@_NAME
+@NAME
 @click.option("--control-planes", type=click.IntRange(0, 9), default=1, show_default=True)
 @click.option("--workers", type=click.IntRange(0, 99), default=0, show_default=True)
 @click.option("--lb", type=click.IntRange(0, 9), default=0, show_default=True, help="Balancers alone.")
@@ -47,29 +44,10 @@ def up(
 
 
 @click.command()
-@_NAME
+@NAME
 def sync(name: str) -> None:
     """Give running machines the kubeboot and the bundle of this checkout."""
     machine_labs.sync(name, _built())
-
-
-@click.command()
-@_NAME
-def hosts(name: str) -> None:
-    """Print name, address and role of the machines as JSON."""
-    lab = machine_labs.require(name)
-    click.echo(json.dumps([dataclasses.asdict(machine) for machine in lab.machines], indent=2))
-
-
-@click.command()
-@_NAME
-@click.option("--list", "_all", is_flag=True, help="As Ansible asks; it is the default.")
-@click.option("--host", help="As Ansible asks for one machine's variables.", metavar="MACHINE")
-def inventory(name: str, _all: bool, host: str | None) -> None:
-    """Print the lab as an Ansible inventory: what inventories/lab runs."""
-    lab = machine_labs.require(name)
-    found = machine_inventory.inventory(lab, lab.ssh_config.read_text())
-    click.echo(json.dumps(found["_meta"]["hostvars"].get(host, {}) if host else found, indent=2))
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -82,7 +60,7 @@ def ssh(lab_name: str, machine: str, command: tuple[str, ...]) -> None:
     One argument is a shell's command line ('ls | wc -l'); of several, each reaches the command as it is.
     Without a command: a shell.
     """
-    lab = _with(machine_labs.require(lab_name), machine)
+    lab = _with(machine_state.require(lab_name), machine)
     command = command[1:] if command[:1] == ("--",) else command
     if not command:
         config = str(lab.ssh_config)
@@ -97,10 +75,10 @@ def ssh(lab_name: str, machine: str, command: tuple[str, ...]) -> None:
 
 
 @click.command()
-@_NAME
+@NAME
 def kubeconfig(name: str) -> None:
     """Print the administrator's kubeconfig of the first control plane that has one."""
-    lab = machine_labs.require(name)
+    lab = machine_state.require(name)
     for machine in lab.machines:
         if machine.role == "control_plane":
             host = machine_vagrant.connect(lab, machine.name)
@@ -113,16 +91,16 @@ def kubeconfig(name: str) -> None:
 
 
 @click.command()
-@_NAME
+@NAME
 @click.argument("directory", type=click.Path(path_type=Path), required=False)
 def logs(name: str, directory: Path | None) -> None:
     """Collect journals, containers' logs and states of all machines into DIRECTORY, and print its path."""
-    lab = machine_labs.require(name)
+    lab = machine_state.require(name)
     click.echo(machine_logs.collect(lab, directory or Path(f"lab-logs-{name}")))
 
 
 @click.command()
-@_NAME
+@NAME
 @click.option("--all", "everything", is_flag=True, help="Every lab of this computer, other checkouts' too.")
 @click.option(
     "--docker", is_flag=True, help="Also end a Docker daemon that a lab started, if nobody uses it."
@@ -168,4 +146,4 @@ def _with(lab: Lab, machine: str) -> Lab:
     return lab
 
 
-COMMANDS = (up, sync, hosts, inventory, ssh, kubeconfig, logs, down, list_labs)
+COMMANDS = (up, sync, ssh, kubeconfig, logs, down, list_labs)

@@ -1,35 +1,51 @@
-"""The lab's command line: `build`, and the commands for machines (lablib.machines.COMMANDS)."""
+"""The lab's command line. Only the command that is run is imported: Ansible waits for the inventory."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
+from collections.abc import Mapping
 
 import click
 
 from kubeboot import errors
-from lablib import build as building
+
+COMMANDS: Mapping[str, str] = {
+    "build": "building",
+    "down": "machines",
+    "hosts": "machine_notes",
+    "inventory": "machine_notes",
+    "kubeconfig": "machines",
+    "list": "machines",
+    "logs": "machines",
+    "ssh": "machines",
+    "sync": "machines",
+    "up": "machines",
+}
+"""The module that has each command, under its name."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Lazy(click.Group):
+    """Finds its commands by the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the table's order."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """None where there is no such command."""
+        place = COMMANDS.get(name)
+        found = importlib.import_module(f"lablib.{place}").COMMANDS if place else ()
+        return next((command for command in found if command.name == name), None)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 def lab() -> None:
     """Machines to try kubeboot on, and the artifacts that they need."""
 
 
-@lab.command()
-@click.option("--prune", is_flag=True, help="Also remove what earlier locks left in the cache.")
-def build(prune: bool) -> None:
-    """Make the bundle of binaries and images; what was made before is used again."""
-    path = building.build(_say)
-    if prune:
-        building.prune(_say)
-    click.echo(f"{path}\nsha256:{building.bundle_sum(path)}")
-
-
 def run() -> None:
     """Run the command line; an error that is meant for people is printed as one."""
-    _add_machine_commands()
     try:
         lab.main(standalone_mode=False)
     except errors.KubebootError as error:
@@ -43,13 +59,3 @@ def run() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; run it again to go on", err=True)
         sys.exit(130)
-
-
-def _add_machine_commands() -> None:
-    if importlib.util.find_spec("lablib.machines"):
-        for command in importlib.import_module("lablib.machines").COMMANDS:
-            lab.add_command(command)
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
