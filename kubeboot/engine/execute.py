@@ -12,7 +12,7 @@ from kubeboot import errors
 from kubeboot.engine import causes
 from kubeboot.engine.events import Event, StepWaiting
 from kubeboot.engine.failpoints import UNWATCHED, Watch
-from kubeboot.engine.remembering import remembering
+from kubeboot.engine.remembering import Memory
 from kubeboot.engine.step import Blocked, Condition, Drift, Later, Ok, Step, Target
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
@@ -52,12 +52,13 @@ class Context:
 
 def execute(step: Step, do: Target, journal: Intents, run: Context) -> Drift | None:
     """Bring the step about; the Drift that was found, or None when there was none."""
-    see = dataclasses.replace(do.see, host=remembering(do.host))
+    memory = Memory(do.host)
+    see = dataclasses.replace(do.see, host=memory.view())
     found = step.check(see, run.vals)
     if isinstance(found, Drift):
         journal.intend(step.id, tuple(step.undo(see)))
         run.watch.reached(step.id, "journal")
-        _apply(step, run.watch.target(step.id, do), run)
+        _apply(step, do, memory, run)
     elif not isinstance(found, Ok):
         raise _refusal(step, found)
     elif claimed := tuple(step.claim(see)):
@@ -72,16 +73,19 @@ def execute(step: Step, do: Target, journal: Intents, run: Context) -> Drift | N
     return found if isinstance(found, Drift) else None
 
 
-def _apply(step: Step, do: Target, run: Context) -> None:
+def _apply(step: Step, do: Target, memory: Memory, run: Context) -> None:
     """After an error, look again first: what was brought about all the same counts as done.
 
-    Where only the connection was lost, go on: every step is safe from any partial state of itself.
+    Where only the connection was lost, go on: every step is safe from any partial state of itself. What the
+    check has seen just now is asked again only after that.
     """
+    acting = run.watch.target(step.id, dataclasses.replace(do, host=memory.target()))
     for left in reversed(range(ATTEMPTS)):
         try:
-            step.apply(do, run.vals)
+            step.apply(acting, run.vals)
             return
         except errors.KubebootError as error:
+            memory.forget()
             try:
                 again = step.check(do.see, run.vals)
             except errors.KubebootError:

@@ -1,27 +1,45 @@
-"""What a machine has said within one step before anything is changed: nothing is asked twice."""
+"""What the machine has said within one step before anything is changed: nothing is asked twice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from kubeboot.host.api import HostView
+from kubeboot.engine.failpoints import HOST_WRITES
+from kubeboot.host.api import HostTarget, HostView
 
 _FRESH = frozenset({"dial", "facts", "journal_tail", "sync_seconds"})
 """A connection, what is measured, and what is for people."""
+_NOTHING: Mapping[str, Any] = {"read": None, "sha256": None, "listdir": ()}
+"""What a path has at which there is nothing."""
 
 
-def remembering(host: HostView) -> HostView:
-    """The same machine as it was when it was first asked. A write makes all of it worthless."""
-    return cast(HostView, _Remembering(host))
+class Memory:
+    """A machine's answers by their question, for one step. An error is no answer."""
+
+    def __init__(self, host: HostTarget) -> None:
+        self._host = host
+        self._known: dict[tuple[Any, ...], Any] = {}
+
+    def view(self) -> HostView:
+        """The machine as it was when it was first asked."""
+        return cast(HostView, _Remembering(self._host, self._known))
+
+    def target(self) -> HostTarget:
+        """The machine to act on. An answer that is known is given once more, and none after a write."""
+        return cast(HostTarget, _Recalling(self._host, self._known))
+
+    def forget(self) -> None:
+        """Ask everything anew."""
+        self._known.clear()
 
 
 class _Remembering:
-    """Its reads by their arguments. An error is no answer."""
+    """Reads, each once."""
 
-    def __init__(self, host: HostView) -> None:
+    def __init__(self, host: HostTarget, known: dict[tuple[Any, ...], Any]) -> None:
         self._host = host
-        self._known: dict[tuple[Any, ...], Any] = {}
+        self._known = known
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the machine's
         found = getattr(self._host, name)
@@ -30,8 +48,38 @@ class _Remembering:
     def _once(self, name: str, look: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any) -> Any:  # noqa: ANN401 - passed on as they came
             key = (name, *args)
+            if name in _NOTHING and self._known.get(("stat", *args), look) is None:
+                self._known[key] = _NOTHING[name]
             if key not in self._known:
                 self._known[key] = look(*args)
             return self._known[key]
+
+        return call
+
+
+class _Recalling:
+    """Who asks a second time wants to see a change."""
+
+    def __init__(self, host: HostTarget, known: dict[tuple[Any, ...], Any]) -> None:
+        self._host = host
+        self._known = known
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the machine's
+        found = getattr(self._host, name)
+        if not callable(found):
+            return found
+        return self._writing(found) if name in HOST_WRITES else self._reading(name, found)
+
+    def _writing(self, change: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on as they came
+            self._known.clear()
+            return change(*args, **options)
+
+        return call
+
+    def _reading(self, name: str, look: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - passed on as they came
+            key = (name, *args)
+            return self._known.pop(key) if key in self._known else look(*args, **options)
 
         return call

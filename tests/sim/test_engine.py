@@ -21,8 +21,10 @@ from kubeboot.engine.step import Blocked, Check, Drift, Later, Ok, Slot, Step, T
 from kubeboot.engine.undo import RemovePath, RestoreFile, Undo
 from kubeboot.engine.values import Key, Secret, Values
 from kubeboot.fleet.run import attempt
-from kubeboot.host.api import CommandFailed
+from kubeboot.host.api import CommandFailed, Lost
 from kubeboot.kube.api import NoApi
+from kubeboot.steps.files import EnsureFile
+from kubeboot.steps.machine import Reader
 from tests.fakes.host import FakeHost
 
 COLOUR: Key[str] = Key("colour")
@@ -142,6 +144,45 @@ def test_a_step_asks_nothing_twice_before_it_writes_and_everything_again_after_t
     host = Asked()
     go(host, Restores(id="a", title="", on="cp-1", path="/etc/a"))
     assert [entry for entry in host.asked if entry[0] == "/etc/a"] == [("/etc/a", 0), ("/etc/a", 1)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Looks(Put):
+    """Looks before it writes, as often as `times` says; the connection may be lost after that."""
+
+    times: int = 1
+    lost: list[Lost] = dataclasses.field(default_factory=list)
+
+    def apply(self, do: Target, vals: Values) -> None:
+        for _ in range(self.times):
+            do.host.read(self.path)
+        if self.lost:
+            raise self.lost.pop()
+        super().apply(do, vals)
+
+
+@pytest.mark.parametrize(("times", "before"), [(1, 1), (2, 2), (3, 3)])
+def test_an_apply_knows_what_its_check_has_seen_and_sees_a_change_when_it_looks_again(
+    times: int, before: int
+) -> None:
+    host = Asked()
+    go(host, Looks(id="a", title="", on="cp-1", path="/etc/a", times=times))
+    assert [at for path, at in host.asked if path == "/etc/a"] == [*[0] * before, 1]
+
+
+def test_what_was_seen_before_a_connection_was_lost_is_asked_anew() -> None:
+    host = Asked()
+    go(host, Looks(id="a", title="", on="cp-1", path="/etc/a", lost=[Lost("gone")]))
+    assert [at for path, at in host.asked if path == "/etc/a"] == [0, 0, 0, 1]
+
+
+def test_of_what_is_not_there_nothing_more_is_asked() -> None:
+    host = Asked()
+    go(
+        host,
+        EnsureFile(id="a", title="", on="cp-1", path="/etc/a", data=b"x", reader=Reader("a.service", "1")),
+    )
+    assert [entry for entry in host.asked if entry[0] == "/etc/a"] == [("/etc/a", 1)]
 
 
 def test_a_kill_between_journal_and_change_keeps_the_oldest_undo() -> None:
