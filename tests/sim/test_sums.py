@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from kubeboot.host import sums
+from kubeboot.host import scripts, sums
 from kubeboot.host.api import HostTarget, Unread
 from kubeboot.host.batch import Batch
 from kubeboot.host.local import LocalHost
@@ -103,3 +104,20 @@ def test_nothing_is_noted_on_a_machine_that_is_not_ours(host: HostTarget, tmp_pa
     host.put(str(tmp_path / "tool"), (DATA,), SUM)
     assert not Path(sums.PATH).parent.exists() and host.sha256(str(tmp_path / "tool")) == SUM
     assert host.sha256(str(tmp_path / "absent")) is None
+
+
+@pytest.mark.parametrize("openssl", ["exit 1", "echo rubbish", "exec sha256sum"])
+def test_a_sum_needs_no_openssl_and_a_wrong_one_is_found_in_any_case(openssl: str, tmp_path: Path) -> None:
+    tool, notes = tmp_path / "openssl", tmp_path / "notes"
+    tool.write_text(f"#!/bin/sh\n{openssl}\n")
+    tool.chmod(0o755)
+    (tmp_path / "tool").write_bytes(b"an old one")
+
+    def replaced(sum: str) -> int:
+        argv = scripts.replace(str(tmp_path / "tool"), sum, 0o755, "", str(notes)).argv
+        path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        return subprocess.run(argv, input=DATA, env=path, capture_output=True, check=False).returncode
+
+    assert replaced(LIE) != 0 and (tmp_path / "tool").read_bytes() == b"an old one"
+    assert replaced(SUM) == 0 and (tmp_path / "tool").read_bytes() == DATA
+    assert notes.read_text().split()[0] == SUM

@@ -9,7 +9,10 @@ folder=${1%/*}/
 """
 
 _SENT = """\
-sent() { # FILE SHA256 PATH
+sent() { # FILE SHA256 PATH [LARGE]: openssl, where it is there, takes a fifth of the time
+    [ -z "$4" ] || {
+        sum=$(openssl dgst -sha256 -r <"$1" 2>/dev/null) && [ "${sum%% *}" = "$2" ] && return
+    }
     sum=$(sha256sum <"$1") || return
     [ "${sum%% *}" = "$2" ] || { echo "$3: the bytes that came do not have the sha256 $2" >&2; return 1; }
 }
@@ -48,7 +51,7 @@ note() { # SHA256 PATH NOTES: where there are notes
 REPLACE = f"""\
 {_PLACE}{_FOLDER}{_INPUT}[ -z "$4" ] || chown -- "$4" "$temporary" || exit
 chmod -- "$3" "$temporary" && dd of="$temporary" bs=1M conv=notrunc,fsync status=none || exit
-sent "$temporary" "$2" "$1" && mv -fT -- "$temporary" "$1" || exit
+sent "$temporary" "$2" "$1" "$5" && mv -fT -- "$temporary" "$1" || exit
 trap - EXIT
 sync -- "$folder" && note "$2" "$1" "$5"
 """
@@ -79,7 +82,7 @@ connection. A connection that breaks off looks like an end."""
 COMMIT = f"""\
 {_SENT}{_PLACE}
 [ "$(stat -c %s -- "$4")" = "$5" ] || {{ echo "$1: not all of its $5 bytes have come" >&2; exit 1; }}
-[ -z "$6" ] || sent "$4" "$2" "$1" || exit
+[ -z "$6" ] || sent "$4" "$2" "$1" large || exit
 place "$4" "$1" "$3" && note "$2" "$1" "$7"
 """
 """PATH SHA256 MODE PART SIZE READ NOTES: PART becomes the file. With READ its bytes are read once more: they
