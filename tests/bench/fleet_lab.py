@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -52,7 +51,7 @@ def measure(workers: int, samples: int) -> dict[str, Any]:
 
 def kubeboot(lab: str, *argv: str) -> float:
     """A command as a person runs it at a workstation; its seconds."""
-    environment = {**os.environ, "KUBEBOOT_LAB": lab, "PYTHONPATH": str(TOP)}
+    environment = machines.workstation(KUBEBOOT_LAB=lab)
     command = (sys.executable, "-m", "kubeboot", *argv, "-i", str(INVENTORY))
     began = time.monotonic()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.bench.machines import TOP, Failed, load
+from tests.bench.machines import Failed, load, workstation
 from tests.fakes import swarm
 
 SECONDS, MEMORY, CONNECTIONS, DELAY = 60.0, 512 << 20, 256, 1.05
@@ -65,7 +65,7 @@ def plan(size: int, dead: frozenset[int], latest: float) -> Planned:
         command = [sys.executable, "-m", "kubeboot", "plan", "--config", str(path), "-o", "json"]
         average, began = load(), time.monotonic()
         with out.open("wb") as events:
-            child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(TOP)}, stdout=events)
+            child = subprocess.Popen(command, env=workstation(), stdout=events)
             _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - began

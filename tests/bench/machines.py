@@ -18,6 +18,12 @@ HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubeboot-lab"
 
 
+def workstation(**more: str) -> dict[str, str]:
+    """What a person's command runs with: what Python has compiled is kept, as it is on the machines."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": str(TOP), **more}
+
+
 class Failed(Exception):
     """A command on a machine ended badly; the words are its own."""
 

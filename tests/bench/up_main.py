@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,7 @@ def up(lab: Mapping[str, Machine]) -> None:
     container = lab["cp-1"].container
     name = container.removeprefix("kubeboot-").removesuffix("-cp-1")
     command = (sys.executable, "-m", "kubeboot", "up", "-i", str(TOP / "inventories" / "lab"))
-    environment = {**os.environ, "KUBEBOOT_LAB": name, "PYTHONPATH": str(TOP)}
+    environment = machines.workstation(KUBEBOOT_LAB=name)
     argv = (*command, *failover_cluster.SHARED_DISK)
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -10,14 +10,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+ENTERED = "KUBEBOOT_VENV"
+"""What is started from here does not look for the environment again: the checkout, and the environment."""
+
 
 def enter(checkout: Path) -> None:
     """Go on as the environment's Python; returns only when it is that already."""
-    made = subprocess.run([checkout / ".ci/venv"], stdout=subprocess.PIPE, check=False)
-    if made.returncode:
-        sys.exit(made.returncode)
-    home = Path(made.stdout.decode().strip())
+    where, _, known = os.environ.get(ENTERED, "").partition("=")
+    home = Path(known) if where == str(checkout) else _made(checkout)
+    os.environ[ENTERED] = f"{checkout}={home}"
     if Path(sys.prefix).resolve() == home.resolve():
         return
     python = str(home / "bin/python")
     os.execv(python, [python, *sys.argv])  # noqa: S606 - our own script again
+
+
+def _made(checkout: Path) -> Path:
+    made = subprocess.run([checkout / ".ci/venv"], stdout=subprocess.PIPE, check=False)
+    if made.returncode:
+        sys.exit(made.returncode)
+    return Path(made.stdout.decode().strip())
