@@ -45,6 +45,9 @@ from_option = click.option(
     help="machines and description as the cluster itself keeps them, from one of its control planes over SSH",
 )
 
+MEANWHILE = ("kubeboot.fleet.up", "kubeboot.config.loader", "kubeboot.kube.backend")
+"""What a fleet's commands need once the machines are known, imported while Ansible is waited for."""
+
 
 def fleet_options(command: F) -> F:
     """Which machines, and what they are to become."""
@@ -79,7 +82,8 @@ def _found(
     ctx: click.Context, given: Mapping[str, Any], listing: Listing | None
 ) -> tuple[Inventory, ClusterSpec]:
     if listing is not None:
-        importlib.import_module("kubeboot.fleet.up")
+        for module in MEANWHILE:
+            importlib.import_module(module)
         return described(ctx, given, listing())
     if given["inventory"] is None:
         from kubeboot.inventory import listed

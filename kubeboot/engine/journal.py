@@ -66,12 +66,13 @@ class Journal:
         self._subjects: set[str] = set()
         self._unwritten: list[dict[str, Any]] = []
 
-    def begin(self, command: str) -> None:
-        """Read what is there and note the start of a run."""
+    def begin(self, command: str, *, sweeps: bool = True) -> None:
+        """Read what is there and note the start of a run, which `sweeps` unless it writes nothing here."""
         self._host.mkdir(HOME, 0o700)
         self._subjects = {undos.subject(u) for _, u in undo_list(self._host)}
         self._mend()
-        self._sweep(parts=command == "reset")
+        if sweeps:
+            self._sweep(parts=command == "reset")
         self._append([_now({"run": command})])
 
     def intend(self, step: str, changes: Sequence[Undo]) -> None:

@@ -105,7 +105,7 @@ class Shift:
 
     def _once(self, task: Task) -> Outcome:
         book = journal.Journal(task.who.host)
-        book.begin(task.plan.command)
+        book.begin(task.plan.command, sweeps=any(step.on != CLUSTER for step in task.plan.steps))
         host, others = task.who.host, task.others
         sites = {
             task.on: Site(Target(host, task.api, others.etcd), book),

@@ -273,6 +273,16 @@ def test_a_damaged_journal_is_refused() -> None:
         journals.undo_list(host)
 
 
+@pytest.mark.parametrize(("sweeps", "left"), [(True, ()), (False, (".journal.jsonl.kubeboot-12345678",))])
+def test_a_run_that_writes_nothing_here_leaves_the_sweep_to_one_that_does(
+    sweeps: bool, left: tuple[str, ...]
+) -> None:
+    host = FakeHost()
+    host.write(f"{journals.HOME}/.journal.jsonl.kubeboot-12345678", b"half")
+    Journal(host).begin("test", sweeps=sweeps)
+    assert host.listdir(journals.HOME) == (*left, "journal.jsonl")
+
+
 def test_old_bytes_are_kept_once_and_privately() -> None:
     host = FakeHost()
     host.write("/etc/a", b"old")
