@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
 from typing import Any, cast
 
 from kubeboot.engine.failpoints import HOST_WRITES
 from kubeboot.host.api import HostTarget, HostView
+from kubeboot.host.model import Stat
 
 _FRESH = frozenset({"dial", "facts", "journal_tail", "sync_seconds"})
 """A connection, what is measured, and what is for people."""
@@ -44,6 +46,13 @@ class _Remembering:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the machine's
         found = getattr(self._host, name)
         return self._once(name, found) if callable(found) and name not in _FRESH else found
+
+    def stat(self, path: str) -> Stat | None:
+        """With it what is above is asked for: an undo will want to know which directories are not there."""
+        if ("stat", path) not in self._known:
+            found = self._host.stats((path, *map(str, PurePosixPath(path).parents)))
+            self._known |= {("stat", each): stat for each, stat in found.items()}
+        return cast("Stat | None", self._known["stat", path])
 
     def _once(self, name: str, look: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any) -> Any:  # noqa: ANN401 - passed on as they came

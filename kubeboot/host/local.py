@@ -9,7 +9,7 @@ import contextlib
 import functools
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from kubeboot.host import commands, durable, files, health, locks, parse, proc, removal, sums
@@ -36,6 +36,10 @@ class LocalView(CommandView):
         """One directory entry, links not followed."""
         with files.naming(path):
             return files.stat_of(path)
+
+    def stats(self, paths: tuple[str, ...]) -> Mapping[str, Stat | None]:
+        """`stat` of each of them."""
+        return {path: self.stat(path) for path in paths}
 
     def listdir(self, path: str) -> tuple[str, ...]:
         """The sorted names in a directory."""

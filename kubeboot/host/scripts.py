@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kubeboot.host import answers, parse, proc, sums
 from kubeboot.host.commands import ABSENT, UNIT_PROPERTIES, sh
@@ -28,6 +28,16 @@ def read(path: str) -> Ask[bytes | None]:
 def stat(path: str) -> Ask[Stat | None]:
     """One directory entry."""
     return Ask(sh("stat", looks.STAT, path), answers.stat, nothing=(None,), statuses=_ABSENT)
+
+
+def stats(paths: tuple[str, ...]) -> Ask[Mapping[str, Stat | None]]:
+    """Several directory entries."""
+
+    def answer(out: bytes) -> Mapping[str, Stat | None]:
+        found = answers.stats(out)
+        return {path: answers.stat(found[path]) if path in found else None for path in paths}
+
+    return Ask(sh("stats", looks.STATS, *paths), answer)
 
 
 def listdir(path: str) -> Ask[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from kubeboot.host import parse, proc, scripts
@@ -35,6 +35,10 @@ class SshView(CommandView):
     def stat(self, path: str) -> Stat | None:
         """One directory entry, links not followed."""
         return self._ask(scripts.stat(path))
+
+    def stats(self, paths: tuple[str, ...]) -> Mapping[str, Stat | None]:
+        """`stat` of each of them, by one command."""
+        return self._ask(scripts.stats(paths))
 
     def listdir(self, path: str) -> tuple[str, ...]:
         """The sorted names in a directory."""

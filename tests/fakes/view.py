@@ -135,6 +135,9 @@ class FakeView:
             return Stat("file", file.mode, *ids(file.owner), size=len(file.data))
         return None
 
+    def stats(self, paths: tuple[str, ...]) -> dict[str, Stat | None]:
+        return {path: self.stat(path) for path in paths}
+
     def listdir(self, path: str) -> tuple[str, ...]:
         self._reach()
         start = self._real(path).rstrip("/") + "/"

@@ -18,10 +18,11 @@ from kubeboot.engine.journal import Journal
 from kubeboot.engine.plan import Plan, edges, remaining
 from kubeboot.engine.run import Outcome, Site, run
 from kubeboot.engine.step import Blocked, Check, Drift, Later, Ok, Slot, Step, Target, View
-from kubeboot.engine.undo import RemovePath, RestoreFile, Undo
+from kubeboot.engine.undo import RemoveDir, RemovePath, RestoreFile, Undo
 from kubeboot.engine.values import Key, Secret, Values
 from kubeboot.fleet.run import attempt
 from kubeboot.host.api import CommandFailed, Lost
+from kubeboot.host.model import Stat
 from kubeboot.kube.api import NoApi
 from kubeboot.steps.files import EnsureFile
 from kubeboot.steps.machine import Reader
@@ -121,11 +122,16 @@ def test_the_journal_is_written_before_the_change() -> None:
 
 
 class Asked(FakeHost):
-    """Notes which files it was asked for, and what had been written by then."""
+    """Notes which files it was asked for, what had been written by then, and each question for entries."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[tuple[str, int]] = []
+        self.entries: list[tuple[str, ...]] = []
+
+    def stats(self, paths: tuple[str, ...]) -> dict[str, Stat | None]:
+        self.entries.append(paths)
+        return super().stats(paths)
 
     def read(self, path: str) -> bytes | None:
         self.asked.append((path, sum(change.op == "write" for change in self.changes)))
@@ -183,6 +189,14 @@ def test_of_what_is_not_there_nothing_more_is_asked() -> None:
         EnsureFile(id="a", title="", on="cp-1", path="/etc/a", data=b"x", reader=Reader("a.service", "1")),
     )
     assert [entry for entry in host.asked if entry[0] == "/etc/a"] == [("/etc/a", 1)]
+
+
+def test_a_path_and_the_directories_above_it_are_one_question() -> None:
+    host = Asked()
+    go(host, EnsureFile(id="a", title="", on="cp-1", path="/etc/new/deep/a", data=b"x"))
+    assert host.entries == [("/etc/new/deep/a", "/etc/new/deep", "/etc/new", "/etc", "/")]
+    undone = [undo for _, undo in journals.undo_list(host)]
+    assert undone == [RemovePath("/etc/new/deep/a"), RemoveDir("/etc/new/deep"), RemoveDir("/etc/new")]
 
 
 def test_a_kill_between_journal_and_change_keeps_the_oldest_undo() -> None:

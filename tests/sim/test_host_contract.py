@@ -93,6 +93,17 @@ def test_writing_again_changes_bytes_and_mode(host: HostTarget, folder: str) -> 
     assert found is not None and found.mode == 0o4755
 
 
+def test_several_entries_are_what_each_of_them_is(host: HostTarget, folder: str) -> None:
+    host.write(f"{folder}/dir/file", BYTES, 0o640, OWNER)
+    host.symlink(f"{folder}/link", "nowhere")
+    names = ("", "/dir", "/dir/file", "/link", "/no", "/dir/file/no")
+    found = host.stats(tuple(folder + name for name in names))
+    assert found == {folder + name: host.stat(folder + name) for name in names}
+    assert [stat is not None and stat.kind for stat in found.values()] == [
+        "dir", "dir", "file", "link", False, False,
+    ]  # fmt: skip
+
+
 def test_missing_directories_are_made_0755(host: HostTarget, folder: str) -> None:
     host.write(f"{folder}/x/y/z", b"", 0o600, OWNER)
     for path in ("x", "x/y"):
