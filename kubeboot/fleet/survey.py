@@ -106,11 +106,12 @@ def _seen_by(coming: Mapping[str, Future[_Seen]]) -> list[_Seen]:
 def _may_lead(missing: Iterable[Machine], planes: tuple[Machine, ...], found: Cluster) -> bool:
     """Two workstations must have the same lead, or each would hold a part of the fleet.
 
-    It is the first that serves. An address that the cluster does not have among its API servers does not.
+    It is the first that serves. A Node's address that is not among the cluster's API servers does not.
     """
-    lead, serving = planes.index(found.lead.machine), {address for address, _ in found.facts.control_planes}
-    before = (machine for machine in missing if planes.index(machine) < lead)
-    return any(machine.address is None or machine.address in serving for machine in before)
+    known = {address for peer in found.around.peers for address in peer.addresses}
+    silent = known - {address for address, _ in found.facts.control_planes}
+    lead = planes.index(found.lead.machine)
+    return any(machine.address not in silent for machine in missing if planes.index(machine) < lead)
 
 
 def look(inventory: Inventory, crew: Crew, spec: ClusterSpec) -> Found:

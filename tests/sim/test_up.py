@@ -29,6 +29,7 @@ from kubeboot.fleet.supply import Supply
 from kubeboot.fleet.tasks import Shop, Task
 from kubeboot.host.facts import Facts
 from kubeboot.inventory.model import Inventory, Machine
+from kubeboot.kube import surroundings
 from kubeboot.kube.api import NoApi
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.steps import preflight
@@ -141,7 +142,9 @@ class World:
 
     def answering(self, seen: list[survey._Seen], port: int) -> Any:
         serving = sorted((one.who for one in seen if one.serves), key=lambda who: who.name != self.lead)
-        return _Cluster(serving[0], _serving(self.living)) if serving else None
+        nodes = tuple(surroundings.Machine(name, addresses=(at,)) for name, at in self.addresses.items())
+        around = preflight.Surroundings(nodes)
+        return _Cluster(serving[0], _serving(self.living), around) if serving else None
 
     def etcd(self, inventory: Inventory, crew: Crew) -> Any:
         there = {r.name: r for r in crew.reached if r.machine.role == "etcd"}
@@ -157,6 +160,7 @@ class World:
 class _Cluster:
     lead: Reached
     facts: ClusterFacts
+    around: preflight.Surroundings
 
 
 def _serving(addresses: tuple[str, ...]) -> ClusterFacts:
