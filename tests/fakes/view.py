@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import posixpath
 import socket
 from collections.abc import Callable
@@ -142,7 +141,7 @@ class FakeView:
         self._reach()
         start = self._real(path).rstrip("/") + "/"
         size = len(start)
-        names = itertools.chain(self.files, self.dirs, self.symlinks)
+        names = (*self.files, *self.dirs, *self.symlinks)  # at once: other threads add to them meanwhile
         inside = {name[size:] for name in names if name.startswith(start) and "/" not in name[size:]}
         return tuple(sorted(inside - {""}))
 
