@@ -171,19 +171,19 @@ def test_every_pod_of_the_cluster_is_ready_without_a_restart(cp: Machine) -> Non
             or any(not c["ready"] or c["restartCount"] for c in p["status"]["containerStatuses"])
         ]
 
-    eventually("every pod ready", 60, lambda: not unready())
+    eventually("every pod ready", 180, lambda: not unready())
 
 
 def test_a_service_is_reached_by_name_across_machines(cp: Machine) -> None:
     image = ("--image=httpd", "--image-pull-policy=IfNotPresent")
     cp.run("kubectl", "--kubeconfig", ADMIN, "apply", "-f", "-", stdin=WEB.encode())
     kubectl(cp, "run", "client", *image, "--command", "--", "sleep", "3600")
-    kubectl(cp, "rollout", "status", "deployment/web", "--timeout=60s")
-    kubectl(cp, "wait", "pod/client", "--for=condition=Ready", "--timeout=60s")
+    kubectl(cp, "rollout", "status", "deployment/web", "--timeout=180s")
+    kubectl(cp, "wait", "pod/client", "--for=condition=Ready", "--timeout=180s")
     pods = get(cp, "pods", "-l", "app=web")["items"]
     assert len({p["spec"]["nodeName"] for p in pods}) == 2  # type: ignore[attr-defined]
     page = ("kubectl", "--kubeconfig", ADMIN, "exec", "client", "--", *FETCH, "http://web")
-    eventually("the service answers", 60, lambda: cp.run(*page, check=False).code == 0)
+    eventually("the service answers", 180, lambda: cp.run(*page, check=False).code == 0)
     for _ in range(8):
         assert "It works" in cp.run(*page).out
     for pod in pods:  # type: ignore[attr-defined]

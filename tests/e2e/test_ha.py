@@ -186,7 +186,7 @@ def test_a_worker_that_lives_is_drained_as_its_budgets_allow(lab: Lab, first: li
     cp, app = lab["cp-4"], failover_leaders.NAME
     kubectl(cp, "apply", "-f", "-", stdin=json.dumps(failover_leaders.DEPLOYMENT).encode())
     kubectl(cp, "create", "poddisruptionbudget", app, f"--selector=app={app}", "--min-available=1")
-    kubectl(cp, "wait", f"deployment/{app}", "--for=condition=Available", "--timeout=60s")
+    kubectl(cp, "wait", f"deployment/{app}", "--for=condition=Available", "--timeout=180s")
     held = cp.run("kubeboot", "node", "remove", "worker-1", "--drain-timeout", "3s", check=False)
     assert held.code != 0 and "KB_DRAIN" in held.err and f"default/{app}-" in held.err, held.err
     assert f"disruption budget {app}" in held.err, held.err
