@@ -34,7 +34,7 @@ class Pool:
         self._changed = threading.Condition()
         self._busy: Counter[Member] = Counter()
         self._idle: dict[Member, None] = {}
-        self._closing = 0
+        self._closing: set[Member] = set()
 
     @contextlib.contextmanager
     def using(self, member: Member) -> Iterator[None]:
@@ -51,23 +51,23 @@ class Pool:
                 if not self._busy[member]:
                     del self._busy[member]
                     self._idle[member] = None
-                    self._changed.notify()
+                    self._changed.notify_all()
 
     def keep(self, member: Member) -> None:
         """It stays open from now on: something else goes through it that nobody counts."""
         while (victim := self._take(member)) is not None:
             victim.close()
             with self._changed:
-                self._closing -= 1
-                self._changed.notify()
+                self._closing.remove(victim)
+                self._changed.notify_all()
 
     def _take(self, member: Member) -> Member | None:
         """Room for a member; or else who is to be closed first."""
         with self._changed:
-            while not (member in self._busy or member in self._idle or self._open() < self._room):
-                if self._idle:
+            while not self._may_open(member):
+                if self._idle and member not in self._closing:
                     victim, _ = self._idle.popitem()
-                    self._closing += 1
+                    self._closing.add(victim)
                     return victim
                 if not self._changed.wait(PATIENCE):
                     raise _full(self._room)
@@ -75,8 +75,12 @@ class Pool:
             self._busy[member] += 1
             return None
 
-    def _open(self) -> int:
-        return len(self._busy) + len(self._idle) + self._closing
+    def _may_open(self, member: Member) -> bool:
+        """One that is just being closed would be cut off in its first command."""
+        if member in self._closing:
+            return False
+        open_now = len(self._busy) + len(self._idle) + len(self._closing)
+        return member in self._busy or member in self._idle or open_now < self._room
 
 
 def _full(room: int) -> errors.TimedOut:

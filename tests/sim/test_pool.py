@@ -76,6 +76,44 @@ def test_without_room_one_waits_until_somebody_is_done() -> None:
         waiting.result(60.0)
 
 
+@dataclasses.dataclass(eq=False)
+class Slow(Door):
+    """Takes its time to close."""
+
+    closing: threading.Event = dataclasses.field(default_factory=threading.Event)
+    may: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def close(self) -> None:
+        self.closing.set()
+        assert self.may.wait(60.0)
+        super().close()
+
+
+def test_who_is_being_closed_is_not_used_before_that_is_over() -> None:
+    """It was cut off in its first command."""
+    pool, there, inside = Pool(2), set[Door](), threading.Event()
+    slow, busy, third = Slow(there, []), Door(there, []), Door(there, [])
+
+    def visit(door: Door) -> None:
+        with pool.using(door):
+            door.use()
+            if door is slow:
+                inside.set()
+
+    visit(slow)
+    inside.clear()
+    with ThreadPoolExecutor(2) as people:
+        with pool.using(busy):
+            first = people.submit(visit, third)
+            assert slow.closing.wait(60.0)
+        again = people.submit(visit, slow)
+        early = inside.wait(0.1)
+        slow.may.set()
+        first.result(60.0)
+        again.result(60.0)
+    assert not early and slow in there
+
+
 def test_room_that_nobody_makes_is_not_waited_for_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "PATIENCE", 0.01)
     pool, there = Pool(1), set[Door]()

@@ -55,6 +55,8 @@ def test_all_that_live_are_planned_for_by_few_connections(
     events: list[Event] = []
     result = planning.plan(wanted(machines.cluster(SIZE, DEAD)), events.append, patient)
     states = {host.host: host.state for host in result.hosts}
+    wrong = [host for host in result.hosts if host.state == "unreachable" and int(host.host[2:]) not in DEAD]
+    assert wrong == []
     assert states == {f"m-{n}": "unreachable" if n in DEAD else "drift" for n in range(1, SIZE + 1)}
     assert 1 < machines.count.most.value <= ROOM
     steps = [event for event in events if isinstance(event, StepFinished)]
