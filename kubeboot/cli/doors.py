@@ -16,7 +16,7 @@ from kubeboot.cli import asking, runtime
 
 if TYPE_CHECKING:
     from kubeboot.fleet.doors import Door
-    from kubeboot.host.questions import UnknownHostKey
+    from kubeboot.host.ssh.questions import UnknownHostKey
     from kubeboot.inventory.model import Inventory
 
 F = TypeVar("F", bound=Callable[..., Any])

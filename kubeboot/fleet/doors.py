@@ -9,9 +9,9 @@ from pathlib import Path
 
 from kubeboot import errors
 from kubeboot.fleet import logins
-from kubeboot.host import hostkeys
 from kubeboot.host.api import HostTarget
-from kubeboot.host.questions import LockedKey, SudoPassword, UnknownHostKey
+from kubeboot.host.ssh import hostkeys
+from kubeboot.host.ssh.questions import LockedKey, SudoPassword, UnknownHostKey
 from kubeboot.inventory.model import Machine
 
 

@@ -16,7 +16,7 @@ from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.works import Works
-from kubeboot.host.pool import ROOM
+from kubeboot.host.ssh.pool import ROOM
 from kubeboot.inventory.model import Machine
 from kubeboot.kube.remembered import Answers
 

@@ -9,10 +9,10 @@ from typing import Protocol, runtime_checkable
 
 from kubeboot import errors
 from kubeboot.host.api import HostTarget
-from kubeboot.host.connection import Connection
 from kubeboot.host.local import LocalHost
-from kubeboot.host.login import Deadlines, Login
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Deadlines, Login
 from kubeboot.inventory.model import Machine
 
 _USERS = (Path("~/.ssh/config"), Path("/etc/ssh/ssh_config"))

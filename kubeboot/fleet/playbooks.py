@@ -15,7 +15,7 @@ from kubeboot import errors
 from kubeboot.engine.events import Emit, Event, State, StepFinished, StepStarted
 from kubeboot.fleet import logins
 from kubeboot.fleet.reach import Reached
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.host import SshHost
 from kubeboot.inventory import ansible, for_ansible
 from kubeboot.inventory.model import Inventory
 

@@ -15,11 +15,11 @@ from kubeboot import errors
 from kubeboot.engine.events import Emit, HostStage
 from kubeboot.fleet.logins import Open, Settling, open_host
 from kubeboot.host.api import HostTarget, HostView
-from kubeboot.host.batch import Batch
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.host.pool import ROOM, Pool
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.batch import Batch
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.pool import ROOM, Pool
 from kubeboot.inventory.model import Machine, Role
 
 POOL = 128

@@ -15,7 +15,7 @@ from kubeboot.fleet.orders_fleet import ExecOptions
 from kubeboot.fleet.reach import Reached
 from kubeboot.host.local import LocalHost
 from kubeboot.host.process import run
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.host import SshHost
 from kubeboot.inventory.model import Machine
 
 Say = Callable[[str, str, bool], None]

@@ -31,7 +31,7 @@ from kubeboot.fleet.run import telling
 from kubeboot.fleet.tasks import Task
 from kubeboot.host.api import Lost
 from kubeboot.host.looks import Fetches
-from kubeboot.host.pool import ROOM
+from kubeboot.host.ssh.pool import ROOM
 from kubeboot.kube.remembered import Answers, RememberedApi, RememberedEtcd
 
 K = TypeVar("K")

@@ -15,7 +15,7 @@ from kubeboot.fleet.reach import Approach, Crew, Reached
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Shop, Task
 from kubeboot.fleet.work import Shift
-from kubeboot.host.pool import ROOM
+from kubeboot.host.ssh.pool import ROOM
 from kubeboot.inventory.model import Machine
 from kubeboot.kube.remembered import Answers
 

@@ -44,7 +44,7 @@ class Lost(errors.Unreachable):
 
 
 class Unread(BaseException):
-    """What a look wants is not fetched yet: it will be with the next batch (host.batch), and looked at again.
+    """What a look wants comes with the next batch (host.ssh.batch), and then it is looked at again.
 
     Not an Exception, so that nothing between takes it for an answer.
     """

@@ -1,4 +1,4 @@
-"""Several looks at a machine together, where what they want may have to be fetched first (host.batch)."""
+"""Several looks at a machine together, where what they want may have to be fetched first (host.ssh.batch)."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kubeboot.host.connection import Connection
-from kubeboot.host.login import Login
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Login
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lablib import machine_state, machine_vagrant
 
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.host import SshHost
 
 TOP = Path(__file__).parents[2]
 LAB = TOP / "vagrant" / "lab"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kubeboot import errors
-from kubeboot.host.connection import Connection
 from kubeboot.host.local import LocalHost
-from kubeboot.host.login import Deadlines, Login
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Deadlines, Login
 from tests.fakes.sshd import Sshd
 
 PATIENT = Deadlines(absence=30.0)

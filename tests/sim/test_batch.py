@@ -11,14 +11,15 @@ import pytest
 from kubeboot import errors
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.host import answers, batch
+from kubeboot.host import answers
 from kubeboot.host.api import CommandFailed, HostView, Unread
-from kubeboot.host.batch import Batch
-from kubeboot.host.connection import Connection
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
-from kubeboot.host.login import Login
 from kubeboot.host.runner import Result
+from kubeboot.host.ssh import batch
+from kubeboot.host.ssh.batch import Batch
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.login import Login
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.remembered import Answers, Asking, RememberedApi

@@ -18,11 +18,11 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Drift
 from kubeboot.fleet.supply import Far, Near
 from kubeboot.host.api import CommandFailed
-from kubeboot.host.connection import Connection
-from kubeboot.host.login import Login
 from kubeboot.host.sending import OnMachine
 from kubeboot.host.shell import runners
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Login
 from kubeboot.steps import basic, sent
 from tests.fakes import downloads
 from tests.fakes import sshd as servers

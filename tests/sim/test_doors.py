@@ -12,10 +12,10 @@ import pytest
 from kubeboot.fleet import logins, reach
 from kubeboot.fleet.doors import Door
 from kubeboot.fleet.reach import Crew
-from kubeboot.host import hostkeys
-from kubeboot.host.login import Deadlines
-from kubeboot.host.questions import UnknownHostKey
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh import hostkeys
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Deadlines
+from kubeboot.host.ssh.questions import UnknownHostKey
 from kubeboot.inventory import known_keys
 from kubeboot.inventory.model import Access, Machine
 from tests.fakes import sshd as servers
@@ -103,7 +103,7 @@ def with_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]
     """A user who is not root, and a sudo that wants a password."""
     (tmp_path / "sudo").write_text(f'#!/bin/sh\n[ "$1" != -n ] || shift 2\n{SUDO}')
     (tmp_path / "sudo").chmod(0o755)
-    monkeypatch.setattr("kubeboot.host.starting.ROOT", "nobody-at-all")
+    monkeypatch.setattr("kubeboot.host.ssh.starting.ROOT", "nobody-at-all")
     with servers.running(tmp_path / "sshd", environment=f"PATH={tmp_path}:/usr/bin:/bin") as server:
         yield server
 

@@ -16,7 +16,7 @@ import pytest
 from kubeboot import errors
 from kubeboot.host.api import CommandFailed, HostTarget
 from kubeboot.host.local import LocalHost
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.host import SshHost
 from tests.fakes import sshd as servers
 from tests.fakes.host import FakeHost
 from tests.sim.over_ssh import until

@@ -7,7 +7,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from kubeboot.host import known_hosts
+from kubeboot.host.ssh import known_hosts
 
 KEYS = [
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43,

@@ -13,9 +13,9 @@ from kubeboot.engine.events import Event, StepFinished
 from kubeboot.fleet import logins, playbooks
 from kubeboot.fleet.playbooks import HookFailed, Part
 from kubeboot.fleet.reach import Reached
-from kubeboot.host.connection import Connection
-from kubeboot.host.login import Login
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Login
 from kubeboot.inventory.model import Access, Inventory, Machine
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd

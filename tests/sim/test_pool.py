@@ -12,10 +12,10 @@ import paramiko
 import pytest
 
 from kubeboot import errors
-from kubeboot.host import pool as pool_module
-from kubeboot.host.connection import Connection
-from kubeboot.host.login import Login
-from kubeboot.host.pool import Pool
+from kubeboot.host.ssh import pool as pool_module
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.login import Login
+from kubeboot.host.ssh.pool import Pool
 from tests.fakes import sshd as servers
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from kubeboot.host.api import CommandFailed
-from kubeboot.host.connection import Connection
-from kubeboot.host.login import Login
 from kubeboot.host.sending import OnMachine, Slice
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Login
 from tests.fakes import sshd as servers
 
 BYTES = bytes(range(256)) * 8192

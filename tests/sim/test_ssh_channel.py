@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import paramiko
 import pytest
 
-from kubeboot.host.channel import hang_up
-from kubeboot.host.talk import Talk
+from kubeboot.host.ssh.channel import hang_up
+from kubeboot.host.ssh.talk import Talk
 
 KEY = paramiko.ECDSAKey.generate()
 

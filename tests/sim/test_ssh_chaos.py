@@ -30,10 +30,10 @@ from kubeboot.engine.step import Target
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.work import Shift
-from kubeboot.host.connection import Connection
 from kubeboot.host.facts import Facts
-from kubeboot.host.login import Deadlines, Login
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Deadlines, Login
 from kubeboot.inventory.model import Machine
 from kubeboot.kube.api import NoApi
 from kubeboot.steps import basic

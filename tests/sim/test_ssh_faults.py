@@ -15,11 +15,11 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.host.api import Lost
-from kubeboot.host.connection import Connection
-from kubeboot.host.login import Deadlines, Login
-from kubeboot.host.questions import LockedKey
 from kubeboot.host.runner import Result
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Deadlines, Login
+from kubeboot.host.ssh.questions import LockedKey
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
 from tests.sim.over_ssh import PATIENT, QUICK, failing, in_thread, reached, until

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from kubeboot.host.connection import Connection
-from kubeboot.host.login import Login, hops
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Login, hops
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
 from tests.sim.over_ssh import PATIENT, failing

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from kubeboot.host import hostkeys
-from kubeboot.host.connection import Connection
-from kubeboot.host.hostkeys import HostKeys
-from kubeboot.host.login import Login
-from kubeboot.host.questions import UnknownHostKey
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh import hostkeys
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.hostkeys import HostKeys
+from kubeboot.host.ssh.login import Login
+from kubeboot.host.ssh.questions import UnknownHostKey
 from kubeboot.inventory.model import pin
 from tests.fakes.sshd import Sshd
 from tests.sim.over_ssh import PATIENT, failing, host_key, reached

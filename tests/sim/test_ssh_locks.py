@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors
-from kubeboot.host import held, scripts
+from kubeboot.host import scripts
 from kubeboot.host.local import LocalHost
+from kubeboot.host.ssh import held
 from tests.fakes.sshd import Sshd
 from tests.sim.over_ssh import PATIENT, free, reached, until
 

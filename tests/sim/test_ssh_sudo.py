@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kubeboot.host import starting
-from kubeboot.host import sudo as become_root
+from kubeboot.host.ssh import starting
+from kubeboot.host.ssh import sudo as become_root
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
 from tests.sim.over_ssh import failing, reached

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kubeboot.host import commands, images, scripts
+from kubeboot.host import commands, scripts
 from kubeboot.host.api import Lost
 from kubeboot.host.sending import part
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh import images
+from kubeboot.host.ssh.host import SshHost
 from tests.fakes import proxy as proxies
 from tests.fakes.proxy import Fault
 from tests.fakes.sshd import Sshd

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from kubeboot.host import standing
 from kubeboot.host.api import Lost
-from kubeboot.host.connection import Connection
-from kubeboot.host.login import Login
 from kubeboot.host.runner import Result
 from kubeboot.host.shell import runners
-from kubeboot.host.ssh import SshHost
-from kubeboot.host.standing import Reply, Shell
+from kubeboot.host.ssh import standing
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Login
+from kubeboot.host.ssh.standing import Reply, Shell
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
 

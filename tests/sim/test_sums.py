@@ -12,9 +12,9 @@ import pytest
 
 from kubeboot.host import scripts, sums
 from kubeboot.host.api import HostTarget, Unread
-from kubeboot.host.batch import Batch
 from kubeboot.host.local import LocalHost
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.batch import Batch
+from kubeboot.host.ssh.host import SshHost
 from tests.fakes import sshd as servers
 
 DATA = b"a binary" * 1000

@@ -16,10 +16,10 @@ from kubeboot.fleet import logins, planning, reach
 from kubeboot.fleet.orders_fleet import FleetOptions
 from kubeboot.fleet.supply import Supply
 from kubeboot.host.api import HostTarget
-from kubeboot.host.connection import Connection
-from kubeboot.host.login import Deadlines, Login
-from kubeboot.host.pool import Pool
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Deadlines, Login
+from kubeboot.host.ssh.pool import Pool
 from kubeboot.inventory import listed
 from kubeboot.inventory.model import Machine
 from tests.fakes import ports, swarm

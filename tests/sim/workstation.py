@@ -14,7 +14,7 @@ from kubeboot.engine import journal
 from kubeboot.fleet import locking
 from kubeboot.fleet.reach import Reached
 from kubeboot.host.facts import Facts
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.host import SshHost
 from kubeboot.inventory.model import Machine
 
 

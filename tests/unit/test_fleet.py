@@ -17,7 +17,7 @@ from kubeboot.fleet import logins, merge, reach, recorded, ways
 from kubeboot.fleet.ledger import Ledger, failure
 from kubeboot.fleet.orders_fleet import MergeOptions
 from kubeboot.fleet.remote import Lines
-from kubeboot.host.login import Login
+from kubeboot.host.ssh.login import Login
 from kubeboot.inventory.model import Access, Machine
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki.kubeconfig import Kubeconfig, encode

@@ -8,8 +8,8 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.fleet import logins, recorded
-from kubeboot.host.login import Login
-from kubeboot.host.ssh import SshHost
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Login
 from kubeboot.inventory.model import Access, Inventory, Machine, checked
 
 WORKER = frozenset({"worker"})

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kubeboot import errors
-from kubeboot.host import ssh
-from kubeboot.host.login import Deadlines
+from kubeboot.host.ssh.host import SshHost
+from kubeboot.host.ssh.login import Deadlines
 from lablib import tools
 from lablib.machine_host import say
 from lablib.machine_state import Lab
@@ -23,13 +23,13 @@ PATIENT = Deadlines(connect=60, banner=120, auth=120, idle=120, answer=120)
 _READY = re.compile(r"(\S+): Machine booted and ready")
 
 
-def connect(lab: Lab, machine: str) -> ssh.SshHost:
+def connect(lab: Lab, machine: str) -> SshHost:
     """A machine through the project's own SSH host."""
     if not lab.ssh_config.exists():
         hint = f"vagrant/lab up --name {lab.name}"
         raise errors.Unreachable(f"the lab `{lab.name}` was never up", hint=hint)
     patience = PATIENT if lab.provider == "qemu" else None
-    return ssh.SshHost.from_ssh_config(lab.ssh_config, machine, deadlines=patience)
+    return SshHost.from_ssh_config(lab.ssh_config, machine, deadlines=patience)
 
 
 def vagrant(lab: Lab, *argv: str) -> str:

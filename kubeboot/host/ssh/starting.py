@@ -6,11 +6,11 @@ import shlex
 
 import paramiko
 
-from kubeboot.host import channel, questions, sudo
-from kubeboot.host.line import Line
-from kubeboot.host.login import Login
 from kubeboot.host.process import SEARCH
 from kubeboot.host.runner import NOT_FOUND, Result
+from kubeboot.host.ssh import channel, questions, sudo
+from kubeboot.host.ssh.line import Line
+from kubeboot.host.ssh.login import Login
 
 ROOT = "root"
 

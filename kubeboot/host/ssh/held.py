@@ -9,9 +9,9 @@ import threading
 import paramiko
 
 from kubeboot.host import locks, scripts
-from kubeboot.host.channel import GONE
-from kubeboot.host.connection import Connection
 from kubeboot.host.runner import Result, failed
+from kubeboot.host.ssh.channel import GONE
+from kubeboot.host.ssh.connection import Connection
 
 SILENCE = 60.0
 """Seconds after which a machine takes a run for gone, whose connection nobody has closed."""

@@ -7,7 +7,7 @@ import time
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import questions
+from kubeboot.host.ssh import questions
 
 ASKS = "kubeboot-asks-for-the-password:"
 READY = b"kubeboot-is-root:\n"

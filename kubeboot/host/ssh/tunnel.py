@@ -9,7 +9,7 @@ import threading
 
 import paramiko
 
-from kubeboot.host.channel import GONE
+from kubeboot.host.ssh.channel import GONE
 
 _CHUNK = 1 << 17
 

@@ -8,12 +8,13 @@ from collections.abc import Callable
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import channel, scripts
+from kubeboot.host import scripts
 from kubeboot.host.api import Lost
 from kubeboot.host.commands import ABSENT
-from kubeboot.host.line import Line
-from kubeboot.host.login import Login
-from kubeboot.host.tunnel import as_socket
+from kubeboot.host.ssh import channel
+from kubeboot.host.ssh.line import Line
+from kubeboot.host.ssh.login import Login
+from kubeboot.host.ssh.tunnel import as_socket
 
 _OPEN = b"open\n"
 _LOST = (*channel.GONE, Lost)

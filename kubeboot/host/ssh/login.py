@@ -15,8 +15,8 @@ import fabric
 import paramiko
 from paramiko.config import SSH_PORT
 
-from kubeboot.host import hostkeys
-from kubeboot.host.hostkeys import HostKeys
+from kubeboot.host.ssh import hostkeys
+from kubeboot.host.ssh.hostkeys import HostKeys
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # or it would write to stderr
 

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from kubeboot.host import commands, images, removal, scripts, sums
+from kubeboot.host import commands, removal, scripts, sums
 from kubeboot.host.api import CommandFailed, Lost
 from kubeboot.host.common import CommandTarget
-from kubeboot.host.connection import Connection
-from kubeboot.host.held import Held
-from kubeboot.host.hostkeys import HostKeys
-from kubeboot.host.login import Deadlines, Login
 from kubeboot.host.runner import Tell
 from kubeboot.host.sending import OnMachine, part
-from kubeboot.host.ssh_view import ATTEMPTS, SshView, again
-from kubeboot.host.upload import Upload
+from kubeboot.host.ssh import images
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.held import Held
+from kubeboot.host.ssh.hostkeys import HostKeys
+from kubeboot.host.ssh.login import Deadlines, Login
+from kubeboot.host.ssh.upload import Upload
+from kubeboot.host.ssh.view import ATTEMPTS, SshView, again
 
 ON_MACHINE = 3600.0
 """Seconds for what a machine puts together itself: it may have to fetch it first."""

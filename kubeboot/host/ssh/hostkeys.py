@@ -14,7 +14,7 @@ import paramiko
 from paramiko.hostkeys import HostKeyEntry
 
 from kubeboot import errors
-from kubeboot.host import known_hosts
+from kubeboot.host.ssh import known_hosts
 
 _FINGERPRINT = "SHA256:"
 

@@ -9,14 +9,14 @@ from contextlib import AbstractContextManager
 
 import paramiko
 
-from kubeboot.host import standing
-from kubeboot.host.line import Line
-from kubeboot.host.login import Login
-from kubeboot.host.pool import Pool
-from kubeboot.host.sessions import Full, Sessions
 from kubeboot.host.slots import Slots
-from kubeboot.host.standing import Shell
-from kubeboot.host.starting import Starter
+from kubeboot.host.ssh import standing
+from kubeboot.host.ssh.line import Line
+from kubeboot.host.ssh.login import Login
+from kubeboot.host.ssh.pool import Pool
+from kubeboot.host.ssh.sessions import Full, Sessions
+from kubeboot.host.ssh.standing import Shell
+from kubeboot.host.ssh.starting import Starter
 
 CHANNELS = 6
 """OpenSSH allows ten sessions a connection (MaxSessions); the user's own need some."""

@@ -9,9 +9,9 @@ from typing import TypeVar
 from kubeboot.host import parse, proc, scripts
 from kubeboot.host.api import Lost
 from kubeboot.host.common import CommandView
-from kubeboot.host.connection import Connection
 from kubeboot.host.model import Listener, Mount, Process, Stat, Unit
 from kubeboot.host.runner import Ask
+from kubeboot.host.ssh.connection import Connection
 
 T = TypeVar("T")
 ATTEMPTS = 5

@@ -10,13 +10,13 @@ from typing import BinaryIO
 
 import paramiko
 
-from kubeboot.host import channel, login, standing, talk
-from kubeboot.host.channels import Channels
-from kubeboot.host.doorway import Doorway
-from kubeboot.host.line import Line
-from kubeboot.host.pool import Pool
 from kubeboot.host.runner import Result
-from kubeboot.host.starting import Starter
+from kubeboot.host.ssh import channel, login, standing, talk
+from kubeboot.host.ssh.channels import Channels
+from kubeboot.host.ssh.doorway import Doorway
+from kubeboot.host.ssh.line import Line
+from kubeboot.host.ssh.pool import Pool
+from kubeboot.host.ssh.starting import Starter
 
 
 class Connection:

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import paramiko
 
-from kubeboot.host.channel import GONE, closing_after, shut
 from kubeboot.host.runner import timed_out
+from kubeboot.host.ssh.channel import GONE, closing_after, shut
 
 _CHUNK = 1 << 17
 _DIRECT = 1 << 16

@@ -15,10 +15,10 @@ from kubeboot import errors
 from kubeboot.host import answers, health
 from kubeboot.host.api import Unread
 from kubeboot.host.commands import ABSENT, sh
-from kubeboot.host.connection import Connection
 from kubeboot.host.runner import Ask, Result
 from kubeboot.host.shell import looks, runners
-from kubeboot.host.ssh_view import SshView
+from kubeboot.host.ssh.connection import Connection
+from kubeboot.host.ssh.view import SshView
 
 T = TypeVar("T")
 Key = tuple[str, ...]

@@ -9,8 +9,8 @@ import fabric
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import channel, hostkeys, login, opening, refusals
 from kubeboot.host.api import Lost
+from kubeboot.host.ssh import channel, hostkeys, login, opening, refusals
 
 _AGAIN = "check that the machine runs, then run the same command again"
 

@@ -7,10 +7,10 @@ import time
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import channel, login
 from kubeboot.host.api import Lost
-from kubeboot.host.line import Line
-from kubeboot.host.standing import Shell
+from kubeboot.host.ssh import channel, login
+from kubeboot.host.ssh.line import Line
+from kubeboot.host.ssh.standing import Shell
 
 _PAUSE = 0.1
 _NO_SESSION = "raise MaxSessions in the machine's sshd_config"

@@ -10,8 +10,8 @@ import fabric
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import hostkeys, questions
-from kubeboot.host.login import hops
+from kubeboot.host.ssh import hostkeys, questions
+from kubeboot.host.ssh.login import hops
 
 
 def explain(err: BaseException, name: str, connection: fabric.Connection) -> errors.Unreachable:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import fabric
 import paramiko
 
-from kubeboot.host import refusals
-from kubeboot.host.login import Login, hops
+from kubeboot.host.ssh import refusals
+from kubeboot.host.ssh.login import Login, hops
 
 REKEY_BYTES = 1 << 36
 """As OpenSSH has it for ciphers with blocks of 128 bits (RFC 4344), 64 GiB, and not paramiko's 512 MiB.

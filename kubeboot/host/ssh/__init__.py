@@ -1,0 +1,1 @@
+"""A machine over SSH: from the login to the commands that the table has."""
