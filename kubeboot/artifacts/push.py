@@ -14,8 +14,9 @@ from urllib.parse import urljoin
 from kubeboot.artifacts import oci, replies
 from kubeboot.artifacts.bundle import Bundle
 from kubeboot.artifacts.download import Patience, Watch, nobody
+from kubeboot.artifacts.manifests import INDEXES
 from kubeboot.artifacts.mirrors import Mirrors, Reference
-from kubeboot.artifacts.registry import INDEXES, Registries
+from kubeboot.artifacts.registry import Registries
 from kubeboot.artifacts.trouble import Failure
 from kubeboot.config import names
 

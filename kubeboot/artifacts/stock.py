@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from kubeboot.artifacts import api, archives, cache, oci
+from kubeboot.artifacts import api, archives, cache, manifests, oci
 from kubeboot.artifacts.bundle import COMPONENT, CONTAINERD_NAME, NAME
 from kubeboot.artifacts.known import Entry, Known
-from kubeboot.artifacts.registry import Manifest, parse_manifest
+from kubeboot.artifacts.manifests import Manifest
 from kubeboot.artifacts.releases import Executable, Picture, Release
 from kubeboot.artifacts.trouble import refused
 
@@ -182,7 +182,7 @@ def manifest(depot: Depot, name: str, entry: Entry) -> Manifest:
     path = depot.blob(name, oci.Descriptor(oci.MANIFEST, entry.digest, 0))
     data = b"".join(cache.chunks(path, entry.sha256))
     try:
-        return parse_manifest(data)
+        return manifests.parse(data)
     except ValueError as error:
         raise refused(f"{path}, the manifest of {name}: {error}") from None
 

@@ -16,8 +16,9 @@ from kubeboot.artifacts.cache import Cache, sum_of
 from kubeboot.artifacts.credentials import Credentials
 from kubeboot.artifacts.download import Downloader, Patience, Wanted, Watch, nobody
 from kubeboot.artifacts.known import Entry, Known, UserLock
+from kubeboot.artifacts.manifests import Manifest
 from kubeboot.artifacts.mirrors import Mirrors
-from kubeboot.artifacts.registry import Manifest, Registries
+from kubeboot.artifacts.registry import Registries
 from kubeboot.artifacts.releases import Release
 from kubeboot.artifacts.stock import manifest
 from kubeboot.artifacts.trouble import Failure, refused

@@ -17,6 +17,7 @@ from kubeboot.artifacts import (
     cache,
     credentials,
     known,
+    manifests,
     progress,
     proxies,
     releases,
@@ -26,8 +27,8 @@ from kubeboot.artifacts import (
 )
 from kubeboot.artifacts.download import Patience
 from kubeboot.artifacts.known import Entry, Known
+from kubeboot.artifacts.manifests import Manifest
 from kubeboot.artifacts.mirrors import Mirrors, Reference
-from kubeboot.artifacts.registry import Manifest, parse_manifest
 from kubeboot.artifacts.trouble import Failure
 from kubeboot.config import versions
 from kubeboot.config.spec import Artifacts, ClusterSpec
@@ -460,7 +461,7 @@ def test_what_a_status_means(status: int, said: str, again: bool, after: float |
 def test_a_manifest_knows_its_parts_once() -> None:
     part = {"mediaType": "m", "digest": f"sha256:{SUM}", "size": 3}
     data = json.dumps({"schemaVersion": 2, "config": part, "layers": [part, part]}).encode()
-    found: Manifest = parse_manifest(data)
+    found: Manifest = manifests.parse(data)
     assert len(found.blobs) == 1
     assert found.size == len(data) + 3
 
@@ -471,4 +472,4 @@ def test_a_manifest_knows_its_parts_once() -> None:
 def test_a_digest_is_never_a_path(digest: object) -> None:
     part = {"mediaType": "m", "digest": digest, "size": 3}
     with pytest.raises(ValueError, match="not an image's manifest"):
-        parse_manifest(json.dumps({"schemaVersion": 2, "config": part, "layers": []}).encode())
+        manifests.parse(json.dumps({"schemaVersion": 2, "config": part, "layers": []}).encode())
