@@ -171,9 +171,7 @@ class Bundle:
 
 def _binary(layer: oci.Descriptor) -> api.Binary:
     notes = layer.annotations
-    return api.Binary(
-        notes[TITLE], notes[VERSION], layer.digest.removeprefix("sha256:"), layer.size, notes[INSTALL_PATH]
-    )
+    return api.Binary(notes[TITLE], notes[VERSION], layer.sha256, layer.size, notes[INSTALL_PATH])
 
 
 def sum_line(index: bytes) -> bytes:

@@ -15,10 +15,10 @@ from kubeboot import outputs
 from kubeboot.artifacts import archives, cache, oci
 from kubeboot.artifacts.known import Entry, Known, UserLock
 from kubeboot.artifacts.mirrors import Reference
+from kubeboot.artifacts.pinning import missing
 from kubeboot.artifacts.releases import Picture, Release
 from kubeboot.artifacts.stock import Stock, manifest, notes
 from kubeboot.artifacts.trouble import refused
-from kubeboot.artifacts.upstream import missing
 
 LOCK = "lock.yaml"
 _HINT = "`kubeboot artifacts pull --to DIRECTORY` makes a complete one"
@@ -90,7 +90,7 @@ class Directory:
             self._checked(url, known.files[url])
         for name in release.names():
             for blob in manifest(self, name, known.images[name][release.arch]).blobs:
-                _read(cache.chunks(self.blob(name, blob), blob.digest.removeprefix("sha256:")))
+                _read(cache.chunks(self.blob(name, blob), blob.sha256))
 
 
 def _locked(name: str, release: Release, found: Known) -> bool:
@@ -127,7 +127,7 @@ def _copy_image(root: Path, stock: Stock, name: str) -> None:
     made = stock.manifest(name)
     for blob in (made.descriptor({}), *made.blobs):
         source, target = stock.depot.blob(name, blob), root / oci.blob_name(blob.digest)
-        _copy(source, target, blob.digest.removeprefix("sha256:"))
+        _copy(source, target, blob.sha256)
 
 
 def _only(release: Release, found: Known) -> Known:

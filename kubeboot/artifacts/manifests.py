@@ -32,6 +32,11 @@ class Manifest:
         return oci.digest(self.data)
 
     @property
+    def sha256(self) -> str:
+        """The digest in hex."""
+        return self.digest.removeprefix("sha256:")
+
+    @property
     def blobs(self) -> tuple[oci.Descriptor, ...]:
         """Config and layers, each once."""
         return tuple({each.digest: each for each in (self.config, *self.layers)}.values())

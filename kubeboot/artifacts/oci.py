@@ -38,6 +38,11 @@ class Descriptor:
     annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
     artifact_type: str = ""
 
+    @property
+    def sha256(self) -> str:
+        """The digest in hex."""
+        return self.digest.removeprefix("sha256:")
+
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Descriptor:
         """From its JSON form; KeyError, TypeError or ValueError if it is none."""

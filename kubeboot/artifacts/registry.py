@@ -42,7 +42,7 @@ class Registries:
         """Where a layer or a config is to be had."""
         bases = self._mirrors.repositories(Reference.parse(name))
         urls = tuple(f"{base}/blobs/{blob.digest}" for base in bases)
-        return Wanted(f"a layer of {name}", blob.digest.removeprefix("sha256:"), urls, blob.size)
+        return Wanted(f"a layer of {name}", blob.sha256, urls, blob.size)
 
     def _first(self, name: str, ask: Callable[[str, Reference], Manifest]) -> Manifest:
         """The first registry that has it."""

@@ -16,7 +16,8 @@ from kubeboot.artifacts.known import UserLock
 from kubeboot.artifacts.mirrors import Mirrors
 from kubeboot.artifacts.stock import Stock
 from kubeboot.artifacts.trouble import refused
-from kubeboot.artifacts.upstream import Upstream, Ways
+from kubeboot.artifacts.upstream import Upstream
+from kubeboot.artifacts.ways import Ways
 from kubeboot.artifacts.web import Web
 from kubeboot.config.spec import Artifacts
 

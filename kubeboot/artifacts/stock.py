@@ -136,7 +136,7 @@ class Stock:
 
         def read(digest: str) -> Iterator[bytes]:
             blob = blobs[digest]
-            return cache.chunks(self.depot.blob(image.name, blob), digest.removeprefix("sha256:"))
+            return cache.chunks(self.depot.blob(image.name, blob), blob.sha256)
 
         return oci.layout(entry, [(each.digest, each.size) for each in blobs.values()], read)
 
@@ -161,7 +161,7 @@ class Stock:
             if digest == entry.digest:
                 yield made.data
             else:
-                yield Place(self.depot.blob_urls(wanted.name, blobs[digest]), digest.removeprefix("sha256:"))
+                yield Place(self.depot.blob_urls(wanted.name, blobs[digest]), blobs[digest].sha256)
 
         sized = [(each.digest, each.size) for each in (entry, *blobs.values())]
         return tuple(oci.layout(entry, sized, place))

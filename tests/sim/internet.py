@@ -16,7 +16,8 @@ from kubeboot.artifacts.known import Known, UserLock
 from kubeboot.artifacts.mirrors import Mirrors, Reference
 from kubeboot.artifacts.releases import Executable, Release
 from kubeboot.artifacts.stock import Stock
-from kubeboot.artifacts.upstream import Upstream, Ways
+from kubeboot.artifacts.upstream import Upstream
+from kubeboot.artifacts.ways import Ways
 from kubeboot.artifacts.web import Limits, Web
 from tests.fakes import downloads, registry, tls
 

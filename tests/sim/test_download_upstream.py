@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors, render
-from kubeboot.artifacts import directory, known, oci, pack, push, upstream
+from kubeboot.artifacts import directory, known, oci, pack, pinning, push
 from kubeboot.artifacts.bundle import Bundle
 from kubeboot.artifacts.credentials import Credentials
 from kubeboot.artifacts.download import Watch
@@ -50,7 +50,7 @@ def test_the_first_run_asks_and_writes_down_what_everything_is(user: User) -> No
             assert binary.sha256 == hashlib.sha256(internet.content(executable)).hexdigest()
         assert len(binary.sha256) == 64
     assert {image.component for image in catalog.images} >= {"etcd", "pause", "haproxy", "kube-apiserver"}
-    assert upstream.missing(user.internet.release, user.lock.read()) == ()
+    assert pinning.missing(user.internet.release, user.lock.read()) == ()
     assert any("kubelet: sha256" in text and "kubelet.sha256" in text for text in user.said)
     assert any(text.startswith("registry.k8s.io/etcd:3.7.0-0 for amd64: sha256:") for text in user.said)
 
