@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import itertools
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -24,9 +23,6 @@ class Facts:
 
     hostname: str
     machine_id: str = ""
-    os_id: str = ""
-    os_version: str = ""
-    os_name: str = ""
     kernel: str = ""
     arch: str = "amd64"
     cpus: int = 1
@@ -73,16 +69,12 @@ def parse(out: bytes) -> Facts:
 
 
 def _facts(said: _Said) -> Facts:
-    release = dict(_assignment(line) for line in said.get("os", ()))
     arch = _last(said, "arch")
     nics = _nics(said)
     nic, source = _default(said, nics)
     return Facts(
         hostname=_last(said, "hostname"),
         machine_id=_last(said, "machine_id"),
-        os_id=release.get("ID", ""),
-        os_version=release.get("VERSION_ID", ""),
-        os_name=release.get("PRETTY_NAME", ""),
         kernel=_last(said, "kernel"),
         arch=_ARCH.get(arch, arch),
         cpus=_number(_last(said, "cpus"), 1),
@@ -117,15 +109,6 @@ def _word(said: _Said, key: str, at: int) -> str:
 
 def _number(text: str, otherwise: int = 0) -> int:
     return int(text) if text.isdigit() else otherwise
-
-
-def _assignment(line: str) -> tuple[str, str]:
-    """A line of os-release, a shell assignment; an oddly quoted value stays as it is."""
-    key, _, value = line.partition("=")
-    try:
-        return key, " ".join(shlex.split(value))
-    except ValueError:
-        return key, value
 
 
 def _nameservers(said: _Said, key: str) -> tuple[str, ...]:

@@ -56,7 +56,6 @@ class Link:
 
     name: str
     kind: str = ""
-    mac: str = ""
     up: bool = True
     mtu: int = 1500
     addresses: tuple[str, ...] = ()

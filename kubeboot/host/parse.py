@@ -94,7 +94,6 @@ def _link(data: Mapping[str, Any]) -> Link:
     return Link(
         name=data["ifname"],
         kind=data.get("linkinfo", {}).get("info_kind", loopback),
-        mac=data.get("address", ""),
         up="UP" in data.get("flags", ()),
         mtu=int(data.get("mtu", 0)),
         addresses=tuple(

@@ -25,9 +25,6 @@ first_line machine_id /etc/machine-id
 first_line kernel /proc/sys/kernel/osrelease
 first_line init /proc/1/comm
 [ -d /run/systemd/system ] && echo "init=systemd"
-os=/etc/os-release
-[ -r "$os" ] || os=/usr/lib/os-release
-fields os "$os" ID= VERSION_ID= PRETTY_NAME=
 fields memory /proc/meminfo MemTotal:
 fields swap /proc/swaps /
 fields nameserver /etc/resolv.conf nameserver

@@ -9,9 +9,10 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Step
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.plan import machine
-from kubeboot.steps import certificates, kubeconfigs, kubelet
+from kubeboot.steps import certificates, kubelet
 from kubeboot.steps import node as marks
 from kubeboot.steps.kubelet import csr as kubelet_csr
+from kubeboot.steps.kubelet import kubeconfig as kubelet_conf
 from kubeboot.steps.load_balancer import Backend
 
 BEFORE_KUBELET = frozenset({"images/"})
@@ -39,7 +40,7 @@ def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, clust
         *machine.steps(spec, node, source, cpus),
         *certificates.worker_steps(node, cluster.authority),
         *kubelet_csr.worker_steps(spec, node, cluster.authority),
-        *kubeconfigs.worker_steps(spec, node, cluster.authority),
+        kubelet_conf.worker_step(spec, node, cluster.authority),
         *balancer,
         *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, BEFORE_KUBELET | first),
         *marks.worker_steps(node),

@@ -83,6 +83,12 @@ def exposed(see: View, path: str, mode: int) -> str | None:
     return f"{name} belongs to user {stat.uid} instead of root" if stat.uid else None
 
 
+def check_private(see: View, path: str) -> Check:
+    """Drift when others than root may read it."""
+    wrong = exposed(see, path, KEY_MODE)
+    return Drift(wrong, "change", quiet=True) if wrong else Ok()
+
+
 def unusable(message: str) -> Blocked:
     """Something that only a backup can mend, because the cluster depends on what it was."""
     hint = "restore it from a backup, or, to begin anew, run `kubeboot reset` first"

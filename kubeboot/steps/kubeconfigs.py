@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target, View
+from kubeboot.engine.step import Check, Drift, Later, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.pki import build, endpoint, inspect, kubeconfig, pem, table
 from kubeboot.pki.kubeconfig import Kubeconfig
 from kubeboot.steps import authorities, certificates, credentials, paths
 from kubeboot.steps.kubelet import identity as kubelet_identity
-
-KUBELET = f"{table.KUBECONFIGS}/kubelet.conf"
-MODE = 0o600
+from kubeboot.steps.kubelet import kubeconfig as kubelet_conf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,9 +40,9 @@ class EnsureKubeconfig(Step):
         if signer is None:
             return Later("the authority ca")
         wrong = self._problems(data, signer.reveal())
-        return (
-            Drift(f"{name} {' and '.join(wrong)}", "change") if wrong else check_mode(see, self.identity.path)
-        )
+        if wrong:
+            return Drift(f"{name} {' and '.join(wrong)}", "change")
+        return credentials.check_private(see, self.identity.path)
 
     def undo(self, see: View) -> Sequence[Undo]:
         return paths.undo(see, self.identity.path)
@@ -53,7 +51,7 @@ class EnsureKubeconfig(Step):
         signer = vals.need(authorities.CA).reveal()
         pair = self._held(do.see, signer) or self._sign(signer)
         wanted = dataclasses.replace(self._wanted(signer), certificate=pair.certificate, key=pair.key)
-        do.host.write(self.identity.path, kubeconfig.encode(wanted), MODE)
+        do.host.write(self.identity.path, kubeconfig.encode(wanted), credentials.KEY_MODE)
 
     def _wanted(self, signer: build.Pair) -> Kubeconfig:
         return Kubeconfig(
@@ -96,73 +94,6 @@ class EnsureKubeconfig(Step):
         return build.Pair(made, pem.encode_key(key))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EnsureKubeletKubeconfig(Step):
-    """The kubelet's kubeconfig: it refers to the certificate that the kubelet rotates, and holds no secret.
-
-    `authority` is None on a control plane, where step pki/ca gives it. Any of `servers` will do: one that it
-    leads to stays, and a new one leads to the first.
-    """
-
-    node: str
-    servers: tuple[str, ...]
-    cluster: str
-    authority: bytes | None = dataclasses.field(default=None, repr=False)
-
-    def check(self, see: View, vals: Values) -> Check:
-        data = see.host.read(KUBELET)
-        if data is None:
-            return Drift(f"create {KUBELET}")
-        wanted = self._wanted(data, vals)
-        if wanted is None:
-            return Later("the authority ca")
-        try:
-            wrong = kubeconfig.differences(kubeconfig.decode(data), wanted)
-        except ValueError as problem:
-            wrong = (f"is {problem}",)
-        return Drift(f"kubelet.conf {' and '.join(wrong)}", "change") if wrong else check_mode(see, KUBELET)
-
-    def undo(self, see: View) -> Sequence[Undo]:
-        return (*kubelet_identity.undo_end(see), *paths.undo(see, KUBELET))
-
-    def apply(self, do: Target, vals: Values) -> None:
-        found = do.host.read(KUBELET)
-        wanted = self._wanted(found or b"", vals)
-        if wanted is None:
-            raise KeyError(authorities.CA.name)
-        data = kubeconfig.encode(wanted)
-        if found != data:
-            kubelet_identity.end(do)
-        do.host.write(KUBELET, data, MODE)
-
-    def _wanted(self, found: bytes, vals: Values) -> Kubeconfig | None:
-        signer = vals.get(authorities.CA)
-        authority = self.authority or (signer and signer.reveal().certificate)
-        if not authority:
-            return None
-        return Kubeconfig(
-            cluster=self.cluster,
-            server=self._server(found),
-            authority=authority,
-            user=table.kubelet_profile(self.node).common_name,
-            certificate_file=kubelet_identity.CURRENT,
-            key_file=kubelet_identity.CURRENT,
-        )
-
-    def _server(self, found: bytes) -> str:
-        try:
-            now = kubeconfig.decode(found).server
-        except ValueError:
-            now = ""
-        return now if now in self.servers else self.servers[0]
-
-
-def check_mode(see: View, path: str) -> Check:
-    """Drift when others than root may read it."""
-    wrong = credentials.exposed(see, path, MODE)
-    return Drift(wrong, "change", quiet=True) if wrong else Ok()
-
-
 def init_steps(
     spec: ClusterSpec, node: NodeSettings, control_plane: str, clock: build.Clock = build.now
 ) -> tuple[Step, ...]:
@@ -171,7 +102,7 @@ def init_steps(
     `control_plane` is the controlPlaneEndpoint ("host:port"), which any apiserver may stand behind.
     """
     embedded = _embeddeds(spec, node, control_plane, clock)
-    kubelet = _kubelet(spec, node, _kubelet_servers(spec, node), None)
+    kubelet = kubelet_conf.step(spec, node, _kubelet_servers(spec, node))
     return (*embedded, kubelet, _kubelet_certificate(spec, node, clock))
 
 
@@ -184,7 +115,7 @@ def join_steps(
     """
     made = _embeddeds(spec, node, control_plane, clock)
     embedded = (step for step in made if step.id != "kubeconfig/super-admin")
-    kubelet = _kubelet(spec, node, _kubelet_servers(spec, node)[::-1], None)
+    kubelet = kubelet_conf.step(spec, node, _kubelet_servers(spec, node)[::-1])
     return (*embedded, kubelet, _kubelet_certificate(spec, node, clock))
 
 
@@ -201,11 +132,6 @@ def _kubelet_servers(spec: ClusterSpec, node: NodeSettings) -> tuple[str, ...]:
 
 def _own(spec: ClusterSpec, node: NodeSettings) -> str:
     return endpoint.url(node.address, spec.api_server.bind_port)
-
-
-def worker_steps(spec: ClusterSpec, node: NodeSettings, authority: bytes) -> tuple[Step, ...]:
-    """kubelet.conf of a worker, by way of its own load balancer where it has one."""
-    return (_kubelet(spec, node, (balancing.worker_server(spec),), authority),)
 
 
 def _embedded(
@@ -228,21 +154,6 @@ def _embedded(
         days=spec.certificates.validity_days,
         algorithm=spec.certificates.algorithm,
         clock=clock,
-    )
-
-
-def _kubelet(
-    spec: ClusterSpec, node: NodeSettings, servers: tuple[str, ...], authority: bytes | None
-) -> Step:
-    return EnsureKubeletKubeconfig(
-        id="kubeconfig/kubelet",
-        title="Write kubelet.conf",
-        on=node.name,
-        needs=frozenset() if authority else frozenset({authorities.CA}),
-        node=node.name,
-        servers=servers,
-        cluster=spec.cluster_name,
-        authority=authority,
     )
 
 

@@ -21,7 +21,6 @@ KERNEL = "6.1.0-30-cloud-amd64"
 FIT = Facts(
     hostname="cp-1",
     machine_id=MACHINE_ID,
-    os_id="debian",
     kernel=KERNEL,
     cpus=2,
     memory=4 << 30,

@@ -18,6 +18,7 @@ from kubeboot.engine.values import Secret, Values
 from kubeboot.kube.api import NoApi
 from kubeboot.pki import build, inspect, kubeconfig, pem, table
 from kubeboot.steps import authorities, kubeconfigs
+from kubeboot.steps.kubelet import kubeconfig as kubelet_conf
 from tests.fakes.host import FakeHost
 from tests.fakes.pki import AT, authority, leaf
 from tests.sim.contract import converges
@@ -118,7 +119,7 @@ def test_ipv6_gets_its_brackets() -> None:
 
 def test_a_worker_goes_by_its_own_load_balancer() -> None:
     spec = SPEC.model_copy(update={"load_balancer": specs.LoadBalancer(port=9443)})
-    (step,) = kubeconfigs.worker_steps(spec, NodeSettings("w-1", "10.0.0.21", "worker"), CA.certificate)
+    step = kubelet_conf.worker_step(spec, NodeSettings("w-1", "10.0.0.21", "worker"), CA.certificate)
     host = FakeHost("w-1")
     converges(step, host, Values())
     assert (found(host, "kubelet").server, found(host, "kubelet").user) == (

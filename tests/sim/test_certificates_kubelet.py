@@ -19,6 +19,7 @@ from kubeboot.kube.api import ApiUnavailable, NoApi
 from kubeboot.pki import build, pem, table
 from kubeboot.steps import authorities, kubeconfigs, undoing
 from kubeboot.steps.kubelet import csr as kubelet_csr
+from kubeboot.steps.kubelet import kubeconfig as kubelet_conf
 from kubeboot.steps.kubelet.identity import CURRENT, OURS, STORE
 from tests.fakes.api import FakeApi
 from tests.fakes.host import FakeHost
@@ -128,11 +129,11 @@ def test_a_kubelet_whose_kubeconfig_was_edited_ends_and_one_whose_mode_was_chang
     )
     step.apply(Target(done, NoApi()), vals())
     started(done)
-    done.chmod(kubeconfigs.KUBELET, 0o644)
+    done.chmod(kubelet_conf.PATH, 0o644)
     converges(step, done, vals())
     assert done.unit("kubelet.service").active == "active"
-    edited = (done.read(kubeconfigs.KUBELET) or b"").replace(b"10.0.0.11", b"10.0.0.99")
-    done.write(kubeconfigs.KUBELET, edited, 0o600)
+    edited = (done.read(kubelet_conf.PATH) or b"").replace(b"10.0.0.11", b"10.0.0.99")
+    done.write(kubelet_conf.PATH, edited, 0o600)
     converges(step, done, vals())
     assert done.unit("kubelet.service").active == "inactive"
 

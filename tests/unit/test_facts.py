@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kubeboot.host import commands, facts
 from kubeboot.host.api import CommandFailed
@@ -26,8 +24,7 @@ def recorded(name: str) -> Facts:
 
 def test_a_machine_of_the_lab_with_two_networks() -> None:
     found = recorded("debian12-lab-node")
-    assert (found.hostname, found.os_id, found.os_version, found.arch) == ("cp-1", "debian", "12", "amd64")
-    assert found.os_name == "Debian GNU/Linux 12 (bookworm)"
+    assert (found.hostname, found.arch) == ("cp-1", "amd64")
     assert found.nics == (
         Nic("eth0", ("10.0.2.15/24",)),
         Nic("flannel.1", ("10.244.0.0/32",)),
@@ -52,7 +49,7 @@ def test_a_machine_without_systemd() -> None:
 
 def test_ubuntu_with_resolved_swap_and_two_ways_out() -> None:
     found = recorded("written-ubuntu2404")
-    assert (found.os_id, found.os_version, found.arch) == ("ubuntu", "24.04", "arm64")
+    assert found.arch == "arm64"
     assert found.swap == ("/swap.img",)
     assert found.nameservers == ("127.0.0.53",)
     assert found.resolved_nameservers == ("192.0.2.53", "2001:db8::53")
@@ -67,7 +64,6 @@ def test_ubuntu_with_resolved_swap_and_two_ways_out() -> None:
 
 def test_rhel_with_ipv6_alone_and_no_root() -> None:
     found = recorded("written-rhel9")
-    assert (found.os_id, found.os_name) == ("rhel", "Red Hat Enterprise Linux 9.4 (Plow)")
     assert found.selinux == "enforcing"
     assert (found.uid, found.user) == (1000, "admin")
     assert found.clock == 1795228629, "a date(1) that does not know %N"
@@ -98,15 +94,3 @@ def test_the_probe_itself_waits_for_nothing_and_is_ours() -> None:
     assert found.uid == os.getuid()
     assert abs(found.clock - time.time()) < 30
     assert took < 10  # it takes a twentieth of a second where nothing else runs
-
-
-@given(st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=40))
-def test_a_name_that_is_quoted_oddly_is_not_fatal(name: str) -> None:
-    text = f"hostname=a\nos=ID=debian\nos=PRETTY_NAME={name}\nend=1\n"
-    assert facts.parse(text.encode()).os_id == "debian"
-
-
-@given(st.text("abc 0.9'()-", max_size=20))
-def test_a_quoted_name_loses_its_quotes_alone(name: str) -> None:
-    text = f'os=PRETTY_NAME="{name}"\nend=1\n'
-    assert facts.parse(text.encode()).os_name == name

@@ -11,7 +11,7 @@ import dataclasses
 import posixpath
 from collections.abc import Callable, Sequence
 
-from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target, View
+from kubeboot.engine.step import Check, Drift, Later, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.pki import build, inspect, pem, table
@@ -54,8 +54,7 @@ class Identity:
         wrong = self.problems(data)
         if wrong:
             return Drift(f"{name} {' and '.join(wrong)}", "change")
-        exposed = credentials.exposed(see, _target(link.target), credentials.KEY_MODE)
-        return Drift(exposed, "change", quiet=True) if exposed else Ok()
+        return credentials.check_private(see, _target(link.target))
 
 
 def ensure(do: Target, identity: Identity, make: Callable[[], bytes]) -> None:
