@@ -86,7 +86,7 @@ def reset(options: orders.ResetOptions, emit: Emit) -> orders.ResetResult:
     return running.reset(options, emit)
 
 
-def preflight(options: orders.PreflightOptions, emit: Emit) -> orders.PreflightResult:
+def preflight(options: orders.PreflightOptions) -> orders.PreflightResult:
     """Run every check of this machine."""
     from kubeboot.fleet import here
 

@@ -43,7 +43,7 @@ def init(wanted: InitOptions, emit: Emit) -> InitResult:
         dry_run(plan, node.name, see, api, emit)
         return InitResult(0, 0, 0.0, endpoint=where)
     target: HostTarget = LocalHost(node.name, scale)
-    outcome = on_this_machine(plan, node.name, target, api, emit, timeout_scale=scale)
+    outcome = on_this_machine(plan, target, api, emit, timeout_scale=scale)
     if wanted.certificate_key is not None:
         shared.upload(api, target, wanted.certificate_key.reveal())
     done = InitResult(outcome.changed, outcome.ok, outcome.seconds, endpoint=where, single=wanted.spec.single)

@@ -128,9 +128,7 @@ def _run(scene: _Scene, whole: Plan, api: Api, others: Others, emit: Emit) -> Jo
     if wanted.dry_run:
         dry_run(plan, name, scene.see, api, emit, others=others)
         return JoinResult(0, 0, 0.0, name, scene.spec.cluster_name, role=wanted.role)
-    outcome = on_this_machine(
-        plan, name, LocalHost(name, scale), api, emit, timeout_scale=scale, others=others
-    )
+    outcome = on_this_machine(plan, LocalHost(name, scale), api, emit, timeout_scale=scale, others=others)
     stacked = _leads(wanted) and scene.spec.etcd.external is None
     voters = voters_of.tell(others.etcd, emit, ": join one more") if stacked else 0
     cluster = scene.spec.cluster_name

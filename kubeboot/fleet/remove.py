@@ -41,7 +41,7 @@ def remove(wanted: NodeRemoveOptions, emit: Emit) -> NodeRemoveResult:
         dry_run(plan, see.name, see, api, emit, others=others)
         return NodeRemoveResult(0, 0, 0.0, 0)
     _refuse(plan, View(see, api, etcd))
-    outcome = on_this_machine(plan, see.name, LocalHost(see.name), api, emit, others=others)
+    outcome = on_this_machine(plan, LocalHost(see.name), api, emit, others=others)
     left = voters.tell(etcd, emit) if cluster.stacked else 0
     if gone.node is not None and conditions.is_ready(gone.node):
         emit(Notice("info", f"`kubeboot reset` on {gone.name} takes kubeboot off that machine"))

@@ -32,9 +32,7 @@ def reset(wanted: ResetOptions, emit: Emit) -> ResetResult:
         raise errors.PreflightFailed("reset needs root", hint="run `sudo kubeboot reset`")
     _tell_of_node(see, emit)
     host = LocalHost(see.name, wanted.timeout_scale)
-    outcome = attempt(
-        plan, see.name, host, NoApi(), emit, timeout_scale=wanted.timeout_scale, others=left.others
-    )
+    outcome = attempt(plan, host, NoApi(), emit, timeout_scale=wanted.timeout_scale, others=left.others)
     for failure in outcome.failures:
         if failure.step == "leave/etcd" and not wanted.force:
             raise failure

@@ -42,7 +42,6 @@ def dry_run(
 
 def on_this_machine(
     plan: Plan,
-    name: str,
     host: HostTarget,
     api: Api,
     emit: Emit,
@@ -51,14 +50,13 @@ def on_this_machine(
     others: Others | None = None,
 ) -> Outcome:
     """Run the plan here. Raises Occupied when another run holds the machine, else the first failure."""
-    outcome = attempt(plan, name, host, api, emit, timeout_scale=timeout_scale, others=others)
+    outcome = attempt(plan, host, api, emit, timeout_scale=timeout_scale, others=others)
     outcome.raise_for_failure()
     return outcome
 
 
 def attempt(
     plan: Plan,
-    name: str,
     host: HostTarget,
     api: Api,
     emit: Emit,
@@ -75,7 +73,7 @@ def attempt(
         book.begin(plan.command)
         also = others or Others()
         sites = {
-            name: Site(Target(host, api, also.etcd), book),
+            host.name: Site(Target(host, api, also.etcd), book),
             CLUSTER: Site(Target(host, also.api or api, also.etcd), book),
         }
         told = telling(host, emit)

@@ -37,7 +37,7 @@ def main() -> None:
     plan = dataclasses.replace(
         whole, steps=kept, skipped=frozenset(s.id for s in whole.steps) - {s.id for s in kept}
     )
-    run.on_this_machine(plan, settings.name, LocalHost(settings.name), NoApi(), lambda event: None)
+    run.on_this_machine(plan, LocalHost(settings.name), NoApi(), lambda event: None)
     sys.stdout.write(f"{settings.address}\n")
 
 

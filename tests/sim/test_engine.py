@@ -537,4 +537,4 @@ class Meets(Put):
 
 def test_who_comes_while_a_run_holds_the_machine_is_told_its_step() -> None:
     plan = Plan("init", "", (Meets(id="one", title="One", on="cp-1", path="/etc/one"),), {"cp-1": "worker"})
-    assert attempt(plan, "cp-1", FakeHost(), NoApi(), lambda event: None).changed == 1
+    assert attempt(plan, FakeHost(), NoApi(), lambda event: None).changed == 1

@@ -33,14 +33,13 @@ FAILED = 3
 @click.pass_context
 def preflight(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
     """Exit code 3 when a finding stands in the way."""
-    from kubeboot.cli import actions, report
+    from kubeboot.cli import actions
     from kubeboot.fleet import orders
 
     loaded = flags.load(ctx, given["config"])
     now = work.logged(ctx, dry_run=True)
     ignored = frozenset((*given["ignore_preflight_errors"], *loaded.run.ignore_preflight_errors))
-    with report.feed(now, plan=True) as emit:
-        result = actions.preflight(orders.PreflightOptions(loaded.spec, ignored), emit)
+    result = actions.preflight(orders.PreflightOptions(loaded.spec, ignored))
     work.result(now, "PreflightResult", _data(result), lambda: _text(result))
     return FAILED if any(f.level == "error" for f in result.findings) else 0
 

@@ -43,7 +43,7 @@ def run(wanted: EtcdMachineOptions, emit: Emit) -> EtcdMachineResult:
         dry_run(plan, node.name, see, NoApi(), emit, others=others)
         return EtcdMachineResult(0, 0, 0.0, node.name)
     target = LocalHost(node.name, scale)
-    outcome = on_this_machine(plan, node.name, target, NoApi(), emit, timeout_scale=scale, others=others)
+    outcome = on_this_machine(plan, target, NoApi(), emit, timeout_scale=scale, others=others)
     voters = _tell(members(see, authority(see)), emit)
     return EtcdMachineResult(outcome.changed, outcome.ok, outcome.seconds, node.name, voters)
 
@@ -124,7 +124,7 @@ def remove(wanted: EtcdRemoveOptions, emit: Emit) -> EtcdMachineResult:
     if wanted.dry_run:
         dry_run(plan, see.name, see, NoApi(), emit, others=Others(etcd=found))
         return EtcdMachineResult(0, 0, 0.0, wanted.name)
-    outcome = on_this_machine(plan, see.name, LocalHost(see.name), NoApi(), emit, others=Others(etcd=found))
+    outcome = on_this_machine(plan, LocalHost(see.name), NoApi(), emit, others=Others(etcd=found))
     return EtcdMachineResult(outcome.changed, outcome.ok, outcome.seconds, wanted.name, _tell(found, emit))
 
 

@@ -36,7 +36,7 @@ def recover(wanted: EtcdRecoverOptions, emit: Emit) -> EtcdRepairResult:
         dry_run(plan, see.name, see, api or NoApi(), emit, others=Others(api, etcd))
         return EtcdRepairResult(0, 0, 0.0, "", tuple(others.values()))
     outcome = on_this_machine(
-        plan, see.name, LocalHost(see.name, wanted.timeout_scale), api or NoApi(), emit,
+        plan, LocalHost(see.name, wanted.timeout_scale), api or NoApi(), emit,
         timeout_scale=wanted.timeout_scale, others=Others(api, etcd),
     )  # fmt: skip
     lost = _lost(api, mine.name) if api is not None else ()

@@ -42,7 +42,7 @@ def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
         dry_run(plan, see.name, see, api or NoApi(), emit, others=Others(api, etcd))
         return EtcdRepairResult(0, 0, 0.0, "")
     outcome = on_this_machine(
-        plan, see.name, LocalHost(see.name, wanted.timeout_scale), api or NoApi(), emit,
+        plan, LocalHost(see.name, wanted.timeout_scale), api or NoApi(), emit,
         timeout_scale=wanted.timeout_scale, others=Others(api, etcd),
     )  # fmt: skip
     for host, name in others.items():
