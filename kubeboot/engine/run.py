@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from kubeboot import errors
-from kubeboot.engine.events import Emit, RunFinished, RunStarted, State, StepFinished, StepStarted
+from kubeboot.engine.events import Emit, RunStarted, State, StepStarted
 from kubeboot.engine.execute import Context, Intents, execute
 from kubeboot.engine.failpoints import UNWATCHED, Watch
 from kubeboot.engine.plan import Node, Plan, edges, node, remaining, requirements
-from kubeboot.engine.step import CLUSTER, Drift, Slot, Step, Target, impact
+from kubeboot.engine.step import CLUSTER, Slot, Step, Target
+from kubeboot.engine.tally import Done, Outcome, Tally
 from kubeboot.engine.values import Values
 from kubeboot.host.slots import URGENCY
 
@@ -31,35 +31,6 @@ class Site:
 
     target: Target
     journal: Intents
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a run ended. `failures` are in the order in which they happened."""
-
-    ok: int
-    changed: int
-    skipped: int
-    failures: tuple[errors.KubebootError, ...]
-    seconds: float
-    interrupted: bool
-    values: Values
-
-    def raise_for_failure(self) -> None:
-        """Raise the first failure, or Interrupted."""
-        if self.failures:
-            raise self.failures[0]
-        if self.interrupted:
-            raise errors.Interrupted("stopped", hint="run the same command again; finished steps are kept")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Done:
-    node: Node
-    state: State
-    seconds: float
-    drift: Drift | None = None
-    error: BaseException | None = None
 
 
 def run(
@@ -97,11 +68,8 @@ class _Run:
         self._held: Counter[tuple[str, Slot]] = Counter()
         self._running: set[Node] = set()
         self._lost: set[Node] = set()
-        self._finished: queue.SimpleQueue[_Done] = queue.SimpleQueue()
-        self._counts: dict[State, int] = {}
-        self._failures: list[errors.KubebootError] = []
-        self._bug: BaseException | None = None
-        self._began = time.monotonic()
+        self._finished: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._tally = Tally(context)
 
     def go(self) -> Outcome:
         self._sorter.prepare()
@@ -113,7 +81,7 @@ class _Run:
                     self._end(self._finished.get())
                 elif not self._waiting:
                     break
-        return self._outcome()
+        return self._tally.outcome()
 
     def _collect(self) -> None:
         """Move what has become ready into the heap; what follows a lost step is lost too."""
@@ -125,11 +93,11 @@ class _Run:
                     heapq.heappush(self._waiting, (-self._weight[n], n))
 
     def _stopped(self) -> bool:
-        return self._context.stop.is_set() or self._bug is not None
+        return self._context.stop.is_set() or self._tally.bug is not None
 
     def _lose(self, n: Node, state: State, seconds: float = 0.0, error: BaseException | None = None) -> None:
         self._lost.add(n)
-        self._report(_Done(n, state, seconds, error=error))
+        self._tally.add(self._steps[n], Done(n, state, seconds, error=error))
         self._sorter.done(n)
 
     def _start(self, pool: ThreadPoolExecutor) -> None:
@@ -159,73 +127,17 @@ class _Run:
         try:
             site = self._sites[step.on]
             drift = execute(step, site.target, site.journal, self._context)
-            done = _Done(node(step), "changed" if drift else "ok", time.monotonic() - began, drift)
+            done = Done(node(step), "changed" if drift else "ok", time.monotonic() - began, drift)
         except BaseException as error:
-            done = _Done(node(step), "failed", time.monotonic() - began, error=error)
+            done = Done(node(step), "failed", time.monotonic() - began, error=error)
         self._finished.put(done)
 
-    def _end(self, done: _Done) -> None:
+    def _end(self, done: Done) -> None:
         self._running.discard(done.node)
         self._held.subtract(self._slots(done.node))
         if done.error is None:
-            self._report(done)
+            self._tally.add(self._steps[done.node], done)
             self._sorter.done(done.node)
             return
-        if isinstance(done.error, errors.KubebootError):
-            if not isinstance(done.error, errors.Interrupted):
-                self._failures.append(_placed(done.error, self._steps[done.node]))
-                self._context.failed.set()
-        else:
-            self._bug = self._bug or done.error
+        self._tally.fail(self._steps[done.node], done.error)
         self._lose(done.node, "failed", done.seconds, done.error)
-
-    def _report(self, done: _Done) -> None:
-        self._counts[done.state] = self._counts.get(done.state, 0) + 1
-        step = self._steps[done.node]
-        self._context.emit(
-            StepFinished(
-                step=step.id,
-                host=step.on,
-                title=step.title,
-                state=done.state,
-                seconds=done.seconds,
-                at=time.monotonic() - self._began,
-                summary=done.drift.summary if done.drift else str(done.error or ""),
-                change=done.drift.change if done.drift else "",
-                impact=impact(step, done.drift),
-                diff=done.drift.diff if done.drift else None,
-                reason=done.error.reason if isinstance(done.error, errors.KubebootError) else None,
-            )
-        )
-
-    def _outcome(self) -> Outcome:
-        seconds = time.monotonic() - self._began
-        count = self._counts.get
-        interrupted = self._context.stop.is_set()
-        self._context.emit(
-            RunFinished(
-                count("ok", 0),
-                count("changed", 0),
-                count("failed", 0),
-                count("skipped", 0),
-                seconds,
-                interrupted,
-            )
-        )
-        if self._bug is not None:
-            raise self._bug
-        return Outcome(
-            count("ok", 0),
-            count("changed", 0),
-            count("skipped", 0),
-            tuple(self._failures),
-            seconds,
-            interrupted,
-            self._context.vals,
-        )
-
-
-def _placed(error: errors.KubebootError, step: Step) -> errors.KubebootError:
-    error.host = error.host or step.on
-    error.step = error.step or step.id
-    return error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kubeboot import errors
 from kubeboot.engine import journal
 from kubeboot.engine.events import Emit, Notice
-from kubeboot.engine.run import Outcome
+from kubeboot.engine.tally import Outcome
 from kubeboot.fleet import leaving
 from kubeboot.fleet.orders import ResetOptions, ResetResult
 from kubeboot.fleet.run import attempt, dry_run

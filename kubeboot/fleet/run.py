@@ -16,8 +16,9 @@ from kubeboot.engine import failpoints, journal
 from kubeboot.engine import inspect as looking
 from kubeboot.engine.events import Emit, Event, Notice, StepStarted
 from kubeboot.engine.plan import Plan
-from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import CLUSTER, Target, View
+from kubeboot.engine.tally import Outcome
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.kube.api import Api, ApiView
 from kubeboot.kube.etcd import Etcd, NoEtcd

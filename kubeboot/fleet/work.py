@@ -23,8 +23,9 @@ from kubeboot.engine.events import (
     RunStarted,
     StepFinished,
 )
-from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import CLUSTER, Target, View
+from kubeboot.engine.tally import Outcome
 from kubeboot.fleet.ledger import failure
 from kubeboot.fleet.reach import Reached, each
 from kubeboot.fleet.run import telling

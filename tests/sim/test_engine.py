@@ -16,8 +16,9 @@ from kubeboot.engine.events import Event, StepFinished, StepWaiting
 from kubeboot.engine.inspect import inspect
 from kubeboot.engine.journal import Journal
 from kubeboot.engine.plan import Plan, edges, remaining
-from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import Blocked, Check, Drift, Later, Ok, Slot, Step, Target, View
+from kubeboot.engine.tally import Outcome
 from kubeboot.engine.undo import RemoveDir, RemovePath, RestoreFile, Undo
 from kubeboot.engine.values import Key, Secret, Values
 from kubeboot.fleet.run import attempt

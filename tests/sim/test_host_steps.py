@@ -16,8 +16,9 @@ from kubeboot.engine.events import Event, StepFinished, StepStarted
 from kubeboot.engine.inspect import inspect
 from kubeboot.engine.journal import Journal
 from kubeboot.engine.plan import Plan, edges
-from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import Step, Target
+from kubeboot.engine.tally import Outcome
 from kubeboot.host.model import Mount
 from kubeboot.kube.api import NoApi
 from kubeboot.plan import reset

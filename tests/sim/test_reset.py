@@ -11,8 +11,9 @@ from kubeboot.engine import journal as journals
 from kubeboot.engine import undo as undos
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.journal import Journal
-from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import Drift, Ok, Step, Target
+from kubeboot.engine.tally import Outcome
 from kubeboot.engine.undo import (
     DeleteObject,
     EmptyTree,

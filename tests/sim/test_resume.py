@@ -24,8 +24,9 @@ from kubeboot.engine.events import Event
 from kubeboot.engine.execute import Context, execute
 from kubeboot.engine.failpoints import UNWATCHED, Leave, Watch, Watched
 from kubeboot.engine.plan import Plan
-from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import CLUSTER, Step, View
+from kubeboot.engine.tally import Outcome
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Secret, Values
 from kubeboot.fleet import leaving, shared

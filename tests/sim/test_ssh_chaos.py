@@ -25,8 +25,9 @@ from kubeboot.artifacts.api import Binary
 from kubeboot.engine import journal
 from kubeboot.engine.events import Event, HostStage
 from kubeboot.engine.plan import Plan
-from kubeboot.engine.run import Outcome, Site, run
+from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import Target
+from kubeboot.engine.tally import Outcome
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.work import Shift
