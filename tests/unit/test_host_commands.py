@@ -19,8 +19,6 @@ from kubeboot.host.model import BareContainer, EtcdTool
 from kubeboot.host.runner import Ask, Result, Tell, title
 from kubeboot.host.shell import changes, looks, runners
 
-DONE = Result(0, b"", b"")
-
 TABLE: dict[str, tuple[Ask[object] | Tell, str]] = {
     "unit": (
         commands.unit("a.service"),
