@@ -1,4 +1,4 @@
-"""Reading a file that somebody named: never more than so many bytes, and never waiting for nobody."""
+"""Reading a file that someone named: never more than so many bytes, and never waiting for nobody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 
 PATIENCE = 5.0
-"""Seconds for somebody to begin to write into a named pipe."""
+"""Seconds for someone to begin to write into a named pipe."""
 _CHUNK = 1 << 16
 
 

@@ -1,4 +1,4 @@
-"""Writing a file that somebody named: whoever reads it meanwhile finds the old one, or the new one whole."""
+"""Writing a file that someone named: whoever reads it meanwhile finds the old one, or the new one whole."""
 
 from __future__ import annotations
 

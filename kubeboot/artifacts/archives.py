@@ -27,7 +27,7 @@ def member(paths: Sequence[Path], name: str) -> Iterator[bytes]:
                         return
         except _DAMAGED as error:
             raise refused(f"{path} is not a readable archive: {error}") from None
-    raise refused(f"{' '.join(map(str, paths))} has no file {name}", "is this another version than expected?")
+    raise refused(f"{' '.join(map(str, paths))} has no file {name}", "is this the expected version?")
 
 
 def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:

@@ -99,7 +99,7 @@ class Cache:
                 part.close()
 
     def _part(self, sha256: str) -> Part | None:
-        """None when somebody else has just finished it."""
+        """None when someone else has just finished it."""
         path = self.path(sha256).with_suffix(".part")
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -122,7 +122,7 @@ class Cache:
         """KB_DISK when there is not enough of it for so many bytes more."""
         free = shutil.disk_usage(self._blobs).free
         if size and free < size + ROOM:
-            raise _full(self.root, f"{size >> 20} MiB are to come, and {free >> 20} MiB are free")
+            raise _full(self.root, f"{size >> 20} MiB are still to come, and {free >> 20} MiB are free")
 
 
 def _same(descriptor: int, path: Path) -> bool:
@@ -141,7 +141,7 @@ def _disk(root: Path) -> Iterator[None]:
             raise _full(root, "the download was removed again") from None
         raise errors.ConfigInvalid(
             f"cache {root}: {error.strerror or error}",
-            hint="say where downloads may be kept, as artifacts.cacheDir in the configuration",
+            hint="set artifacts.cacheDir in the configuration to a place where downloads may be kept",
             reason="KB_CACHE",
         ) from None
 

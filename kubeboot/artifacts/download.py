@@ -28,7 +28,7 @@ LARGEST = 8 << 30
 """Bytes that a file of unknown size may have."""
 _RANGE = re.compile(r"^bytes (\d+)-\d+/(\d+|\*)\Z")
 _WHOLE = re.compile(r"^bytes \*/(\d+)\Z")
-_CAPTIVE = "is this a proxy's or a hotel's own page? see what the URL gives in a browser"
+_CAPTIVE = "this may be a proxy's or a hotel's own page: open the URL in a browser"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Downloader:
         if not part.right:
             found = part.sha256
             part.restart()
-            raise Failure(f"gives other bytes: sha256 {found} instead of {wanted.sha256}", again=bool(begun))
+            raise Failure(f"sends other bytes: sha256 {found} instead of {wanted.sha256}", again=bool(begun))
 
     def _receive(self, url: str, reply: Reply, wanted: Wanted, part: Part) -> None:
         total = wanted.size or (part.size + reply.length if reply.length is not None else 0)
@@ -146,7 +146,7 @@ class Downloader:
             part.write(chunk)
             if part.size > (wanted.size or LARGEST):
                 part.restart()
-                raise Failure(f"gives more than the {wanted.size or LARGEST} bytes that the file has")
+                raise Failure(f"sends more than the {wanted.size or LARGEST} bytes that the file has")
             self._watch.moved(wanted.name, part.size, total)
         if part.size < total:
             raise Failure(f"ended after {part.size} of {total} bytes", again=True)
@@ -196,9 +196,9 @@ def _beyond(reply: Reply, part: Part) -> None:
 def _plausible(reply: Reply, wanted: Wanted, part: Part) -> None:
     """Refuse at once what cannot be the file."""
     if reply.headers.get("content-type", "").lower().startswith("text/html"):
-        raise Failure("gives a web page instead of the file")
+        raise Failure("sends a web page instead of the file")
     if reply.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-        raise Failure("gives the file encoded, which nobody asked for")
+        raise Failure("sends the file encoded, which was not asked for")
     if wanted.size and reply.length is not None and part.size + reply.length > wanted.size:
         raise Failure(f"offers {part.size + reply.length} bytes for a file of {wanted.size}")
 

@@ -145,7 +145,7 @@ class UserLock:
         except OSError as error:
             raise errors.ConfigInvalid(
                 f"lock {self.path} cannot be written: {error.strerror}",
-                hint="say where it may be, as artifacts.lockFile in the configuration",
+                hint="set artifacts.lockFile in the configuration to a place where it may be",
                 reason="KB_ARTIFACT",
             ) from None
         return together

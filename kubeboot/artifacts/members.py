@@ -114,6 +114,6 @@ def _unique(pairs: Iterator[tuple[str, tuple[int, int]]]) -> Mapping[str, tuple[
     found: dict[str, tuple[int, int]] = {}
     for name, place in pairs:
         if name in found:
-            raise ValueError(f"{name} is there twice")
+            raise ValueError(f"{name} is listed twice")
         found[name] = place
     return found

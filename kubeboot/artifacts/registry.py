@@ -89,5 +89,5 @@ class Registries:
         stated = reply.headers.get("docker-content-digest", "")
         wanted = reference if reference.startswith("sha256:") else stated
         if wanted.startswith("sha256:") and oci.digest(data) != wanted:
-            raise Failure(f"gives other bytes: {oci.digest(data)} instead of {wanted}")
+            raise Failure(f"sends other bytes: {oci.digest(data)} instead of {wanted}")
         return data, reply.headers.get("content-type", "")

@@ -82,7 +82,7 @@ class Access:
     def open_to_all(self, url: str) -> str | None:
         """Where it is for everybody, be it by a token that everybody gets; None where there is no such place.
 
-        Where a registry leads to somebody who logged in is a secret for minutes: it holds the signature.
+        Where a registry leads to someone who logged in is a secret for minutes: it holds the signature.
         """
         try:
             with self.open(url, {}) as reply:

@@ -112,7 +112,7 @@ def status(options: orders_cluster.StatusOptions) -> Status:
 
 
 def support(options: orders.SupportOptions) -> Packed:
-    """Pack what somebody else needs to know of this machine."""
+    """Pack what someone else needs to know of this machine."""
     from kubeboot.fleet import here, status, support
     from kubeboot.host.local import LocalView
 

@@ -16,7 +16,7 @@ ANYHOW = "say --yes to do it"
 SEEN = f"{ANYHOW}, or --dry-run to see what it would do"
 
 
-def somebody(now: runtime.Runtime) -> bool:
+def someone(now: runtime.Runtime) -> bool:
     """Whether there is one."""
     return sys.stdin is not None and sys.stdin.isatty() and not now.settings.json
 
@@ -43,9 +43,9 @@ def loss_agreed(
 
     UsageProblem where there is nobody to ask.
     """
-    if not somebody(now):
+    if not someone(now):
         hint = ANYHOW if show is None else SEEN
-        raise errors.UsageProblem(f"{loses}, and there is nobody to ask here", hint=hint)
+        raise errors.UsageProblem(f"{loses}, and there is no terminal to ask on", hint=hint)
     if show is not None:
         from kubeboot.cli import report
 

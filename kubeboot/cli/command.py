@@ -44,8 +44,8 @@ def _help(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 def _shared() -> list[click.Parameter]:
     hidden: dict[str, Any] = {"expose_value": False, "callback": _note}
     return [
-        click.Option(["-v", "--verbose"], count=True, help="say more; twice: the log itself", **hidden),
-        click.Option(["-q", "--quiet"], is_flag=True, help="say nothing on stderr but errors", **hidden),
+        click.Option(["-v", "--verbose"], count=True, help="say more; -vv shows the log itself", **hidden),
+        click.Option(["-q", "--quiet"], is_flag=True, help="print only errors on stderr", **hidden),
         click.Option(["--debug"], is_flag=True, help="show tracebacks", **hidden),
         click.Option(
             ["--color"],
@@ -165,7 +165,7 @@ class Group(_Shown, click.Group):
         module, _, attribute = self.lazy[cmd_name][0].partition(":")
         found = getattr(importlib.import_module(module), attribute)
         if not isinstance(found, click.Command):
-            raise TypeError(f"{module}:{attribute} is no command")
+            raise TypeError(f"{module}:{attribute} is not a command")
         return found
 
     def resolve_command(

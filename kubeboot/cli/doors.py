@@ -48,7 +48,7 @@ def door(ctx: click.Context, given: Mapping[str, Any]) -> Door:
 
     now = runtime.current(ctx)
     if "-" in given["config"] and any(given.get(option) for option in _SECRETS):
-        raise errors.UsageProblem("standard input can be read once, and it is the configuration already")
+        raise errors.UsageProblem("standard input can be read only once, and --config reads it")
     said = {name: _asked(now, what) for option, (name, what) in _SECRETS.items() if given.get(option)}
     believing = _Believing(now, bool(given.get("accept_new_host_keys")))
     scale = given.get("timeout_scale", 1.0)
@@ -79,7 +79,7 @@ class _Believing:
     all: bool
 
     def __call__(self, key: UnknownHostKey, file: Path) -> bool:
-        if not self.all and not asking.somebody(self.now):
+        if not self.all and not asking.someone(self.now):
             return False
         shown = f"{key.host}: {key.known_as} shows the host key {key.fingerprint}"
         if not self.all:
@@ -93,17 +93,17 @@ class _Believing:
 
 
 def _secret(now: runtime.Runtime) -> Callable[[str], str | None]:
-    return lambda what: _asked(now, what) or None if asking.somebody(now) else None
+    return lambda what: _asked(now, what) or None if asking.someone(now) else None
 
 
 def _asked(now: runtime.Runtime, what: str) -> str:
     """From the terminal without an echo, else a line of standard input."""
     with now.asking():
-        if asking.somebody(now):
+        if asking.someone(now):
             said = getpass.getpass(f"{what}: ")
         else:
             said = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
-    if not said and not asking.somebody(now):
+    if not said and not asking.someone(now):
         raise errors.UsageProblem(f"{what} is to be read from standard input, and there is no line left")
     now.redactor.hide(said)
     return said

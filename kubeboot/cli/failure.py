@@ -85,7 +85,7 @@ def from_click(error: click.ClickException) -> errors.KubebootError:
     elif meant:
         hint = f"did you mean `{meant[0]}`?"
     else:
-        hint = f"`{path} --help` shows what there is"
+        hint = f"`{path} --help` lists what there is"
     return errors.UsageProblem(message, hint=hint)
 
 

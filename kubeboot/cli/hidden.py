@@ -22,7 +22,7 @@ MAX_FILE = 1 << 20
 def one_reader(token_file: str | None, config: tuple[str, ...], *others: str | None) -> None:
     """Standard input can be read once."""
     if [token_file, *others, *config].count("-") > 1:
-        raise errors.UsageProblem("standard input can be read once, and `-` is given more often")
+        raise errors.UsageProblem("standard input can be read only once, and `-` is given more than once")
 
 
 def token(

@@ -31,18 +31,15 @@ inventory_option = click.option(
     metavar="PATH",
     help="an Ansible inventory: file, directory or script; default: `hosts` of the configuration",
 )
-limit_option = params.comma_option(
-    "--limit",
-    help="only these machines, groups or roles; control planes are always asked",
-    metavar="NAME",
-)
+_LIMIT = "only these machines, groups or roles"
+limit_option = params.comma_option("--limit", help=_LIMIT, metavar="NAME")
 
 
 from_option = click.option(
     "--from",
     "origin",
     metavar="[USER@]HOST[:PORT]",
-    help="machines and description as the cluster itself keeps them, from one of its control planes over SSH",
+    help="use the machines and description that the cluster keeps: a control plane, over SSH",
 )
 
 MEANWHILE = ("kubeboot.fleet.up", "kubeboot.config.loader", "kubeboot.kube.backend")
@@ -52,7 +49,8 @@ MEANWHILE = ("kubeboot.fleet.up", "kubeboot.config.loader", "kubeboot.kube.backe
 def fleet_options(command: F) -> F:
     """Which machines, and what they are to become."""
     command = doors.access_options(command)
-    which = (inventory_option, from_option, params.config_option, limit_option)
+    limit = params.comma_option("--limit", help=f"{_LIMIT}; control planes are always asked", metavar="NAME")
+    which = (inventory_option, from_option, params.config_option, limit)
     for option in reversed((*which, params.bundle_option, params.skip_option)):
         command = option(command)
     return command
@@ -132,9 +130,7 @@ def _fleet(
     if given["origin"] is None:
         return *_found(ctx, given, listing), {}
     if given["inventory"] is not None:
-        raise errors.UsageProblem(
-            "--from and --inventory: one says which machines there are", hint="give one"
-        )
+        raise errors.UsageProblem("--from and --inventory each say which machines there are", hint="give one")
     from kubeboot.cli import actions
 
     kept = actions.kept(given["origin"], door)
@@ -164,7 +160,7 @@ def _asker(now: runtime.Runtime, *, yes: bool) -> Callable[[tuple[str, ...]], bo
     def ask(names: tuple[str, ...]) -> bool:
         if yes:
             return True
-        return asking.somebody(now) and asking.agreed(
+        return asking.someone(now) and asking.agreed(
             now, f"remove {', '.join(names)}: drain, leave etcd, reset?"
         )
 

@@ -63,6 +63,11 @@ def comma_option(*names: str, help: str, metavar: str) -> Callable[[F], F]:
     )
 
 
+def bundle(help: str) -> Callable[[F], F]:
+    """The option that names a bundle."""
+    return click.option("--bundle", metavar="FILE", help=help)
+
+
 config_option = click.option(
     "--config",
     "config",
@@ -101,9 +106,7 @@ certificate_key_option = click.option(
 certificate_key_file_option = click.option(
     "--certificate-key-file", metavar="FILE", help="file to read the certificate key from; - for stdin"
 )
-bundle_option = click.option(
-    "--bundle", metavar="FILE", help="install from this bundle instead of downloading"
-)
+bundle_option = bundle("install from this bundle instead of downloading")
 open_firewall_option = click.option(
     "--open-firewall",
     is_flag=True,

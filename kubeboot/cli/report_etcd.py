@@ -11,9 +11,9 @@ from kubeboot.fleet.orders_etcd import EtcdRepairResult, EtcdSnapshot
 if TYPE_CHECKING:
     from kubeboot.fleet.etcd.status import EtcdStatus, MemberStatus
 
-RESTORE_LOSES = "this takes the whole cluster back to the snapshot: all that was written since is lost"
+RESTORE_LOSES = "this takes the whole cluster back to the snapshot: everything written since is lost"
 RECOVER_LOSES = (
-    "this goes on with what this machine knows: writes that only the lost machines had agreed on are lost"
+    "this continues with what this machine knows: writes that only the lost machines had agreed on are lost"
 )
 _JOIN = (
     "to make a machine a control plane (again): `sudo kubeboot reset --yes` on it, if it was one; then here",

@@ -35,7 +35,7 @@ def above(event: Event) -> bool:
 
 
 class FleetBoard:
-    """Who is at work now, drawn anew several times a second."""
+    """Who is at work now, drawn again several times a second."""
 
     def __init__(self, terminal: Terminal, clock: Callable[[], float]) -> None:
         self._terminal = terminal

@@ -24,7 +24,7 @@ _REFRESH = 8
 
 
 class Board:
-    """What is going on right now, drawn anew several times a second."""
+    """What is going on right now, drawn again several times a second."""
 
     def __init__(self, terminal: Terminal, lines: Lines, clock: Callable[[], float]) -> None:
         self._terminal = terminal

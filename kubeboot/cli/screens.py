@@ -27,10 +27,10 @@ def init_done(result: orders.InitResult, terminal: Terminal, now: datetime.datet
     if result.join_command is None:
         return "\n".join([*lines, "to add a machine, print a join command with", f"  {NEW_TOKEN}"])
     if result.control_plane_join_command is not None:
-        lines += ["the second of the two lines below makes a machine one more control plane;",
-                  "its certificate key is secret too, and good for two hours", ""]  # fmt: skip
+        lines += ["the second of the two lines below makes a machine another control plane;",
+                  "its certificate key is secret too, and valid for two hours", ""]  # fmt: skip
     if result.balancer_join_command is not None:
-        lines += ["the last of the lines below makes a machine a balancer; workers go by",
+        lines += ["the last of the lines below makes a machine a balancer; workers use",
                   f"{result.endpoint}, which leads to balancers: one of these comes first", ""]  # fmt: skip
     return "\n".join(
         [*lines, "to add a machine, run this on it as root", f"(the token is secret; {expiry(result, now)}):"]
@@ -101,8 +101,8 @@ def reset_done(result: orders.ResetResult, terminal: Terminal) -> str:
     if result.left:
         return "\n".join(["", "could not be removed:", *(f"  {what}" for what in result.left)])
     if not result.changed:
-        return "there is nothing of kubeboot's on this machine"
-    return "\n".join(["", terminal.paint("bold", "this machine is as it was before kubeboot came")])
+        return "kubeboot has left nothing on this machine"
+    return "\n".join(["", terminal.paint("bold", "this machine is as it was before kubeboot")])
 
 
 def reset_data(result: orders.ResetResult) -> dict[str, Any]:

@@ -19,18 +19,18 @@ version_option = click.option(
     "--kubernetes-version", metavar="VERSION", help="which Kubernetes; default v1.37.1"
 )
 arch_option = click.option(
-    "--arch", type=click.Choice(ARCHITECTURES), help="for which machines; default: for such as this one"
+    "--arch", type=click.Choice(ARCHITECTURES), help="for which machines; default: this one's architecture"
 )
 archs_option = click.option(
     "--arch",
     type=click.Choice(ARCHITECTURES),
     multiple=True,
-    help="for which machines; repeatable; default: for such as this one",
+    help="for which machines; repeatable; default: this one's architecture",
 )
 lock_option = click.option(
     "--lock", metavar="FILE", help="your own lock; default /etc/kubeboot/lock.yaml, or in ~/.config/kubeboot"
 )
-locked_option = click.option("--locked", is_flag=True, help="trust nothing that is in no lock")
+locked_option = click.option("--locked", is_flag=True, help="trust nothing that no lock has")
 cache_option = click.option(
     "--cache-dir", metavar="DIR", help="where downloads are kept; default /var/cache/kubeboot, or in ~/.cache"
 )

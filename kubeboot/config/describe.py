@@ -18,7 +18,7 @@ def document(spec: ClusterSpec) -> dict[str, Any]:
 
 
 def said(spec: ClusterSpec) -> dict[str, Any]:
-    """The spec as a file would say it, with no more than what somebody said."""
+    """The spec as a file would say it, with no more than what someone said."""
     return {**_HEAD, **spec.model_dump(mode="json", by_alias=True, exclude_unset=True)}
 
 

@@ -140,7 +140,7 @@ class _Reader:
         if not isinstance(key, yaml.ScalarNode):
             self._problem(key, path, "a key that is a list or a mapping")
         elif key.tag == f"{_TAG}merge":
-            self._problem(key, path, "merge keys (`<<`) are not supported", "write the fields out")
+            self._problem(key, path, "merge keys (`<<`) are not supported", "write out the fields")
         elif key.tag != f"{_TAG}str":
             word = "nothing" if key.value == "" else f"`{key.value}`"
             self._problem(key, path, f"the key {word} is not text in YAML", f'quote it: "{key.value}"')

@@ -114,7 +114,7 @@ def _fields(data: bytes, source: str, kind: str, texts: Iterable[str]) -> Mappin
 def _refused(source: str, why: str, found: object) -> errors.ConfigInvalid:
     kind = found.get("kind") if isinstance(found, dict) else None
     wants = {ACCESS: "--for members", INVITATION: "--for control-planes"}.get(str(kind), "")
-    hint = f"run it anew on an etcd machine: kubeboot etcd export {wants} FILE".replace("  ", " ")
+    hint = f"run it again on an etcd machine: kubeboot etcd export {wants} FILE".replace("  ", " ")
     return errors.ConfigInvalid(f"{source} {why}", hint=hint, reason="KB_ETCD_FILE")
 
 
@@ -130,7 +130,7 @@ def spec(data: object, source: str) -> ClusterSpec:
     except (pydantic.ValidationError, TypeError) as error:
         raise errors.ConfigInvalid(
             f"this kubeboot does not understand {source}: {str(error).splitlines()[0]}",
-            hint="take the version of kubeboot that the other etcd machines have",
+            hint="use the version of kubeboot that the other etcd machines have",
             reason="KB_ETCD_FILE",
         ) from None
 

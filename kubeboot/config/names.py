@@ -91,7 +91,7 @@ def cidr(text: str) -> tuple[Network | None, str | None, str | None]:
 
 def port(number: int) -> str | None:
     """A TCP port."""
-    return None if 1 <= number <= 65535 else "is not a port between 1 and 65535"
+    return None if 1 <= number <= 65535 else "is not between 1 and 65535"
 
 
 def host(text: str) -> str | None:
@@ -109,7 +109,7 @@ def nowhere(text: str) -> str | None:
     none = found is not None and (
         found.is_unspecified or found.is_multicast or str(found) == "255.255.255.255"
     )
-    return "is the address of no machine" if none else None
+    return "is not the address of a machine" if none else None
 
 
 def san(text: str) -> str | None:
@@ -123,13 +123,13 @@ def split_endpoint(text: str, default_port: int | None = None) -> tuple[str, int
         raise ValueError(f"is a URL; write only `{text.split('://', 1)[1].split('/', 1)[0] or 'HOST:PORT'}`")
     name, number = _split(text)
     if wrong := host(name):
-        raise ValueError(f"host `{name}` {wrong}")
+        raise ValueError(f"has the host `{name}`: it {wrong}")
     if number is None:
         return name, default_port
     if not re.fullmatch(r"[0-9]{1,5}", number):
-        raise ValueError(f"port `{number}` is not a number")
+        raise ValueError(f"has the port `{number}`: it is not a number")
     if wrong := port(int(number)):
-        raise ValueError(f"port {number} {wrong}")
+        raise ValueError(f"has the port {number}: it {wrong}")
     return name, int(number)
 
 

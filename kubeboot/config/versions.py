@@ -50,7 +50,8 @@ def parse(text: str) -> Version | None:
     major, minor = int(found[1]), int(found[2])
     if found[3] is not None:
         return Version(major, minor, int(found[3]))
-    return parse(RELEASES[minor].version) if major == 1 and minor in RELEASES else None
+    newest = RELEASES.get(minor) if major == 1 else None
+    return parse(newest.version) if newest else Version(major, minor, 0)
 
 
 def canonical(text: str) -> str:

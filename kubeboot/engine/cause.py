@@ -1,4 +1,4 @@
-"""What a line of a log means, and what mends it."""
+"""What a line of a log means, and what fixes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class Cause:
-    """A pattern of a log line, what it means, and what mends it."""
+    """A pattern of a log line, what it means, and what fixes it."""
 
     id: str
     pattern: re.Pattern[str]

@@ -9,21 +9,21 @@ CLUSTER = (
         "proxy",
         r"proxyconnect tcp|Proxy Authentication Required",
         "a request went through a proxy that does not work",
-        "set containerd.httpsProxy and noProxy in the configuration, or take the proxy away: "
+        "set containerd.httpsProxy and noProxy in the configuration, or remove the proxy: "
         "systemctl show containerd -p Environment",
     ),
     _cause(
         "lookup",
         r"lookup \S+?( on \S+)?: (no such host|i/o timeout|server misbehaving)|"
         r"Temporary failure in name resolution",
-        "a name is not resolved",
-        "getent hosts NAME; the name servers in /etc/resolv.conf have to answer",
+        "a name does not resolve",
+        "getent hosts NAME; the name servers in /etc/resolv.conf must answer",
     ),
     _cause(
         "image",
         r"ErrImagePull|ImagePullBackOff|ErrImageNeverPull|failed to (pull|resolve reference|"
         r"do request)|manifest unknown",
-        "an image is neither on the machine nor to be had from its registry",
+        "an image is neither on the machine nor available from its registry",
         "give --bundle, or mirrors in artifacts.mirrors and registries; ctr -n k8s.io images ls",
     ),
     _cause(
@@ -48,13 +48,13 @@ CLUSTER = (
     _cause(
         "authority",
         r"x509: certificate signed by unknown authority|certificate is not trusted",
-        "a certificate is of another authority than the one that is asked",
-        "sha256sum /etc/kubernetes/pki/ca.crt on every control plane: they have to be equal",
+        "a certificate was issued by an authority other than the one it is checked against",
+        "sha256sum /etc/kubernetes/pki/ca.crt on every control plane: they must be equal",
     ),
     _cause(
         "names",
         r"x509: certificate is valid for .*, not|doesn't contain any IP SANs",
-        "a certificate does not hold the name or address that is used",
+        "a certificate does not cover the name or address in use",
         "add it with --apiserver-cert-extra-sans, then run init again",
     ),
     _cause(
@@ -78,7 +78,7 @@ CLUSTER = (
     _cause(
         "etcd-removed",
         r"the member has been permanently removed from the cluster|member has been removed",
-        "this machine's etcd was removed from its cluster, and its data are still here",
+        "this machine's etcd was removed from its cluster, and its data is still here",
         "kubeboot reset, then join again",
     ),
     _cause(
@@ -109,7 +109,7 @@ CLUSTER = (
     _cause(
         "etcd-corrupt",
         r"wal: (crc mismatch|max entry size limit)|snap: .*checksum|failed to recover v3 backend",
-        "etcd's data are damaged",
+        "etcd's data is damaged",
         "restore the last snapshot, or remove the member and join again",
     ),
     _cause(
@@ -121,14 +121,14 @@ CLUSTER = (
     _cause(
         "forbidden",
         r"node \S+ is not allowed|cannot (get|list|create|patch) resource .* at the cluster scope",
-        "the API server does not let this identity do its work",
+        "the API server does not allow this identity to do its work",
         "run the same init again on a control plane: it puts the rights back",
     ),
     _cause(
         "name-taken",
         r"node name .* is already taken|Node .* was previously registered",
         "another machine has this node's name",
-        "give one of them another with --node-name",
+        "rename one of them with --node-name",
     ),
     _cause(
         "unauthorized",
@@ -170,12 +170,12 @@ CLUSTER = (
         "loop",
         r"Loop \(\S+ -> \S+\) detected",
         "CoreDNS asks itself: the name server is a loopback address",
-        "put a name server that other machines can reach into /etc/resolv.conf",
+        "put a name server that pods can reach into /etc/resolv.conf",
     ),
     _cause(
         "no-route",
         r"no route to host|network is unreachable",
-        "there is no way to a machine, or a firewall refuses it",
+        "a machine cannot be reached, or a firewall refuses the connection",
         "ip route get ADDRESS; kubeboot preflight names active firewalls",
     ),
     _cause(
@@ -187,7 +187,7 @@ CLUSTER = (
     _cause(
         "refused",
         r"connect: connection refused",
-        "what should listen does not run",
+        "the process that should listen is not running",
         "crictl ps -a or ctr -n k8s.io tasks ls; the lines above tell which port",
     ),
 )

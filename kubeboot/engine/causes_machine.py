@@ -39,21 +39,21 @@ MACHINE = (
     _cause(
         "containerd-down",
         r"containerd\.sock: connect: (no such file or directory|connection refused)",
-        "containerd does not run",
+        "containerd is not running",
         "journalctl -u containerd; systemctl restart containerd",
     ),
     _cause(
         "manifest",
         r"Could not process manifest file|couldn't parse as pod",
-        "a file in /etc/kubernetes/manifests is no pod: edited by hand, or put there",
-        "run the same command again with --dry-run -v: it shows the difference; without, it puts the "
+        "a file in /etc/kubernetes/manifests is not a pod: it was edited or put there by hand",
+        "run the same command again with --dry-run -v: this shows the difference; without them it puts the "
         "file back",
     ),
     _cause(
         "etcd-disk",
         r"(/var/lib/etcd|\.wal|\bwal:).*no space left on device|"
         r"no space left on device.*(/var/lib/etcd|\.wal)",
-        "the disk under etcd's data is full, and etcd stops",
+        "the disk under etcd's data is full, and etcd has stopped",
         "make room on it: df -h /var/lib/etcd; then etcd starts by itself",
     ),
     _cause(
@@ -65,21 +65,21 @@ MACHINE = (
     _cause(
         "read-only",
         r"read-only file system",
-        "something is to be written on a file system that is mounted read-only",
+        "something must be written to a file system that is mounted read-only",
         "findmnt -O ro; after a disk error dmesg says so; mount -o remount,rw POINT",
     ),
     _cause(
         "inotify",
         r"too many open files|inotify_init|inotify watch(es)? limit",
-        "a limit of open files or inotify instances is used up",
+        "a limit on open files or inotify instances is used up",
         "sysctl -w fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=1048576",
     ),
     _cause(
         "pids",
         r"failed to create new OS thread|pthread_create failed|"
         r"fork/exec .*: resource temporarily unavailable",
-        "a limit of processes and threads is used up",
-        "sysctl kernel.pid_max kernel.threads-max; in a container its own limit of processes",
+        "a limit on processes and threads is used up",
+        "sysctl kernel.pid_max kernel.threads-max; in a container, its own limit on processes",
     ),
     _cause(
         "disk-pressure",
@@ -90,20 +90,20 @@ MACHINE = (
     _cause(
         "memory",
         r"oom[- ]?kill|System OOM encountered|out of memory|(?<!No)memory-?pressure|cannot allocate memory",
-        "the machine has too little memory, and the kernel ended a process",
+        "the machine has too little memory, and the kernel killed a process",
         "dmesg | grep -i oom; give the machine more memory",
     ),
     _cause(
         "image-limit",
         r"toomanyrequests|429 Too Many Requests",
-        "a registry answers no more: too many downloads from this address",
+        "a registry refuses more downloads from this address: there were too many",
         "give --bundle or a mirror (artifacts.mirrors), or credentials in registries",
     ),
     _cause(
         "image-http",
         r"server gave HTTP response to HTTPS client",
         "a registry speaks plain HTTP",
-        "give it as http://HOST in registries, or let it speak TLS",
+        "give it as http://HOST in registries, or have it serve TLS",
     ),
     _cause(
         "sandbox-image",
@@ -163,7 +163,7 @@ MACHINE = (
     _cause(
         "family",
         r"address family not supported",
-        "IPv6 is off in the kernel and something is to listen on it",
+        "IPv6 is off in the kernel, and something should listen on it",
         "boot without ipv6.disable=1, or use IPv4 ranges only",
     ),
     _cause(
@@ -175,13 +175,13 @@ MACHINE = (
     _cause(
         "flags",
         r"unknown flag: |failed to parse kubelet flag|unknown field \"|strict decoding error",
-        "a flag or field that this version does not know",
+        "this version does not know a flag or field",
         "look for it in your extraArgs and patches",
     ),
     _cause(
         "runtime-hangs",
         r"PLEG is not healthy|pleg was last seen active",
         "containerd does not answer in time",
-        "uptime; iostat; journalctl -u containerd; systemctl restart containerd (containers go on)",
+        "uptime; iostat; journalctl -u containerd; systemctl restart containerd (containers keep running)",
     ),
 )

@@ -18,7 +18,7 @@ from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.host.api import Lost
 
-_SEE_ABOVE = "see the lines above for the cause, mend it, then run the same command again"
+_SEE_ABOVE = "see the lines above for the cause, fix it, then run the same command again"
 ATTEMPTS = 5
 """At a step whose connection is lost; an upload goes on where it was cut."""
 POLL = 0.1
@@ -101,7 +101,7 @@ def _confirm(step: Step, do: Target, run: Context) -> None:
     if isinstance(again, Drift):
         raise errors.KubebootError(
             f"{step.title}: done, and still not as it should be: {again.summary}",
-            hint="something else on this machine may be changing it; run the same command again to see",
+            hint="something else on this machine may be changing it; run the same command again to find out",
             reason="KB_NOT_CONVERGED",
         )
     if not isinstance(again, Ok):

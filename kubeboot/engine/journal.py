@@ -37,7 +37,7 @@ def entries(see: HostView) -> tuple[dict[str, Any], ...]:
             if number < len(lines):
                 raise errors.KubebootError(
                     f"{PATH}:{number} is not JSON: the journal is damaged",
-                    hint=f"look at {PATH}; a line can be taken out by hand",
+                    hint=f"look at {PATH}; a damaged line can be removed by hand",
                     reason="KB_JOURNAL",
                 ) from None
     return tuple(parsed)
@@ -107,8 +107,8 @@ class Journal:
         old = self._host.read(change.path) or b""
         if hashlib.sha256(old).hexdigest() != change.sha256:
             raise errors.KubebootError(
-                f"{change.path} was changed by somebody else while kubeboot looked at it",
-                hint="find out who writes it, then run the same command again",
+                f"{change.path} was changed by something else while kubeboot looked at it",
+                hint="find out what writes it, then run the same command again",
             )
         self._host.mkdir(BEFORE, 0o700)
         self._host.write(f"{BEFORE}/{change.sha256}", old, 0o600)

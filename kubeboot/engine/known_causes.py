@@ -1,4 +1,4 @@
-"""The table of known causes: what a line of a log means, and what mends it."""
+"""The table of known causes: what a line of a log means, and what fixes it."""
 
 from __future__ import annotations
 

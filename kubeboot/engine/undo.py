@@ -56,7 +56,7 @@ class EmptyTree:
 
 @dataclasses.dataclass(frozen=True)
 class RemoveDir:
-    """The directory did not exist: it goes, unless somebody else's files are in it."""
+    """The directory did not exist: it goes, unless someone else's files are in it."""
 
     path: str
 

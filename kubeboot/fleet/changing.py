@@ -40,7 +40,7 @@ def change(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> None:
 def _found(
     works: Works, cluster: Cluster, tasks: Mapping[str, Task], locks: Locks
 ) -> tuple[dict[str, Task], dict[str, Task], bool]:
-    """Who differs, who is still to join, and whether somebody has joined by now."""
+    """Who differs, who is still to join, and whether someone has joined by now."""
     with Answers() as answers, ThreadPoolExecutor(1) as aside:
         following = aside.submit(followers.join, works, cluster, locks, answers)
         new = {name: task for name, task in tasks.items() if not task.member}
@@ -83,8 +83,8 @@ def left_out(wanted: FleetOptions, cluster: Cluster) -> tuple[Machine, ...]:
     leaving = [machine.name for machine in gone if machine.role == "etcd"]
     if leaving and not wanted.inventory.of("etcd"):
         raise errors.ConfigInvalid(
-            f"the inventory has no machine of etcd any more: {', '.join(leaving)} hold this cluster's data",
-            hint="put them back into the group etcd; `kubeboot down` takes the whole cluster away",
+            f"the inventory no longer has any etcd machine: {', '.join(leaving)} hold this cluster's data",
+            hint="put them back into the group etcd; `kubeboot down` removes the whole cluster",
             reason="KB_FLEET_ROLE",
         )
     return gone
@@ -95,7 +95,7 @@ def _agreed(works: Works, gone: tuple[Machine, ...]) -> tuple[Machine, ...]:
     names = tuple(machine.name for machine in gone)
     if not gone or works.wanted.ask(names):
         return gone
-    told = f"not in the inventory any more, and left as they are: {', '.join(names)}; --yes removes them"
+    told = f"no longer in the inventory, and left as they are: {', '.join(names)}; --yes removes them"
     works.shift.emit(Notice("warning", told))
     return ()
 

@@ -53,7 +53,7 @@ def leave(
                 end = shift.work(task, task.plan.title)
                 ledger.add(dataclasses.replace(end, host=machine.name), last=False)
         if who is None and ledger.is_good(machine.name):
-            told = "does not answer: it is out of the cluster, and not reset"
+            told = "does not answer: it is out of the cluster, but was not reset"
             shift.emit(Notice("warning", told, machine.name))
 
     with reach.crew(gone, shift.emit, opener) as crew:
@@ -95,7 +95,7 @@ def _leave_etcd(etcd: EtcdMachines | None, machine: Machine, addresses: tuple[st
     if etcd is None or etcd.invited is None:
         raise errors.KubebootError(
             f"{machine.name} cannot leave etcd: no other machine of etcd answers; nothing was done to it",
-            hint="see that the other machines of etcd are reached (`kubeboot doctor` on one of them),"
+            hint="make sure that etcd's other machines can be reached (`kubeboot doctor` on one of them),"
             " then run the same command again",
             reason="KB_ETCD_SILENT",
         )

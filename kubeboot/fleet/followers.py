@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Came:
     """`dirty` are nodes on which something differs, `later` those that join when others have.
 
-    `any_new`: somebody was, whatever came of it.
+    `any_new`: someone was, whatever came of it.
     """
 
     dirty: Mapping[str, Task]

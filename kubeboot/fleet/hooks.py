@@ -88,7 +88,7 @@ def find(
     said = spec.hooks.model_dump()
     named = {place: text for place, text in said.items() if text and place in (places or said)}
     if named:
-        ansible.require("what `hooks` names", "take `hooks` out of the description")
+        ansible.require("what `hooks` names", "remove `hooks` from the description")
     books = {place: _file(place, text, inventory) for place, text in named.items()}
     return Hooks(inventory, emit, books, timeout_scale)
 
@@ -100,7 +100,7 @@ def _file(place: str, text: str, inventory: Inventory) -> Path:
     if found is None:
         raise errors.ConfigInvalid(
             f"hooks.{place}: no such playbook: {text}",
-            hint="give a file from where the command is run, or beside the inventory",
+            hint="name a file relative to the current directory or to the inventory",
             reason="KB_HOOK",
         )
     return found.absolute()

@@ -71,7 +71,7 @@ def _require_use(spec: ClusterSpec, role: Role) -> None:
     """Only a cluster that is made for them knows balancers of their own."""
     if role == "load_balancer" and not balancing.runs_haproxy(spec, role):
         raise errors.UsageProblem(
-            f"this cluster has no use for --role lb: its loadBalancer.mode is `{spec.load_balancer.mode}`",
+            f"this cluster cannot use --role lb: its loadBalancer.mode is `{spec.load_balancer.mode}`",
             hint="it is chosen when the cluster is made: `kubeboot init --load-balancer machines`",
             reason="KB_ROLE",
         )

@@ -63,9 +63,9 @@ def _believed(spec: ClusterSpec) -> ClusterSpec:
     if found := named_files.named(spec):
         told = ", ".join(f"{field}: {path}" for field, path in found.items())
         raise errors.ConfigInvalid(
-            f"the cluster's description names files of this workstation, and none of them was read: {told}",
-            hint="find out who wrote that into ConfigMap kube-system/kubeboot-config, and take it out;"
-            " files that are yours are said with --config, beside an --inventory of your own",
+            f"the cluster's description names files on this workstation; none of them was read: {told}",
+            hint="find out who wrote that into ConfigMap kube-system/kubeboot-config, and remove it;"
+            " name files of your own with --config, together with an --inventory of your own",
             reason="KB_CLUSTER_FILES",
         )
     return spec

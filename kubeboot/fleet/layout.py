@@ -66,5 +66,5 @@ def _balanced(spec: ClusterSpec, inventory: Inventory) -> ClusterSpec:
 
 def _refused(why: str) -> errors.ConfigInvalid:
     return errors.ConfigInvalid(
-        why, hint="mend the inventory's groups, or the description", reason="KB_FLEET_ROLE"
+        why, hint="fix the inventory's groups, or the description", reason="KB_FLEET_ROLE"
     )

@@ -12,7 +12,7 @@ from kubeboot.engine.events import Emit, HostFinished, HostState
 
 T = TypeVar("T")
 GOOD: tuple[HostState, ...] = ("ok", "changed")
-AGAIN = "mend what failed, then run the same command again"
+AGAIN = "fix what failed, then run the same command again"
 
 
 class Ledger:

@@ -49,7 +49,7 @@ def _refuse_other(there: Mapping[str, Any], ours: Mapping[str, Any], name: str, 
             and (row.get("cluster") or {}).get(field) != ours["clusters"][0]["cluster"][field]
         ):
             raise errors.ConfigInvalid(
-                f"{path} has another cluster called {name}",
+                f"{path} already has another cluster called {name}",
                 hint="give this one another name with --context NAME",
                 reason="KB_KUBECONFIG",
             )
@@ -99,6 +99,6 @@ def _fetched(wanted: MergeOptions, opener: logins.Open) -> bytes:
                 return found
     raise errors.Unreachable(
         f"no control plane that answers has {wanted.path}",
-        hint="`kubeboot plan` says how the machines are",
+        hint="`kubeboot plan` shows the state of the machines",
         reason="KB_KUBECONFIG",
     )

@@ -162,7 +162,7 @@ class Teller:
         why = self._failed or ("it took too long" if status == "timeout" else last)
         return HookFailed(
             f"{self._part.playbook.name}: {why}",
-            hint="mend the playbook or the machine, then run the same command again",
+            hint="fix the playbook or the machine, then run the same command again",
             host=self._part.who.name,
             output="\n".join(self._said),
         )

@@ -45,7 +45,7 @@ def believed(machine: Machine) -> Machine:
     """A machine as the cluster tells of it; ConfigInvalid (KB_FLEET_RECORD) if no words of ours."""
     wrong = "; ".join(unfit(machine))
     if wrong:
-        raise _refused(f"what the cluster has about machine {machine.name!r} is not believed: {wrong}")
+        raise _refused(f"what the cluster says about machine {machine.name!r} is not believed: {wrong}")
     return machine
 
 
@@ -53,7 +53,7 @@ def _refused(why: str) -> errors.ConfigInvalid:
     return errors.ConfigInvalid(
         why,
         hint="find out who wrote it; `kubectl -n kube-system delete secret kubeboot-fleet` removes it, and"
-        " `kubeboot up` with your inventory writes it anew",
+        " `kubeboot up` with your inventory writes it again",
         reason="KB_FLEET_RECORD",
     )
 

@@ -99,7 +99,7 @@ def _plan(wanted: NodeRemoveOptions, cluster: _Cluster, gone: Gone) -> Plan:
 def nearest(see: HostView, kubeconfig: str) -> Api:
     """This machine's own API server while it is ready: the endpoint may be a name of one that is gone.
 
-    What somebody else's kubeconfig leads to is used as it is.
+    What someone else's kubeconfig leads to is used as it is.
     """
     data = etcd_local.manifest(see, "kube-apiserver") if kubeconfig == ADMIN_CONF else None
     flags = etcd_local.arguments(data) if data is not None else {}

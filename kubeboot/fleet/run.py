@@ -107,7 +107,7 @@ def stoppable(emit: Emit) -> Iterator[threading.Event]:
         if stop.is_set():
             os._exit(130)
         stop.set()
-        emit(Notice("warning", "stopping after what is being done now; Ctrl-C again stops at once"))
+        emit(Notice("warning", "stopping after the current steps; press Ctrl-C again to stop at once"))
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:

@@ -39,7 +39,7 @@ def replace(path: str, chunks: Iterable[bytes], mode: int, owner: str | None, su
             with naming(path):
                 _write_all(fd, chunk)
         if sum is not None and digest.hexdigest() != sum:
-            raise CommandFailed(f"{path}: the bytes that came do not have the sha256 {sum}")
+            raise CommandFailed(f"{path}: the bytes received do not match the sha256 {sum}")
         with naming(path):
             _own(fd, ids)
             os.fchmod(fd, mode)

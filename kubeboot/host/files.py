@@ -22,7 +22,7 @@ _FULL = "make room there (df -h), then run the same command again"
 
 @contextlib.contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Turn an OSError into a CommandFailed that names the path, and what mends it where that is known."""
+    """Turn an OSError into a CommandFailed that names the path, and what fixes it where that is known."""
     try:
         yield
     except OSError as err:

@@ -69,9 +69,9 @@ def _lock(fd: int, path: str, host: str) -> bool:
 
 
 def occupied(words: bytes, host: str) -> errors.Occupied:
-    """The error for a lock that somebody else holds."""
-    holder = words.decode(errors="replace").partition("\n")[0].strip() or "somebody who did not say who"
-    hint = "wait until that run has ended; the lock of one that is gone ends within a minute"
+    """The error for a lock that someone else holds."""
+    holder = words.decode(errors="replace").partition("\n")[0].strip() or "an unknown process"
+    hint = "wait until that run has ended; the lock of a run that has died ends within a minute"
     return errors.Occupied(f"{host} is being changed by {holder}", host=host, hint=hint)
 
 

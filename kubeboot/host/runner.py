@@ -46,7 +46,9 @@ class Ask(Generic[T]):
             try:
                 return self.parse(result.out)
             except (ValueError, LookupError) as err:
-                raise CommandFailed(f"`{title(self.argv)}` answered oddly: {err}", host=host) from err
+                raise CommandFailed(
+                    f"`{title(self.argv)}` gave an unexpected answer: {err}", host=host
+                ) from err
         if self.nothing and (result.status in self.statuses or _says(result, self.words)):
             return self.nothing[0]
         raise failed(self.argv, result, host)
@@ -89,7 +91,7 @@ def failed(argv: tuple[str, ...], result: Result, host: str) -> CommandFailed:
 def timed_out(argv: tuple[str, ...], deadline: float, host: str) -> errors.TimedOut:
     """The error for a command that did not end in time."""
     message = f"`{title(argv)}` did not end within {deadline:g} s"
-    return errors.TimedOut(message, host=host, hint="look at the machine's load and its disk")
+    return errors.TimedOut(message, host=host, hint="check the machine's load and its disk")
 
 
 def title(argv: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from kubeboot.host.sending import Download, Part, Slice
 from kubeboot.host.shell import changes, looks, runners
 
 LOCK_TAKEN = 75
-"""The exit status of the lock script for a lock that somebody else holds."""
+"""The exit status of the lock script for a lock that someone else holds."""
 
 _ABSENT = (ABSENT,)
 

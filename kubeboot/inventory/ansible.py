@@ -55,7 +55,7 @@ def begin(path: Path, aside: Executor) -> Future[Inventory]:
 def parse(listed: Mapping[str, Any], path: Path) -> Inventory:
     """What `ansible-inventory --list` prints."""
     if misshapen := tuple(_misshapen(listed)):
-        raise refused(str(path), "cannot be used", "mend what is listed above", "\n".join(misshapen))
+        raise refused(str(path), "cannot be used", "fix what is listed above", "\n".join(misshapen))
     groups = {name: tuple(_members(listed, name)) for name in listed if name != "_meta"}
     known = listed.get("_meta", {}).get("hostvars", {})
     home = path if path.is_dir() else path.parent
@@ -72,12 +72,12 @@ def parse(listed: Mapping[str, Any], path: Path) -> Inventory:
     except ValueError as error:
         wrong.append(f"{CLUSTER}: {error}")
     if wrong:
-        raise refused(str(path), "cannot be used", "mend what is listed above", "\n".join(wrong))
+        raise refused(str(path), "cannot be used", "fix what is listed above", "\n".join(wrong))
     return Inventory(str(path), tuple(machines), groups, cluster, str(path.absolute()))
 
 
 def _misshapen(listed: Mapping[str, Any]) -> Iterator[str]:
-    """What is not as an inventory script must print it; Ansible does not mend all of it."""
+    """What is not as an inventory script must print it; Ansible does not fix all of it."""
     for name, group in listed.items():
         if not isinstance(group, Mapping):
             yield f"{name}: is not a mapping"

@@ -17,13 +17,13 @@ Lines = Mapping[str, tuple[str, ...]]
 def merged(there: Iterable[str], shown: Iterable[str]) -> tuple[str, ...]:
     """What is kept of one machine once it has shown keys; another workstation may have come another way.
 
-    Another key of a type says that the machine was made anew: then none of its others counts any more.
+    Another key of a type says that the machine was made again: then none of its others counts any more.
     A name that could not be read again (an alias may be anything) is not kept.
     """
     now = {_parts(line)[:2]: line for line in shown if _is_fit(line)}
     before = {_parts(line)[:2]: line for line in there}
-    anew = {name for (name, kind), line in now.items() if before.get((name, kind), line) != line}
-    kept = {key: line for key, line in before.items() if key[0] not in anew}
+    again = {name for (name, kind), line in now.items() if before.get((name, kind), line) != line}
+    kept = {key: line for key, line in before.items() if key[0] not in again}
     return tuple(line for _, line in sorted({**kept, **now}.items()))
 
 

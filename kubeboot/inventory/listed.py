@@ -16,7 +16,7 @@ def read(spec: ClusterSpec, source: str) -> Inventory:
     try:
         machines = tuple(_machine(entry) for entry in spec.hosts)
     except ValueError as error:
-        raise refused(source, "cannot be used", "mend it", str(error)) from None
+        raise refused(source, "cannot be used", "fix it", str(error)) from None
     groups = {role: tuple(m.name for m in machines if role in m.roles) for role in _ROLES.values()}
     return checked(Inventory(source, machines, {name: found for name, found in groups.items() if found}))
 

@@ -108,13 +108,13 @@ def checked(found: Inventory) -> Inventory:
     """The inventory, if a cluster can be made of it; ConfigInvalid (KB_INVENTORY) with everything else."""
     wrong = tuple(_problems(found))
     if wrong:
-        raise refused(found.source, "cannot be used", "mend what is listed above", "\n".join(wrong))
+        raise refused(found.source, "cannot be used", "fix what is listed above", "\n".join(wrong))
     return found
 
 
 def _problems(found: Inventory) -> Iterator[str]:
     names = [machine.name for machine in found.machines]
-    yield from (f"{name}: is there twice" for name in sorted({n for n in names if names.count(n) > 1}))
+    yield from (f"{name}: is listed twice" for name in sorted({n for n in names if names.count(n) > 1}))
     yield from (f"{machine.name}: {why}" for machine in found.machines for why in unfit(machine))
     addresses = [m.address for m in found.machines if m.address]
     for address in sorted({a for a in addresses if addresses.count(a) > 1}):

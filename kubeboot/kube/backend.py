@@ -1,4 +1,4 @@
-"""httpcore2's view of a Dialler: sockets that somebody else has connected, and TLS over them."""
+"""httpcore2's view of a Dialler: sockets that someone else has connected, and TLS over them."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def create(api: Api, token: Token) -> None:
             raise
         raise errors.KubebootError(
             f"there is a token {token.token.id} already",
-            hint=f"`kubeboot token delete {token.token.id}`, or take another",
+            hint=f"`kubeboot token delete {token.token.id}`, or choose another",
             reason="KB_TOKEN_EXISTS",
         ) from None
 
@@ -159,7 +159,7 @@ def await_signed(
         if time.monotonic() > end:
             raise errors.TimedOut(
                 f"waited {within:.0f}s for the token to become usable: {why}",
-                hint="kube-controller-manager signs for tokens: is it running?",
+                hint="kube-controller-manager signs for tokens: check that it is running",
                 reason="KB_TOKEN_UNSIGNED",
             )
         pause(0.1)

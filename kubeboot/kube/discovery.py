@@ -69,7 +69,7 @@ def discover(search: Discovery) -> tuple[client.Client, bytes]:
     if again.get(configmaps.INFO_KEY) != found.text:
         raise errors.Unreachable(
             f"{search.address} shows another cluster-info once its certificate is verified",
-            hint="somebody may be intercepting the connection; check before you try again",
+            hint="someone may be intercepting the connection; check before you try again",
             reason="KB_DISCOVERY_CHANGED",
         )
     _authenticate(search, found.trusted)
@@ -124,13 +124,13 @@ def _read(search: Discovery, authority: bytes = b"") -> dict[str, str]:
         )
     if answer.status == 404:
         raise errors.Unreachable(
-            f"the API server at {search.address} has no cluster-info to join by",
+            f"the API server at {search.address} has no cluster-info to join with",
             hint="was this cluster made by kubeboot or kubeadm?",
             reason="KB_NO_CLUSTER_INFO",
         )
     raise errors.Unreachable(
         f"the API server at {search.address} does not show cluster-info: {found.get('message')}",
-        hint="strangers must be allowed to read ConfigMap kube-public/cluster-info while machines join",
+        hint="let anonymous clients read ConfigMap kube-public/cluster-info while machines join",
         reason="KB_DISCOVERY_FORBIDDEN",
     )
 
@@ -162,7 +162,7 @@ def _authority(search: Discovery, text: str) -> bytes:
     if not _PEM.search(found):
         raise errors.Unreachable(
             f"the cluster-info at {search.address} names no certificate authority",
-            hint="ConfigMap kube-public/cluster-info is damaged; `kubeboot init` on a control plane mends it",
+            hint="run `kubeboot init` on a control plane: it repairs ConfigMap kube-public/cluster-info",
             reason="KB_NO_CLUSTER_INFO",
         )
     return found
@@ -175,7 +175,7 @@ def _pinned(search: Discovery, bundle: bytes) -> bytes:
     if trusted:
         return trusted
     raise errors.Unreachable(
-        f"the cluster at {search.address} has another authority than the pinned one: "
+        f"the cluster at {search.address} has an authority other than the pinned one: "
         f"expected {', '.join(search.pins)}, seen {', '.join(map(_pin, every))}",
         hint="take --discovery-token-ca-cert-hash from that cluster: "
         "`kubeboot token create --print-join-command` on a control plane prints it",

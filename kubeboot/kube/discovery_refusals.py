@@ -26,7 +26,7 @@ def distrusted(address: str, error: ApiUnavailable) -> errors.Unreachable:
         return not_kubernetes(address, "it does not speak TLS")
     return errors.Unreachable(
         f"{address} has a certificate that the pinned authority did not issue: {error.message}",
-        hint="somebody may be intercepting the connection; check before you try again",
+        hint="someone may be intercepting the connection; check before you try again",
         reason="KB_DISCOVERY_UNTRUSTED",
     )
 
@@ -62,6 +62,6 @@ def unsigned(address: str, waited: float) -> errors.TimedOut:
     """Nobody has signed cluster-info for the token, in `waited` seconds."""
     return errors.TimedOut(
         f"waited {waited:.0f}s for the cluster at {address} to sign for its token",
-        hint="kube-controller-manager signs for tokens: does it run on a control plane?",
+        hint="kube-controller-manager signs for tokens: check that it runs on a control plane",
         reason="KB_TOKEN_UNSIGNED",
     )

@@ -136,6 +136,6 @@ def quorum_problem(etcd: EtcdView, without: Member) -> str | None:
         return None
     names = ", ".join(member.label for member in down) or "none"
     return (
-        f"of etcd's members that would stay, {len(rest) - len(down)} of {len(rest)} are healthy and "
+        f"of the etcd members that would remain, {len(rest) - len(down)} of {len(rest)} are healthy and "
         f"{needed} are needed; not healthy: {names}"
     )

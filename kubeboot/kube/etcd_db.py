@@ -56,7 +56,7 @@ def sum_problem(path: str) -> str | None:
         while left and (chunk := file.read(min(left, _CHUNK))):
             digest.update(chunk)
             left -= len(chunk)
-        return None if digest.digest() == file.read(SUM) else "its bytes do not have the sum at its end"
+        return None if digest.digest() == file.read(SUM) else "its bytes do not match the sum at its end"
 
 
 def read(path: str) -> Contents:

@@ -75,8 +75,8 @@ def _spec(text: str) -> ClusterSpec:
         return ClusterSpec.model_validate_json(json.dumps(said), by_alias=True, by_name=False)
     except (ValueError, TypeError, yaml.YAMLError) as error:
         raise errors.ConfigInvalid(
-            f"this kubeboot does not understand ConfigMap {configmaps.KUBEBOOT}: {_first(error)}",
-            hint="take the version of kubeboot that the control planes have",
+            f"this version of kubeboot does not understand ConfigMap {configmaps.KUBEBOOT}: {_first(error)}",
+            hint="use the version of kubeboot that the control planes have",
             reason="KB_CLUSTER_CONFIG",
         ) from None
 

@@ -15,7 +15,7 @@ DATES = "KB_CERTIFICATE_DATES"
 NO_TLS = "KB_TLS"
 """The reason of one whose server speaks something else."""
 
-_WHO = "is this address the cluster's API server or load balancer, and the CA its own?"
+_WHO = "check that this address is the cluster's API server or load balancer, and the CA its own"
 _WHEN = "compare `date -u` there and here; on the machine that is wrong: timedatectl set-ntp true"
 _NOT_NOW = frozenset({9, 10})
 """What OpenSSL calls a certificate that is not valid yet, and one that has expired."""
@@ -50,7 +50,7 @@ def broken(error: BaseException) -> bool:
 
 
 def _gone(server: str, error: Exception, causes: list[BaseException]) -> ApiUnavailable:
-    """ApiAway where somebody may listen again in a moment; no route, and no such name, stay as they are."""
+    """ApiAway where someone may listen again in a moment; no route, and no such name, stay as they are."""
     import httpcore2
 
     ended = any(isinstance(c, _ENDED) for c in causes)

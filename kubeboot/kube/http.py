@@ -1,7 +1,7 @@
 """HTTPS requests to one server, from many threads: kept-alive connections, one authority, any way to dial.
 
 It stands on httpcore2, the engine of httpx2, because what a cluster needs is what httpx2's own transport does
-not take: connections that somebody else has dialled, through another machine.
+not take: connections that someone else has dialled, through another machine.
 The library is imported with the first request; kube/client.py tells what each choice costs.
 """
 

@@ -71,8 +71,8 @@ def _acquire(
             told = True
         if clock() - began > patience:
             raise errors.Occupied(
-                f"{_who(found or {})} is changing etcd's members, and does not end",
-                hint="run the same command again when that run has ended",
+                f"{_who(found or {})} is changing etcd's members, and has not finished",
+                hint="run the same command again once that run has ended",
                 reason="KB_LEASE",
             )
         pause(0.1)
@@ -81,7 +81,7 @@ def _acquire(
 def _waiting(found: Object) -> str:
     return (
         f"waiting for {_who(found)}, which is changing etcd's members"
-        f" (if its run has died, this one goes on after {DURATION:.0f} s)"
+        f" (if that run has died, this one continues after {DURATION:.0f} s)"
     )
 
 
@@ -96,7 +96,7 @@ def _who(lease: Object) -> str:
 
 
 def _take(api: Api, holder: str, name: str, found: Object | None) -> bool:
-    """False when somebody else was faster."""
+    """False when someone else was faster."""
     stamp = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     spec = {
         "holderIdentity": holder,

@@ -54,7 +54,7 @@ def authority_problems(certificate: bytes, key: bytes, *, at: datetime.datetime)
 
 
 def client_problems(certificate: bytes, key: bytes, *, at: datetime.datetime) -> tuple[str, ...]:
-    """Everything that keeps somebody else's certificate from being shown to a server, as predicates."""
+    """Everything that keeps someone else's certificate from being shown to a server, as predicates."""
     try:
         found = pem.certificates(certificate)[0]
     except ValueError:

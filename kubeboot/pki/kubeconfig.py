@@ -12,7 +12,7 @@ from kubeboot.pki import pem
 
 NOTHING = "nothing"
 _OTHERS = ("exec", "auth-provider", "username")
-"""Ways to be somebody that need another program, or that API servers do not know any more."""
+"""Ways to be someone that need another program, or that API servers do not know any more."""
 
 
 @dataclasses.dataclass(frozen=True)

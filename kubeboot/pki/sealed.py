@@ -49,7 +49,8 @@ def parse_key(text: str) -> str:
     found = text.strip().lower()
     if not _KEY.fullmatch(found):
         raise errors.UsageProblem(
-            f"a certificate key is 64 hexadecimal digits; this has {len(found)} characters",
+            f"a certificate key is 64 hexadecimal digits; this one has {len(found)} characters",
+            hint="`kubeboot certs upload` on a control plane prints one",
             reason="KB_CERTIFICATE_KEY",
         )
     return found

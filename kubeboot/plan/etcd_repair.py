@@ -69,7 +69,7 @@ def _role(mine: Local) -> str:
 def _led(host: str, mine: Local, gone: tuple[str, ...], authority: bytes) -> tuple[Step, ...]:
     endpoint = etcd_repair.EndpointHere(
         id="recover/endpoint",
-        title="Lead to this control plane",
+        title="Point the endpoint to this control plane",
         on=CLUSTER,
         after=frozenset({f"{host}:recover/control-plane"}),
         gone=gone,
@@ -82,7 +82,7 @@ def _led(host: str, mine: Local, gone: tuple[str, ...], authority: bytes) -> tup
 def _noted(host: str, note: Note, *after: str) -> Step:
     return basic.EnsureFile(
         id=f"{note.verb}/note",
-        title="Note what was begun",
+        title="Record what was begun",
         on=host,
         after=frozenset(after),
         path=NOTE,
@@ -131,7 +131,7 @@ def _finished(host: str, note: Note, steps: tuple[Step, ...]) -> tuple[Step, ...
     last = steps[-1]
     finished = sweep.Gone(
         id=f"{note.verb}/finished",
-        title="Forget that it was begun",
+        title="Remove that record",
         on=host,
         after=frozenset({f"{last.on}:{last.id}"}),
         path=WORK,

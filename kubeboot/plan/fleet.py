@@ -64,7 +64,7 @@ def wanted(spec: ClusterSpec, cluster: ClusterFacts) -> ClusterFacts:
     ):
         if has != wants:
             raise errors.ConfigInvalid(
-                f"{name} of a cluster that is there cannot be changed this way: it is {has}, not {wants}",
+                f"{name} of an existing cluster cannot be changed this way: it is {has}, not {wants}",
                 hint=f"leave {name} as it is, or out of the description",
                 reason="KB_IMMUTABLE",
             )

@@ -103,8 +103,8 @@ def _ambiguous(why: str, candidates: tuple[tuple[str, str], ...]) -> errors.Pref
     listed = ", ".join(f"{address} ({name})" for name, address in candidates) or "none"
     first = next((a for _, a in candidates if _nat(a) is None), "ADDRESS")
     return errors.PreflightFailed(
-        f"{why}: which address do the other machines reach this one by? candidates: {listed}",
-        hint=f"say it with --apiserver-advertise-address {first}",
+        f"{why}: by which address do the other machines reach this one? candidates: {listed}",
+        hint=f"give it with --apiserver-advertise-address {first}",
         reason="KB_NODE_ADDRESS",
     )
 

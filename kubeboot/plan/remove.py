@@ -31,7 +31,7 @@ def steps(prefix: str, going: Going, by_name: bool = True) -> tuple[Step, ...]:
     after = frozenset(step.id for step in etcd)
     moved = leaving.EndpointElsewhere(
         id=f"{prefix}/endpoint",
-        title="Lead to a control plane that stays",
+        title="Point the endpoint to a control plane that stays",
         on=CLUSTER,
         after=after,
         gone=addresses,
@@ -91,7 +91,7 @@ def plan(here: str, going: Going, drain: float | None) -> Plan:
     gone = steps("remove", going)
     pods = draining.NoPods(
         id="remove/pods",
-        title=f"Forget the pods of {node}",
+        title=f"Delete the pods of {node}",
         on=CLUSTER,
         after=frozenset({"remove/node"}),
         node=node,

@@ -22,7 +22,7 @@ def plan(
 ) -> Plan:
     """Stop and sweep what runs, take back every journalled change, newest first, then forget the journal.
 
-    On a machine that kubeboot never touched nothing is swept: what runs there is somebody else's.
+    On a machine that kubeboot never touched nothing is swept: what runs there is someone else's.
     `touched`: a reset was killed while it forgot, and what is left is kubeboot's own. `leave`: what the
     cluster must be told first; nothing is touched when etcd cannot do without this machine, but by `force`.
     """

@@ -51,7 +51,7 @@ class EnsureAuthority(Step):
             return self._lost(see, key) or Drift(f"create {self.files.certificate} and its key")
         if key is None:
             return Blocked(
-                f"{self.files.certificate} is there without its key: nothing can be signed",
+                f"{self.files.certificate} exists without its key: nothing can be signed",
                 hint=f"put its key at {self.files.key}; external authorities are not supported yet",
                 reason="KB_CA_KEY_MISSING",
             )
@@ -69,9 +69,7 @@ class EnsureAuthority(Step):
         for leaf in self.leaves:
             found = see.host.read(leaf.certificate)
             if found is not None and not inspect.is_issued(found, again):
-                return credentials.unusable(
-                    f"{self.files.certificate}, which has signed {leaf.name}, is missing"
-                )
+                return credentials.unusable(f"{self.files.certificate}, which signed {leaf.name}, is missing")
         return None
 
     def undo(self, see: View) -> Sequence[Undo]:
@@ -125,7 +123,7 @@ class EnsureCaCertificate(Step):
 
 def _foreign(path: str) -> Blocked:
     return Blocked(
-        f"{path} is the authority of another cluster",
+        f"{path} is another cluster's authority",
         hint="to move this machine, run `kubeboot reset` on it first",
         reason="KB_OTHER_CLUSTER",
     )

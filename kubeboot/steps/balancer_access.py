@@ -77,7 +77,7 @@ def steps(
     return (
         EnsureBalancerToken(
             id="kubeconfig/load-balancer-token",
-            title="Get the token by which haproxy's servers are kept current",
+            title="Get the token that keeps haproxy's servers current",
             on=node.name,
             after=frozenset({"trees/"}),
             days=spec.certificates.validity_days,

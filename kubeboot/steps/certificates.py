@@ -23,7 +23,7 @@ RENEW_DAYS = 30
 
 
 def renew_days(validity_days: int) -> int:
-    """A certificate is signed anew in its last 30 days, a short-lived one in its last third."""
+    """A certificate is signed again in its last 30 days, a short-lived one in its last third."""
     return min(RENEW_DAYS, validity_days // 3)
 
 

@@ -60,7 +60,7 @@ class NodeHasPodCidr(_OfNode):
         return None if node.get("spec", {}).get("podCIDR") else f"{self.name} has no podCIDR yet"
 
     def explain(self, see: View) -> str:
-        return "kube-controller-manager assigns it; see its log, and whether the pod subnet is used up"
+        return "kube-controller-manager assigns it; check its log, and whether the pod subnet is used up"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ class ObjectExists:
         return None if found is not None else "it is not there yet"
 
     def explain(self, see: View) -> str:
-        return "a controller of kube-controller-manager makes it; see its log"
+        return "a controller in kube-controller-manager makes it; check its log"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,7 +55,7 @@ def pair_files(file: str, directory: str = table.DIRECTORY) -> PairFiles:
 
 
 def usable_key(data: bytes | None) -> pem.PrivateKey | None:
-    """The private key in a file, if it is one: it is kept, whatever else has to be made anew."""
+    """The private key in a file, if it is one: it is kept, whatever else has to be made again."""
     try:
         return pem.private_key(data) if data else None
     except ValueError:
@@ -90,8 +90,8 @@ def check_private(see: View, path: str) -> Check:
 
 
 def unusable(message: str) -> Blocked:
-    """Something that only a backup can mend, because the cluster depends on what it was."""
-    hint = "restore it from a backup, or, to begin anew, run `kubeboot reset` first"
+    """Something that only a backup can fix, because the cluster depends on what it was."""
+    hint = "restore it from a backup, or, to start afresh, run `kubeboot reset` first"
     return Blocked(message, hint=hint, reason="KB_PKI")
 
 

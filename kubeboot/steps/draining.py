@@ -54,7 +54,7 @@ class Drain(Step):
         if not found:
             return Ok()
         lonely = [name(pod) for pod in found if not pod["metadata"].get("ownerReferences")]
-        ends = f"; nobody starts again: {shortened(lonely)}" if lonely else ""
+        ends = f"; nothing will start these again: {shortened(lonely)}" if lonely else ""
         return Drift(f"evict {shortened(name(pod) for pod in found)}{ends}", "remove")
 
     def apply(self, do: Target, vals: Values) -> None:
@@ -81,7 +81,7 @@ class Drain(Step):
         ending = [f"{name(pod)}: is still ending" for pod in left if name(pod) not in blocked]
         return errors.TimedOut(
             f"{self.node} is not drained after {self.within:.0f}s: {shortened(name(pod) for pod in left)}",
-            hint="make room for them elsewhere and run it again, or --force to go without them; "
+            hint="make room for them elsewhere and run it again, or use --force to continue without them; "
             f"`kubectl uncordon {self.node}` if it is to stay",
             reason="KB_DRAIN",
             output="\n".join((*(f"{who}: {why}" for who, why in blocked.items()), *ending)),
@@ -128,7 +128,7 @@ class Detached:
         return f"still attached: {shortened(left)}" if left else None
 
     def explain(self, see: View) -> str:
-        return "kube-controller-manager and the volumes' CSI driver detach them; see their logs"
+        return "kube-controller-manager and the volumes' CSI driver detach them; check their logs"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -148,7 +148,7 @@ class NoPods(Step):
 
 
 def alive(api: ApiView, node: str) -> bool:
-    """Whether there is somebody on the machine who ends pods that are told to."""
+    """Whether there is someone on the machine who ends pods that are told to."""
     found = api.get("v1", "Node", node)
     return found is not None and conditions.is_ready(found)
 

@@ -55,9 +55,9 @@ class EnsureEncryption(Step):
             return Drift(f"install {PATH}")
         if see.host.stat(API_SERVER) is not None:
             return Blocked(
-                f"there is no {PATH}, and this cluster is there already",
+                f"there is no {PATH}, and this cluster already exists",
                 hint="copy it from another control plane or a backup; whether Secrets are encrypted "
-                "(apiServer.encryptSecrets) is chosen when a cluster is made",
+                "(apiServer.encryptSecrets) is decided when a cluster is made",
                 reason="KB_PKI",
             )
         return Drift(f"create {PATH}")
@@ -106,7 +106,7 @@ def require_kept(see: HostView, spec: ClusterSpec) -> None:
         raise errors.ConfigInvalid(
             "Secrets of the cluster on this machine are encrypted in etcd, and its API server could read none"
             " of them without apiServer.encryptSecrets",
-            hint="say `encryptSecrets: true` below apiServer, as when the cluster was made",
+            hint="set `apiServer.encryptSecrets: true`, as when the cluster was made",
             reason="KB_IMMUTABLE",
         )
 

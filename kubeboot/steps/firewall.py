@@ -1,7 +1,7 @@
 """Opening the firewalls of a machine for its part of the cluster, where that is asked for.
 
 A unit does it whenever a firewall has started, and takes it back when it is stopped: an administrator's rules
-stay as they are, and a firewall that is loaded anew is opened again.
+stay as they are, and a firewall that is loaded again is opened again.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def closed(chains: Iterable[Chain]) -> tuple[Chain, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenFirewalls(basic.EnsureActive):
-    """The unit has run with this script, and no firewall was loaded anew since then."""
+    """The unit has run with this script, and no firewall was loaded again since then."""
 
     sum: str
 

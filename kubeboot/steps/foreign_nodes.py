@@ -50,7 +50,7 @@ def server_steps(
     line = load_balancer.servers(_ANY, ((node.name, node.address, spec.api_server.bind_port),))
     step = EnsureServer(
         id=SERVER,
-        title=f"Tell nodes that others joined of {node.name}",
+        title=f"Tell nodes that others joined about {node.name}",
         on=node.name,
         after=frozenset(after),
         node=node.name,
@@ -63,7 +63,7 @@ def forget(prefix: str, node: str, after: frozenset[Ref]) -> Step:
     """A control plane that goes is no server any more."""
     return NoServer(
         id=f"{prefix}/servers",
-        title=f"Take {node} out of the ConfigMap {NAME}",
+        title=f"Remove {node} from the ConfigMap {NAME}",
         on=CLUSTER,
         after=after,
         node=node,

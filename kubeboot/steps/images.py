@@ -54,7 +54,7 @@ def wanted(spec: ClusterSpec, role: Role, catalog: Catalog) -> tuple[Image, ...]
     needed = (name for name in (*_BY_ROLE[role], "keepalived") if runs.get(name, True))
     if runs["keepalived"] and "keepalived" not in {image.component for image in catalog.images}:
         raise errors.ConfigInvalid(
-            "there is no image of keepalived where binaries and images come from",
+            "the source of binaries and images has no image of keepalived",
             hint="`kubeboot bundle create --config FILE`, with loadBalancer.virtualIP in FILE, includes it",
             reason="KB_ARTIFACT",
         )
@@ -67,7 +67,7 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog, source: Sourc
     found = wanted(spec, node.role, catalog)
     lane = lanes(found)
     look = basic.LookForImages(
-        id=LOOK, title="Look which images are there", on=node.name, after=frozenset({runtime.SERVICE})
+        id=LOOK, title="Look up which images are there", on=node.name, after=frozenset({runtime.SERVICE})
     )
     made = tuple(
         basic.EnsureImage(

@@ -81,9 +81,9 @@ def steps(spec: ClusterSpec, node: NodeSettings, cpus: int = 1) -> tuple[Step, .
     musts = sysctl_file(tuple(s for s in wanted if not s.minimum))
     minimums = sysctl_file(tuple(s for s in wanted if s.minimum))
     return (
-        _file(node, "kernel/modules-file", "Load kernel modules at every boot", MODULES_FILE, names),
-        _file(node, "kernel/sysctl-file", "Keep kernel settings over boots", SYSCTL_FILE, musts),
-        _file(node, "kernel/sysctl-minimums-file", "Keep kernel limits over boots", MINIMUMS_FILE, minimums),
+        _file(node, "kernel/modules-file", "Load kernel modules at boot", MODULES_FILE, names),
+        _file(node, "kernel/sysctl-file", "Set kernel settings at boot", SYSCTL_FILE, musts),
+        _file(node, "kernel/sysctl-minimums-file", "Set kernel limits at boot", MINIMUMS_FILE, minimums),
         *(_module(node, name) for name in MODULES),
         *(_sysctl(node, setting) for setting in wanted),
     )

@@ -29,7 +29,7 @@ class LeaveEtcd(Step):
         try:
             mine = self._mine(see.etcd)
         except errors.Unreachable as error:
-            hint = "mend etcd first; `kubeboot reset --force` leaves without telling it"
+            hint = "fix etcd first; `kubeboot reset --force` leaves without telling it"
             return Blocked(f"etcd cannot be left: {error.message}", hint, error.reason)
         if mine is None:
             return Ok()

@@ -83,7 +83,7 @@ def steps(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureServers(Step):
-    """haproxy.cfg: the base, and servers. haproxy reads it anew without cutting a connection."""
+    """haproxy.cfg: the base, and servers. haproxy reads it again without cutting a connection."""
 
     path: str
     base: bytes = dataclasses.field(repr=False)
@@ -203,7 +203,7 @@ def _binds(spec: ClusterSpec, node: NodeSettings) -> tuple[str, ...]:
 def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
     """haproxy as nobody in particular, with nothing but its config and the authority.
 
-    Another base starts it anew, one that was changed by hand and is mended does not: it reads that again.
+    Another base starts it again, one that was changed by hand and is fixed does not: it reads that again.
     Its connections do not survive it, so there is no point in lingering at the end.
     """
     directory = CONFIG.rpartition("/")[0]

@@ -105,7 +105,7 @@ class EnsureActive(Step):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureEnabled(Step):
-    """A unit that starts with the machine: systemd reads all units anew for it, before it is wanted."""
+    """A unit that starts with the machine: systemd reads all units again for it, before it is wanted."""
 
     unit: str
     cost: float = 0.2
@@ -121,7 +121,7 @@ class EnsureEnabled(Step):
 
 
 class Reads(Protocol):
-    """Who reads a file at its start only. `end`: before the file is mended, so that it starts again."""
+    """Who reads a file at its start only. `end`: before the file is fixed, so that it starts again."""
 
     def end(self, do: Target) -> None: ...
     def undo_end(self, see: View) -> Sequence[Undo]:
@@ -134,7 +134,7 @@ class Reader:
     """A unit that reads files at its start only. `digest`: what EnsureUnit knows a good start by.
 
     Where a file was changed by hand, the process may have read that, and says that it has not: nothing would
-    restart it. It ends before the file is mended, and is started later; a kill between the two is no harm.
+    restart it. It ends before the file is fixed, and is started later; a kill between the two is no harm.
     """
 
     unit: str
@@ -171,7 +171,7 @@ class EnsureUnit(Step):
         if found.active != "active":
             return Drift(f"start {self.unit}", "create")
         if found.environment.get(INPUTS) != self.digest:
-            return Drift(f"restart {self.unit}: it was started from something else", "change")
+            return Drift(f"restart {self.unit}: its inputs have changed", "change")
         missing = self.enables and not found.enabled
         return Drift(f"enable {self.unit}", "change", quiet=True) if missing else Ok()
 

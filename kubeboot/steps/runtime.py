@@ -94,7 +94,7 @@ def _files(node: NodeSettings, catalog: Catalog, reader: basic.Reader) -> tuple[
         ),
         basic.EnsureFile(
             id="runtime/shutdown",
-            title="Let no container hold up a shutdown",
+            title="Let no container delay a shutdown",
             on=node.name,
             after=after_unit,
             path=SHUTDOWN,

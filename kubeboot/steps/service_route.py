@@ -38,7 +38,7 @@ def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
     return (
         basic.EnsureUnitFile(
             id="kernel/service-route-unit",
-            title="Write the unit that makes a way to services",
+            title="Write the unit that makes a route to services",
             on=node.name,
             path=UNIT_FILE,
             data=text.encode(),
@@ -46,7 +46,7 @@ def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
         ),
         basic.EnsureActive(
             id="kernel/service-route",
-            title="Make a way to services",
+            title="Make a route to services",
             on=node.name,
             after=frozenset({"kernel/service-route-unit"}),
             follows=frozenset({"kernel/service-route-unit"}),

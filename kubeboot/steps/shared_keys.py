@@ -93,7 +93,7 @@ def authority(node: str, row: table.Authority, given: Mapping[str, bytes]) -> St
 
 
 def mismatched(given: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Which pairs do not belong together: an upload that somebody has tampered with, or a half copy."""
+    """Which pairs do not belong together: an upload that someone has tampered with, or a half copy."""
     pairs = [(f"{row.file}.crt", f"{row.file}.key") for row in _rows(given)]
     return tuple(crt for crt, key in pairs if not _matches(given[crt], given[key])) + (
         () if pem.holds(given[SA[0]], pem.private_key(given[SA[1]])) else SA[:1]

@@ -51,7 +51,7 @@ class OwnTree(Step):
 
 
 def tree_undo(see: View, path: str) -> tuple[Undo, ...]:
-    """What makes `path` as it is now: absent, or empty, or with what somebody put there before us."""
+    """What makes `path` as it is now: absent, or empty, or with what someone put there before us."""
     stat = see.host.stat(path)
     if stat is None:
         return (RemoveTree(path),)

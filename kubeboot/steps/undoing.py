@@ -121,7 +121,7 @@ def _clear(undo: RemoveTree | EmptyTree, path: str, do: Target) -> None:
     if left:
         raise errors.KubebootError(
             f"could not remove {', '.join(left[:5])}: a mount, or in use; nothing under it was deleted",
-            hint=f"see who uses it with `fuser -vm {left[0]}`, unmount it, then run `kubeboot reset` again",
+            hint=f"see what uses it with `fuser -vm {left[0]}`, unmount it, then run `kubeboot reset` again",
             reason="KB_RESET_LEFT",
         )
 

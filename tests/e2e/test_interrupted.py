@@ -73,7 +73,7 @@ def meanwhile(machine: Machine, there: str, evil: str, *command: str) -> Done:
 def test_ctrl_c_once_ends_what_is_being_done_and_says_how_to_go_on(first: Trial) -> None:
     done = meanwhile(first.machine, ETCD, "kill -INT $pid", *INIT)
     assert done.code == 130, done.err
-    assert "stopping after what is being done now" in done.err
+    assert "stopping after the current steps" in done.err
     assert "run the same command again" in done.err
     first.again()
     first.back()

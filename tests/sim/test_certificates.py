@@ -243,7 +243,7 @@ def test_a_lost_authority_is_not_replaced_while_its_leaves_are_there(done: FakeH
     done.remove(f"{PKI}/etcd/ca.key")
     found = check(done, steps()["pki/etcd-ca"])
     assert isinstance(found, Blocked)
-    assert found.message == f"{PKI}/etcd/ca.crt, which has signed etcd/server.crt, is missing"
+    assert found.message == f"{PKI}/etcd/ca.crt, which signed etcd/server.crt, is missing"
     assert "restore it from a backup" in (found.hint or "")
 
 

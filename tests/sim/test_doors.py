@@ -170,7 +170,7 @@ def test_a_flag_believes_what_it_shows(sshd: Sshd, tmp_path: Path) -> None:
 def test_a_pin_of_the_cluster_file_is_no_question(sshd: Sshd, tmp_path: Path) -> None:
     ran = execute(sshd, tmp_path, "--accept-new-host-keys", hostKey=f"SHA256:{'x' * 43}")
     assert ran.code == 1
-    assert "known is SHA256:xxx" in ran.err
+    assert "the known one is SHA256:xxx" in ran.err
     odd = execute(sshd, tmp_path, hostKey="whatever")
     assert (odd.code, "neither a public key nor a fingerprint" in odd.err) == (4, True)
 

@@ -200,10 +200,10 @@ def test_a_strange_answer_to_a_range_begins_afresh(scene: Scene, fault: fake.Fau
 
 
 NEVER = {
-    "other bytes": (fake.other_bytes, "gives other bytes: sha256"),
+    "other bytes": (fake.other_bytes, "sends other bytes: sha256"),
     "a web page": (fake.answer(200, b"<html>pay here</html>", Content_Type="text/html"), "web page"),
     "another length": (fake.answer(200, DATA + b"more"), "offers 300004 bytes for a file of 300000"),
-    "no end": (fake.endless(400_000), "gives more than the 300000 bytes"),
+    "no end": (fake.endless(400_000), "sends more than the 300000 bytes"),
     "encoded": (fake.answer(200, DATA, Content_Encoding="gzip"), "encoded"),
     "not there": (fake.answer(404), "answers 404 Not Found"),
     "forbidden": (fake.answer(403), "answers 403 Forbidden"),

@@ -139,7 +139,7 @@ def test_a_file_that_is_no_longer_what_it_was_is_refused(user: User) -> None:
     user.stock().catalog()
     url = user.internet.release.executables[0].url
     user.internet.files[f"/{url.partition('://')[2]}"] += b"changed"
-    with pytest.raises(errors.ConfigInvalid, match="gives other bytes") as caught:
+    with pytest.raises(errors.ConfigInvalid, match="sends other bytes") as caught:
         user.stock().verify()
     assert url in caught.value.message
 
@@ -148,7 +148,7 @@ def test_a_published_sum_that_does_not_fit_is_refused(user: User) -> None:
     """Upstream's sum and upstream's file disagree: somebody is wrong, and nothing is used."""
     url = user.internet.release.executables[0].url
     user.internet.files[f"/{url.partition('://')[2]}.sha256"] = b"0" * 64
-    with pytest.raises(errors.ConfigInvalid, match="gives other bytes"):
+    with pytest.raises(errors.ConfigInvalid, match="sends other bytes"):
         user.stock().verify()
     assert not user.cache.has("0" * 64)
 
@@ -263,7 +263,7 @@ def test_a_registry_whose_digest_does_not_fit_is_refused(user: User) -> None:
     user.internet.registry.stated = f"sha256:{'0' * 64}"
     with pytest.raises(errors.ConfigInvalid) as caught:
         user.stock().catalog()
-    assert "gives other bytes" in str(caught.value.output)
+    assert "sends other bytes" in str(caught.value.output)
 
 
 def test_a_manifest_that_is_another_one_is_refused(user: User) -> None:

@@ -63,7 +63,7 @@ def test_what_others_may_run_is_evicted_and_nothing_else() -> None:
 
 def test_a_pod_that_nobody_starts_again_is_named_before() -> None:
     found = draining().check(clusters.on(FakeApi(clusters.a_node(), pod("lonely"))).see, Values())
-    assert isinstance(found, Drift) and found.summary.endswith("nobody starts again: here/lonely")
+    assert isinstance(found, Drift) and found.summary.endswith("nothing will start these again: here/lonely")
 
 
 def test_a_budget_is_waited_for() -> None:

@@ -268,12 +268,12 @@ def test_the_token_is_gone_from_the_environment_of_what_kubeboot_starts(acts: Ac
 
 BAD_JOINS: list[tuple[tuple[str, ...], str]] = [
     (("join",), "join what?"),
-    (("join", "", *JOIN[2:]), "host `` is empty"),
+    (("join", "", *JOIN[2:]), "the host ``: it is empty"),
     (("join", "10.0.0.11", *JOIN[2:]), "has no port"),
-    (("join", "10.0.0.11:", *JOIN[2:]), "port `` is not a number"),
-    (("join", "10.0.0.11:0", *JOIN[2:]), "not a port between"),
-    (("join", "10.0.0.11:65536", *JOIN[2:]), "not a port between"),
-    (("join", "10.0.0.11:x", *JOIN[2:]), "port `x` is not a number"),
+    (("join", "10.0.0.11:", *JOIN[2:]), "the port ``: it is not a number"),
+    (("join", "10.0.0.11:0", *JOIN[2:]), "is not between"),
+    (("join", "10.0.0.11:65536", *JOIN[2:]), "is not between"),
+    (("join", "10.0.0.11:x", *JOIN[2:]), "the port `x`: it is not a number"),
     (("join", "10.0.0.11:+8443", *JOIN[2:]), "is not a number"),
     (("join", "10.0.0.11:٣", *JOIN[2:]), "is not a number"),
     (("join", "10.0.0.256:8443", *JOIN[2:]), "is not an IPv4 address"),
@@ -305,7 +305,7 @@ BAD_JOINS: list[tuple[tuple[str, ...], str]] = [
     ((*JOIN[:2], "--token-file", "/", *JOIN[4:]), "is a directory"),
     ((*JOIN[:2], "--token-file", "/dev/null", *JOIN[4:]), "not a bootstrap token"),
     ((*JOIN[:2], "--token-file", "-", *JOIN[4:]), "not a bootstrap token"),
-    ((*JOIN[:2], "--token-file", "-", "--config", "-", *JOIN[4:]), "can be read once"),
+    ((*JOIN[:2], "--token-file", "-", "--config", "-", *JOIN[4:]), "can be read only once"),
     ((*JOIN[:4], "--discovery-token-ca-cert-hash", "1f" * 32), "not the hash"),
     ((*JOIN[:4], "--discovery-token-ca-cert-hash", "sha256:1f"), "not the hash"),
     ((*JOIN[:4], "--discovery-token-ca-cert-hash", f"sha1:{'1f' * 20}"), "not the hash"),
@@ -424,7 +424,7 @@ def test_what_reset_could_not_remove_makes_it_fail(acts: Actions) -> None:
 def test_reset_on_a_clean_machine_is_happy(acts: Actions) -> None:
     acts.answers["reset"] = orders.ResetResult(0, 0, 0.1)
     ran = run("reset", "--yes")
-    assert (ran.code, ran.err) == (0, "there is nothing of kubeboot's on this machine\n")
+    assert (ran.code, ran.err) == (0, "kubeboot has left nothing on this machine\n")
 
 
 def test_kubeconfig_is_all_that_is_on_stdout(acts: Actions) -> None:
@@ -591,7 +591,7 @@ def test_config_validate(acts: Actions, tmp_path: pathlib.Path) -> None:
     golden("cli-config-invalid.txt", ran.err.replace(str(tmp_path), "TMP"))
     found = json.loads(run("config", "validate", "-o", "json", str(bad)).out)
     assert (found["kind"], found["exitCode"], found["reason"]) == ("Error", 4, "KB_CONFIG")
-    assert run("config", "validate").err == "nothing was read, and the defaults are valid\n"
+    assert run("config", "validate").err == "no file was given, and the defaults are valid\n"
 
 
 def test_config_schema_describes_every_field(acts: Actions) -> None:

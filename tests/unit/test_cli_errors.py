@@ -153,10 +153,10 @@ def test_ctrl_c_is_130_and_says_how_to_go_on() -> None:
         (("init", "--dryrun"), "did you mean `--dry-run`?"),
         (("init", "--pod-network-cird", "x"), "did you mean `--pod-network-cidr`?"),
         (("join", "--discovery-token-ca-cert-hsh", "x"), "did you mean `--discovery-token-ca-cert-"),
-        (("zzzzzz",), "`kubeboot --help` shows what there is"),
-        (("init", "--zzzzzz"), "`kubeboot init --help` shows what there is"),
-        (("completion", "powershell"), "`kubeboot completion --help` shows what there is"),
-        (("version", "-o"), "`kubeboot --help` shows what there is"),
+        (("zzzzzz",), "`kubeboot --help` lists what there is"),
+        (("init", "--zzzzzz"), "`kubeboot init --help` lists what there is"),
+        (("completion", "powershell"), "`kubeboot completion --help` lists what there is"),
+        (("version", "-o"), "`kubeboot --help` lists what there is"),
     ],
 )
 def test_did_you_mean(line: tuple[str, ...], hint: str) -> None:

@@ -212,7 +212,7 @@ def test_every_value_that_is_left_has_the_origin_that_it_came_from(
         ("1.36", "v1.36.4"),
         ("v1.36.0", "v1.36.0"),
         ("nonsense", "nonsense"),
-        ("1.35", "1.35"),
+        ("1.35", "v1.35.0"),
     ],
 )
 def test_canonical_versions(text: str, version: str) -> None:

@@ -105,7 +105,7 @@ def test_cluster_configuration() -> None:
         (Variable(name="E", value="f"),),
     )
     assert found.warnings == (
-        "<stdin>:8: certificateValidityPeriod: kubeboot counts whole days, and takes 182",
+        "<stdin>:8: certificateValidityPeriod: kubeboot counts whole days, and uses 182",
     )
 
 

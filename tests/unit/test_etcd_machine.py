@@ -195,4 +195,4 @@ def test_a_machine_of_etcds_own_uses_no_other_etcd(tmp_path: pathlib.Path) -> No
     path.write_text(
         "apiVersion: kubeboot.io/v1alpha1\nkind: Cluster\netcd: {external: {endpoints: ['https://a:2379']}}\n"
     )
-    assert "to be etcd itself" in run("etcd", "init", "--config", str(path)).err
+    assert "to run etcd itself" in run("etcd", "init", "--config", str(path)).err

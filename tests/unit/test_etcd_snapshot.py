@@ -95,7 +95,7 @@ def test_what_comes_whole_is_passed_on(size: int) -> None:
 
 @pytest.mark.parametrize("data", [RECORDED[:-1], RECORDED[1:], b""])
 def test_what_does_not_come_whole_is_refused(data: bytes) -> None:
-    with pytest.raises(errors.KubebootError, match="did not come whole"):
+    with pytest.raises(errors.KubebootError, match="did not arrive complete"):
         list(etcd_snapshot.whole(iter([data])))
 
 

@@ -124,7 +124,7 @@ def test_nothing_is_repaired_without_somebody_who_agrees(command: tuple[str, ...
     with mock.patch.object(actions_etcd, name, mock.Mock(return_value=done)) as action:
         refused = run("etcd", *command)
         no = run("etcd", *command, stdin="no\n", tty=True)
-        assert (refused.code, no.code) == (2, 0) and "nobody to ask" in refused.err
+        assert (refused.code, no.code) == (2, 0) and "no terminal to ask on" in refused.err
         assert "is lost" in no.err or "are lost" in no.err
         assert all(call.args[0].dry_run for call in action.call_args_list)
         yes = run("etcd", *command, "--yes")

@@ -136,7 +136,7 @@ def test_a_container_s_process_is_asked_to_end_and_waited_for(tmp_path: Path) ->
 
 
 def test_an_answer_that_makes_no_sense_says_so() -> None:
-    with pytest.raises(CommandFailed, match=r"`ip -details -json address show` answered oddly"):
+    with pytest.raises(CommandFailed, match=r"`ip -details -json address show` gave an unexpected answer"):
         commands.links().answer(Result(0, b"not json", b""), "cp-1")
 
 

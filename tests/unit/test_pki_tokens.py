@@ -188,7 +188,7 @@ def test_certificate_keys() -> None:
     assert len(key) == 64
     assert set(key) <= set(string.hexdigits.lower())
     assert sealed.parse_key(f" {key.upper()}\n") == key
-    with pytest.raises(errors.UsageProblem, match="this has 10 characters") as caught:
+    with pytest.raises(errors.UsageProblem, match="this one has 10 characters") as caught:
         sealed.parse_key("confidence")
     assert "confidence" not in caught.value.message
 

@@ -26,7 +26,7 @@ def artifacts() -> None:
 
 @artifacts.command(
     "list",
-    help="show every binary and image, and what is known of it; nobody is asked",
+    help="show every binary and image, and what is known of it, without asking upstream",
     outputs=("text", "json"),
     examples=(
         "kubeboot artifacts list --kubernetes-version 1.36",
@@ -37,7 +37,7 @@ def artifacts() -> None:
 @supplies.arch_option
 @supplies.repository_option
 @supplies.lock_option
-@params.bundle_option
+@params.bundle("list what this bundle has")
 @params.config_option
 @click.pass_context
 def list_(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
@@ -54,12 +54,12 @@ def list_(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's
 
 
 @artifacts.command(
-    help="ask upstream what everything is, and write it down in your own lock",
+    help="ask upstream for every version and sum, and record them in your own lock",
     outputs=("text", "json"),
     examples=(
         "kubeboot artifacts lock",
         "kubeboot artifacts lock --arch amd64 --arch arm64 --lock ./lock.yaml",
-        "kubeboot artifacts lock --locked                # fail if anything is in no lock",
+        "kubeboot artifacts lock --locked                # fail if no lock has something",
     ),
 )
 @supplies.archs_option
@@ -85,7 +85,7 @@ def lock(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401
         "kubeboot artifacts pull --to /media/usb/kubeboot --arch amd64 --arch arm64",
     ),
 )
-@click.option("--to", metavar="DIR", help="a directory to fill, besides the cache")
+@click.option("--to", metavar="DIR", help="a directory to fill, in addition to the cache")
 @supplies.archs_option
 @supplies.download_options
 @click.pass_context

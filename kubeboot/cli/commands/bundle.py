@@ -14,7 +14,7 @@ from kubeboot.cli.command import Group
 
 @click.group(
     cls=Group,
-    help="make, check and push bundles for offline sites",
+    help="create, check and push bundles for offline sites",
     examples=(
         "kubeboot bundle create",
         "kubeboot bundle verify kubeboot-v1.37.1-amd64.bundle",
@@ -26,7 +26,7 @@ def bundle() -> None:
 
 
 @bundle.command(
-    help="download everything, check it, and put it into one file",
+    help="download everything, check it, and pack it into one file",
     outputs=("text", "json"),
     examples=(
         "kubeboot bundle create",
@@ -92,7 +92,7 @@ def show(ctx: click.Context, file: str) -> int:
 
 
 @bundle.command(
-    help="copy a bundle into a registry, which is a mirror of upstream from then on",
+    help="copy a bundle into a registry, which then serves as a mirror of upstream",
     outputs=("text", "json"),
     examples=(
         "kubeboot bundle push site.bundle registry.example.org/k8s",

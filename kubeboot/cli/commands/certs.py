@@ -12,7 +12,7 @@ from kubeboot.cli.command import Group
 
 @click.group(
     cls=Group,
-    help="hand the certificates that control planes share to new ones",
+    help="share the control planes' certificates with new ones",
     examples=("sudo kubeboot certs upload",),
 )
 def certs() -> None:
@@ -20,7 +20,7 @@ def certs() -> None:
 
 
 @certs.command(
-    help="store the shared certificates in the cluster, sealed, for two hours; prints the key",
+    help="store the shared certificates, encrypted, in the cluster for two hours; prints the key",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot certs upload",
@@ -40,6 +40,6 @@ def upload(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click'
     now = work.logged(ctx)
     found = actions.certs_upload(orders_cluster.CertsUploadOptions(key, given["kubeconfig"]))
     runtime.current(ctx).redactor.hide(found.reveal())
-    now.say("a control plane joins with --control-plane and this key; it is secret, and good for two hours")
+    now.say("a control plane joins with --control-plane and this key; it is secret, and valid for two hours")
     work.result(now, "CertificateKey", {"certificateKey": found.reveal()}, found.reveal)
     return 0

@@ -22,11 +22,11 @@ def config() -> None:
 
 @config.command(
     "print",
-    help="print the configuration that holds, with all defaults",
+    help="print the effective configuration, with all defaults",
     outputs=("yaml", "json"),
     examples=(
         "kubeboot config print --defaults > cluster.yaml",
-        "kubeboot config print --config cluster.yaml        # with all that is not said in it",
+        "kubeboot config print --config cluster.yaml        # with the defaults for what it leaves out",
         "kubeboot config print --effective                  # and with the files that it names",
     ),
 )
@@ -48,7 +48,7 @@ def print_(ctx: click.Context, defaults: bool, effective: bool, config: tuple[st
 
 
 @config.command(
-    help="make a Cluster document of kubeadm's documents",
+    help="convert kubeadm's documents to a Cluster document",
     outputs=("yaml", "json"),
     examples=(
         "kubeboot config migrate kubeadm.yaml > cluster.yaml",
@@ -73,7 +73,7 @@ def migrate(ctx: click.Context, files: tuple[str, ...]) -> int:
 
 
 @config.command(
-    help="say everything that is wrong with a configuration",
+    help="report everything that is wrong with a configuration",
     examples=(
         "kubeboot config validate cluster.yaml",
         "kubectl get ... -o yaml | kubeboot config validate -",
@@ -94,7 +94,7 @@ def validate(ctx: click.Context, files: tuple[str, ...], config: tuple[str, ...]
         "sources": list(loaded.sources),
         "warnings": list(loaded.warnings),
     }
-    read = ", ".join(loaded.sources) or "nothing was read, and the defaults are"
+    read = ", ".join(loaded.sources) or "no file was given, and the defaults are"
     work.told(now, "Validation", data, f"{read} valid" if not loaded.sources else f"{read}: valid")
     return 0
 
@@ -103,10 +103,10 @@ def validate(ctx: click.Context, files: tuple[str, ...], config: tuple[str, ...]
     help="print the JSON Schema of the configuration, for editors",
     examples=(
         "kubeboot config schema > kubeboot.schema.json",
-        "kubeboot config schema --markdown               # the same for people",
+        "kubeboot config schema --markdown               # as Markdown, for reading",
     ),
 )
-@click.option("--markdown", is_flag=True, help="the reference for people instead")
+@click.option("--markdown", is_flag=True, help="the reference as Markdown instead")
 @click.pass_context
 def schema(ctx: click.Context, markdown: bool) -> int:
     """With the schema beside it, an editor completes and checks cluster.yaml."""

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 )
 @params.kubeconfig_option
 @params.node_name_option
-@params.bundle_option
+@params.bundle("compare the machine with what this bundle installs")
 @params.config_option
 @click.pass_context
 def doctor(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
-    """Exit code 1 when something has to be mended."""
+    """Exit code 1 when something has to be fixed."""
     from kubeboot.cli import actions
     from kubeboot.fleet import orders
 

@@ -9,9 +9,9 @@ from kubeboot.cli.command import Group
 
 _MACHINE = "kubeboot.cli.commands.etcd_machine"
 MACHINES = {
-    "init": (f"{_MACHINE}:init", "make this machine the first one of an etcd on machines of its own"),
-    "join": (f"{_MACHINE}:join", "make this machine one more member of that etcd"),
-    "export": (f"{_MACHINE}:export", "write the file by which control planes, or members, get into it"),
+    "init": (f"{_MACHINE}:init", "make this machine the first member of an etcd on machines of its own"),
+    "join": (f"{_MACHINE}:join", "make this machine another member of that etcd"),
+    "export": (f"{_MACHINE}:export", "write the file that lets control planes, or new members, in"),
     "remove": (f"{_MACHINE}:remove", "forget a member whose machine is gone"),
 }
 
@@ -33,7 +33,7 @@ def etcd() -> None:
 
 
 @etcd.command(
-    help="show every member of etcd, and how many of them it could lose; exit code 1 when one is not well",
+    help="show every member of etcd, and how many of them it could lose; exit code 1 when one is unhealthy",
     outputs=("text", "json"),
     examples=("sudo kubeboot etcd status", "sudo kubeboot etcd status -o json | jq .survivesLossOf"),
 )
@@ -61,7 +61,7 @@ def snapshot() -> None:
 
 
 @snapshot.command(
-    help="write all of etcd's data into a file, checked and whole; it is as secret as the cluster's Secrets",
+    help="save all of etcd's data to a file and check it; it is as secret as the cluster's Secrets",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot etcd snapshot save /backup/etcd-$(date +%F).db",
@@ -85,7 +85,7 @@ def save(ctx: click.Context, file: str, force: bool) -> int:
 
 @snapshot.command(
     name="status",
-    help="check a snapshot, and show its revision, its size and the members that it was taken from",
+    help="check a snapshot, and show its revision, its size and the members it was taken from",
     outputs=("text", "json"),
     examples=("kubeboot etcd snapshot status /backup/etcd.db",),
 )
@@ -104,7 +104,7 @@ def snapshot_status(ctx: click.Context, file: str) -> int:
 
 
 @snapshot.command(
-    help="take the cluster back to a snapshot: etcd is this machine alone, the others join again",
+    help="take the cluster back to a snapshot: etcd runs on this machine alone, and the others join again",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot etcd snapshot restore /backup/etcd.db --dry-run",
@@ -137,7 +137,7 @@ def restore(ctx: click.Context, file: str, yes: bool, dry_run: bool, timeout_sca
 
 
 @etcd.command(
-    help="when the quorum is lost for good: go on with this machine's data, alone; the others join again",
+    help="when the quorum is lost for good: continue with this machine's data alone; the others join again",
     outputs=("text", "json"),
     examples=("sudo kubeboot etcd recover --dry-run", "sudo kubeboot etcd recover"),
 )

@@ -22,13 +22,13 @@ _address_option = click.option(
     "--apiserver-advertise-address",
     "apiserver_advertise_address",
     metavar="IP",
-    help="the address that other machines reach this one by",
+    help="the address by which other machines reach this one",
 )
 
 
 @click.command(
     cls=Command,
-    help="make this machine the first one of an etcd on machines of its own",
+    help="make this machine the first member of an etcd on machines of its own",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot etcd init                     # on the first machine",
@@ -51,7 +51,7 @@ def init(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 
 @click.command(
     cls=Command,
-    help="make this machine one more member; FILE is what `kubeboot etcd export --for members` wrote",
+    help="make this machine another member; FILE is what `kubeboot etcd export --for members` wrote",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot etcd join etcd.join",
@@ -81,7 +81,7 @@ def _run(ctx: click.Context, given: dict[str, Any], invited: Invitation | None) 
 
     loaded = flags.load(ctx, given["config"], "JoinConfiguration", "InitConfiguration")
     if loaded.spec.etcd.external is not None:
-        raise errors.UsageProblem("etcd.external is for control planes, and this is to be etcd itself")
+        raise errors.UsageProblem("etcd.external is for control planes; this machine is to run etcd itself")
     options = EtcdMachineOptions(loaded.spec, invited, **flags.run(given, loaded.run))
     now = runtime.current(ctx)
     with work.working(ctx, dry_run=options.dry_run) as emit:
@@ -120,7 +120,7 @@ def _done(now: runtime.Runtime, result: EtcdMachineResult) -> str:
 
 @click.command(
     cls=Command,
-    help="write the file by which control planes, or one more member, get into etcd; it holds a private key",
+    help="write the file that lets control planes, or a new member, into etcd; it holds a private key",
     examples=(
         "sudo kubeboot etcd export etcd.access                  # for `kubeboot init --external-etcd`",
         "sudo kubeboot etcd export --for members etcd.join      # for `kubeboot etcd join`",
@@ -160,7 +160,7 @@ def _write(path: str, data: bytes) -> None:
 
 @click.command(
     cls=Command,
-    help="forget a member whose machine is gone; on any machine of etcd's own that stays",
+    help="forget a member whose machine is gone; run it on any etcd machine that stays",
     outputs=("text", "json"),
     examples=("sudo kubeboot etcd remove etcd-1", "sudo kubeboot etcd remove etcd-1 --dry-run"),
 )

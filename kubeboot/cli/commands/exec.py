@@ -24,7 +24,7 @@ from kubeboot.cli.command import Command
 @params.config_option
 @inventories.limit_option
 @doors.access_options
-@click.option("--sudo", is_flag=True, help="as root")
+@click.option("--sudo", is_flag=True, help="run the command as root")
 @click.argument("argv", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def exec_(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters

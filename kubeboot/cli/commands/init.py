@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     ),
 )
 @click.option(
-    "--apiserver-advertise-address", metavar="IP", help="the address that other machines reach this one by"
+    "--apiserver-advertise-address", metavar="IP", help="the address by which other machines reach this one"
 )
 @click.option(
     "--apiserver-bind-port", type=int, metavar="PORT", help="where the API server listens; default 6443"
 )
 @params.comma_option(
-    "--apiserver-cert-extra-sans", help="more names for the API server's certificate", metavar="NAME"
+    "--apiserver-cert-extra-sans", help="additional names for the API server's certificate", metavar="NAME"
 )
 @click.option(
-    "--control-plane-endpoint", metavar="HOST:PORT", help="a stable name for all control planes together"
+    "--control-plane-endpoint", metavar="HOST:PORT", help="a stable address for all control planes together"
 )
 @click.option(
     "--load-balancer",
     metavar="MODE",
-    help="where haproxy runs: `local`, on every machine; on `machines` of its own; `external`, nowhere",
+    help="where haproxy runs: on every machine (`local`), on its own (`machines`), nowhere (`external`)",
 )
 @click.option("--virtual-ip", metavar="IP", help="an address that moves between control planes by VRRP")
 @click.option("--pod-network-cidr", metavar="CIDR", help="addresses of pods; default 10.244.0.0/16")
@@ -70,7 +70,9 @@ if TYPE_CHECKING:
     help="how long the token is valid; 0: forever; default 24h",
 )
 @click.option(
-    "--upload-certs", is_flag=True, help="store the certificates, sealed, for other control planes; two hours"
+    "--upload-certs",
+    is_flag=True,
+    help="store the encrypted certificates for other control planes, for two hours",
 )
 @params.certificate_key_options
 @click.option(

@@ -20,7 +20,7 @@ def node() -> None:
 
 
 @node.command(
-    help="take a machine out of the cluster: its pods if it is alive, its etcd member, its Node",
+    help="remove a machine from the cluster: its pods if it is alive, its etcd member, its Node",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot node remove cp-1",

@@ -19,15 +19,15 @@ FAILED = 3
 
 @click.command(
     cls=Command,
-    help="check whether this machine is fit, and change nothing",
+    help="check whether this machine can become a node",
     outputs=("text", "json"),
     examples=("sudo kubeboot preflight", "sudo kubeboot preflight --config cluster.yaml -o json"),
 )
 @click.option(
-    "--apiserver-advertise-address", metavar="IP", help="the address that other machines reach this one by"
+    "--apiserver-advertise-address", metavar="IP", help="the address by which other machines reach this one"
 )
 @params.node_name_option
-@params.bundle_option
+@params.bundle("check for what this bundle installs")
 @params.config_option
 @params.ignore_option
 @click.pass_context

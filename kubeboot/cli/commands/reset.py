@@ -23,7 +23,7 @@ from kubeboot.cli.command import Command
     "-f",
     "--force",
     is_flag=True,
-    help="do not ask, and continue even if the cluster cannot be told or needs this machine",
+    help="do not ask, and continue even if the cluster cannot be told, or needs this machine",
 )
 @params.dry_run_option
 @params.scale_option

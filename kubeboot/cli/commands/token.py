@@ -26,7 +26,7 @@ def token() -> None:
 
 
 @token.command(
-    help="make a token, and return when machines can join with it",
+    help="create a token, and return once machines can join with it",
     outputs=("text", "json"),
     examples=(
         "sudo kubeboot token create --print-join-command",
@@ -46,8 +46,8 @@ def token() -> None:
 )
 @click.option("--description", default="", metavar="TEXT", help="what it is for")
 @params.comma_option("--usages", help="signing, authentication; default: both", metavar="USAGE")
-@params.comma_option("--groups", help="groups that its bearer is in", metavar="GROUP")
-@click.option("--print-join-command", is_flag=True, help="print the whole join command instead of the token")
+@params.comma_option("--groups", help="groups that its bearer belongs to", metavar="GROUP")
+@click.option("--print-join-command", is_flag=True, help="print the complete join command, not the token")
 @params.certificate_key_options
 @params.kubeconfig_option
 @click.pass_context
@@ -159,7 +159,7 @@ def _left(found: Token, now: datetime.datetime) -> str:
 
 
 @token.command(
-    help="delete tokens, given whole or by id",
+    help="delete tokens, given in full or by id",
     examples=("sudo kubeboot token delete abcdef",),
     outputs=("text", "json"),
 )

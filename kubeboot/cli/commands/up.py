@@ -19,7 +19,7 @@ SOMETHING = 10
 
 @click.command(
     cls=Command,
-    help="bring a fleet of machines, over SSH, to what its description says",
+    help="make a fleet of machines, over SSH, match its description",
     outputs=("text", "json"),
     examples=(
         "kubeboot up -i inventories/ha-3                 # any Ansible inventory",
@@ -31,7 +31,7 @@ SOMETHING = 10
 @inventories.fleet_options
 @params.open_firewall_option
 @params.ignore_option
-@click.option("-y", "--yes", is_flag=True, help="remove machines that left the inventory without asking")
+@click.option("-y", "--yes", is_flag=True, help="remove machines that left the inventory, without asking")
 @params.scale_option
 @click.pass_context
 def up(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's parameters
@@ -71,7 +71,7 @@ def plan(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click's 
 
 @click.command(
     cls=Command,
-    help="take a whole cluster off its machines",
+    help="remove a whole cluster from its machines",
     outputs=("text", "json"),
     examples=("kubeboot down -i inventories/ha-3              # asks", "kubeboot down -i hosts.ini --yes"),
 )
@@ -102,5 +102,5 @@ def _ended(now: runtime.Runtime, kind: str, result: FleetResult) -> int:
         work.result(now, kind, {"seconds": round(result.seconds, 3), "hosts": hosts}, str)
     elif result.failed:
         names = ", ".join(host.host for host in result.failed)
-        now.say(f"left to do: {names}; run the same command again when the cause is mended")
+        now.say(f"left to do: {names}; run the same command again once the cause is fixed")
     return 1 if result.failed else 0

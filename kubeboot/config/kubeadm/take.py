@@ -119,7 +119,7 @@ def _days_of(work: Work, path: Path, value: object, field: str) -> None:
         work.problem(path, "is not a duration of at least a day", "write it like 8760h0m0s")
         return
     if length % datetime.timedelta(days=1):
-        work.warn(path, f"kubeboot counts whole days, and takes {length.days}")
+        work.warn(path, f"kubeboot counts whole days, and uses {length.days}")
     work.move(path, ("certificates", field), length.days)
 
 

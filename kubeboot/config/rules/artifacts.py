@@ -62,7 +62,7 @@ def _registries(spec: ClusterSpec) -> Iterator[Problem]:
                     yield Problem(where, f"`{shown(text)}` {wrong}", _LIKE)
     for host, count in Counter(each.host for each in spec.registries).items():
         if count > 1:
-            yield Problem(("registries",), f"`{shown(host)}` is there {count} times", "keep one of them")
+            yield Problem(("registries",), f"`{shown(host)}` is listed {count} times", "keep one of them")
 
 
 def _host(text: str) -> str | None:

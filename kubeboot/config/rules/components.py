@@ -60,7 +60,7 @@ def owned_by_kubelet(spec: ClusterSpec) -> Owned:
         "healthzPort": ("kubeboot looks there", (10248,)),
         "port": ("it is 10250 on every machine", (10250, 0)),
         "authentication.x509.clientCAFile": (
-            "the API server is known by this authority", ("/etc/kubernetes/pki/ca.crt",),
+            "the kubelet recognises the API server by this authority", ("/etc/kubernetes/pki/ca.crt",),
         ),
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`kubeboot doctor`: what is wrong with a cluster that lives, and what mends it. Changes nothing."""
+"""`kubeboot doctor`: what is wrong with a cluster that lives, and what fixes it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Nothing that has to be mended."""
+        """Nothing that has to be fixed."""
         return all(finding.level != "error" for finding in self.findings)
 
 
@@ -108,7 +108,7 @@ def _api(see: HostView, kubeconfig: str) -> Client:
             return client.from_kubeconfig(data, read=see.read)
     raise errors.ConfigInvalid(
         f"there is neither {kubeconfig} nor {status.KUBELET_CONF} on this machine",
-        hint="kubeboot doctor is for machines of a cluster; kubeboot preflight for those before",
+        hint="kubeboot doctor is for a cluster's machines; before there is one, use kubeboot preflight",
         reason="KB_KUBECONFIG",
     )
 

@@ -69,7 +69,7 @@ def _token(see: HostView, spec: ClusterSpec, api: Client) -> Iterable[Finding]:
         yield Finding(
             "BalancerToken",
             f"{balancer_access.TOKEN} {'has expired' if until else 'holds no token'}: haproxy keeps the API "
-            "servers that it knows, and learns of no others",
+            "servers that it knows, and learns of no new ones",
             _AGAIN,
         )
 

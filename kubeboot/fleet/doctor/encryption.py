@@ -48,8 +48,8 @@ def in_clear(ask: Ask) -> Iterable[Finding]:
         more = " and more" if len(bare) > 3 else ""
         yield Finding(
             "SecretsInClear",
-            f"Secrets are in clear in etcd: {names}{more}",
-            f"are the API servers as kubeboot made them (Drift)? Then rewrite all of them: {REWRITE}",
+            f"Secrets are unencrypted in etcd: {names}{more}",
+            f"if the API servers are as kubeboot made them (see Drift), rewrite all Secrets: {REWRITE}",
         )
 
 

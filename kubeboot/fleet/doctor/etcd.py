@@ -59,7 +59,7 @@ def _leader(status: Mapping[str, Any]) -> Iterable[Finding]:
         yield Finding(
             "EtcdLeader",
             "etcd has no leader: most members do not answer",
-            "kubeboot etcd status shows who is missing; if most are gone for good, kubeboot etcd recover",
+            "kubeboot etcd status shows which are missing; if most are gone for good, kubeboot etcd recover",
         )
 
 
@@ -68,7 +68,7 @@ def _size(status: Mapping[str, Any]) -> Iterable[Finding]:
     if size > FULL * quota:
         yield Finding(
             "EtcdSize",
-            f"etcd's data take {size >> 20} MiB of {quota >> 20}",
+            f"etcd's data takes {size >> 20} MiB of {quota >> 20}",
             "etcdctl compact, defrag, one member after the other: docs/troubleshooting.md has the lines",
             "error" if size > TOO_FULL * quota else "warning",
         )
@@ -79,7 +79,7 @@ def _learner(one: Mapping[str, Any]) -> Iterable[Finding]:
         name = one.get("name") or ", ".join(one.get("peerURLs", ()))
         yield Finding(
             "EtcdLearner",
-            f"etcd's member {name} does not vote: a join that did not end",
+            f"etcd's member {name} does not vote: its join did not finish",
             "run that join again, or kubeboot node remove it",
             "warning",
         )

@@ -26,7 +26,7 @@ def signing(patient: Patient) -> Iterable[Finding]:
                 f"the API server at {where} believes other ServiceAccount tokens than the one at {first}: "
                 "pods are refused (401) by one of the two",
                 "sha256sum /etc/kubernetes/pki/sa.* on all control planes; copy both files from one that is "
-                "right, then run the command again that made that machine",
+                "right, then run the command that made that machine again",
             )
 
 

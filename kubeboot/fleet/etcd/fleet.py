@@ -85,7 +85,7 @@ def _begun(members: Mapping[str, Reached]) -> str | None:
     """The first member that has not come to answer yet; more than one say that there was an etcd."""
     if len(members) > 1:
         raise errors.Unreachable(
-            f"{', '.join(members)} are machines of etcd, and none of them answers",
+            f"{', '.join(members)} are etcd machines, and none of them answers",
             hint="bring etcd back first; `kubeboot doctor` on one of them says what is wrong",
             reason="KB_ETCD_SILENT",
         )

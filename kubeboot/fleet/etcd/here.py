@@ -51,7 +51,7 @@ def client(see: HostView, api: Api | None = None, timeout_scale: float = 1.0) ->
     mine, given = local(see), shared.on_disk(see)
     if not {"etcd/ca.crt", "etcd/ca.key"} <= set(given):
         raise errors.PreflightFailed(
-            "a certificate for etcd is signed with its authority's key, which this machine cannot read",
+            "a certificate for etcd must be signed with its authority's key, which this machine cannot read",
             hint="run this on a control plane",
             reason="KB_NO_CERTIFICATES",
         )

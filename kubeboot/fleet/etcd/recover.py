@@ -46,7 +46,7 @@ def recover(wanted: EtcdRecoverOptions, emit: Emit) -> EtcdRepairResult:
 def _refuse(see: HostView, mine: Local, etcd: Client, others: dict[str, str]) -> None:
     if see.stat(f"{mine.data_dir}/member") is None:
         raise errors.PreflightFailed(
-            f"there is no data of etcd in {mine.data_dir}",
+            f"there is no etcd data in {mine.data_dir}",
             hint="run this on another control plane, or restore: `kubeboot etcd snapshot restore FILE`",
             reason="KB_NO_ETCD",
         )
@@ -59,13 +59,13 @@ def _refuse(see: HostView, mine: Local, etcd: Client, others: dict[str, str]) ->
         )
     if names := etcd_here.answering(see, others):
         raise errors.Occupied(
-            f"{names} answers at etcd's ports: a quorum may come back by itself",
-            hint="mend that machine; if it is given up, `sudo kubeboot reset --force` there, or stop it",
+            f"{names} answers on etcd's ports: the quorum may come back by itself",
+            hint="repair that machine; if it is given up, `sudo kubeboot reset --force` there, or stop it",
             reason="KB_ETCD_ANSWERS",
         )
     if not others:
         raise errors.PreflightFailed(
-            "etcd has no other member, so no quorum was lost: it does not run for another reason",
+            "etcd has no other member, so no quorum was lost: it is down for another reason",
             hint=f"see /var/log/pods/kube-system_etcd-{mine.name}_*, and `kubeboot doctor`",
             reason="KB_ETCD_ALONE",
         )

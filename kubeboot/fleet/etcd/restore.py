@@ -46,7 +46,7 @@ def restore(wanted: EtcdRestoreOptions, emit: Emit) -> EtcdRepairResult:
         timeout_scale=wanted.timeout_scale, others=Others(api, etcd),
     )  # fmt: skip
     for host, name in others.items():
-        emit(Notice("warning", f"{name} ({host}) still has the data of before: reset it before it is used"))
+        emit(Notice("warning", f"{name} ({host}) still has the old data: reset it before it is used"))
     kept = note.kept if note.had_data else ""
     return EtcdRepairResult(
         outcome.changed, outcome.ok, outcome.seconds, kept, tuple(others.values()), mine.control_plane
@@ -79,7 +79,7 @@ def _refuse(see: HostView, others: dict[str, str]) -> None:
     """With a quorum the others are taken out of etcd first; without one they cannot be told."""
     if names := etcd_here.answering(see, others):
         raise errors.Occupied(
-            f"etcd here has no leader, and {names} answers: it would go on with the data of before",
-            hint="`sudo kubeboot reset --force` there first, then the same command again",
+            f"etcd here has no leader, and {names} answers: it would continue with the old data",
+            hint="run `sudo kubeboot reset --force` there first, then the same command again",
             reason="KB_ETCD_ANSWERS",
         )

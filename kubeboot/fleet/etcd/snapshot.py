@@ -71,7 +71,7 @@ def whole(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield passed
     if digest.digest() != held:
         raise errors.KubebootError(
-            "the snapshot did not come whole: its bytes do not have the sum at its end",
+            "the snapshot did not arrive complete: its bytes do not match the sum at its end",
             hint="run the same command again; nothing was written",
             reason="KB_SNAPSHOT",
         )
@@ -94,7 +94,7 @@ def _server(etcd: Client, own: str, emit: Emit) -> str:
         return url
     raise EtcdUnavailable(
         "no member of etcd answers, so there is nothing to take a snapshot of",
-        hint="an etcd that was started without a quorum serves nobody; `kubeboot etcd recover` keeps a copy "
+        hint="an etcd that runs without a quorum serves no requests; `kubeboot etcd recover` keeps a copy "
         "of its data",
     )
 

@@ -1,4 +1,4 @@
-"""One file that tells somebody else what a machine is like: logs, versions, states; no secrets.
+"""One file that tells someone else what a machine is like: logs, versions, states; no secrets.
 
 Every part is gathered on its own: what cannot be asked is said in problems.txt, and the rest is packed.
 """

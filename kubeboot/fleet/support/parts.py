@@ -106,7 +106,7 @@ def _images(scene: Scene) -> Iterator[Part]:
 
 
 def _yaml_files(scene: Scene) -> Iterator[Part]:
-    """Read and written anew, less what is secret; what cannot be read so is not packed at all."""
+    """Read and written again, less what is secret; what cannot be read so is not packed at all."""
     inside = (f"{where}/{name}" for where in _YAML for name in scene.see.listdir(where))
     for path in (*inside, *_YAML_FILES):
         data = scene.see.read(path)

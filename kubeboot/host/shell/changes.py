@@ -64,7 +64,7 @@ PART = """\
 if [ -f "$1" ] && flock -n "$1" true; then exec stat -c %s -- "$1"; fi
 echo 0
 """
-"""How many bytes of an upload are there; none of one that somebody still writes."""
+"""How many bytes of an upload are there; none of one that someone still writes."""
 
 RECEIVE = (
     _FOLDER

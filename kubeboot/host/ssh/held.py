@@ -43,7 +43,7 @@ class Held:
                 self._channel.status_event.wait(5.0)
 
     def ensure(self) -> None:
-        """Raises Occupied when somebody else has it (by now)."""
+        """Raises Occupied when someone else has it (by now)."""
         with self._mutex:
             if self._channel is None or self._channel.closed:
                 self._stack.close()

@@ -100,7 +100,7 @@ class SshHost(SshView, CommandTarget):
 
         def finish(sent: Upload) -> Tell:
             if sent.sum != sha256:
-                raise CommandFailed(f"{path}: what was to be sent does not have the sha256 {sha256}")
+                raise CommandFailed(f"{path}: the bytes to send do not match the sha256 {sha256}")
             return scripts.commit(path, sha256, mode, there, sent.size, read=sent.offset > 0)
 
         self._send(path, there, chunks, finish)
@@ -118,7 +118,7 @@ class SshHost(SshView, CommandTarget):
             self.remove(there)
             if not (sent.offset and isinstance(err, CommandFailed)):
                 raise
-            raise Lost(f"{err.message}, with what an earlier upload left", host=self.name) from err
+            raise Lost(f"{err.message}, together with what an earlier upload left", host=self.name) from err
 
     def import_images(self, chunks: Iterable[bytes], names: tuple[str, ...], pinned: bool = False) -> None:
         """Stream an image into containerd; once that was cut, by way of a file, which can go on."""

@@ -97,7 +97,7 @@ def remember(file: Path, line: str) -> None:
     except OSError as error:
         raise errors.ConfigInvalid(
             f"{file}: {(error.strerror or '').lower()}",
-            hint="give XDG_STATE_HOME a directory that you may write to",
+            hint="set XDG_STATE_HOME to a directory that you may write to",
             reason="KB_HOST_KEY",
         ) from None
 

@@ -18,7 +18,7 @@ from kubeboot.host.ssh.login import Login, hops
 REKEY_BYTES = 1 << 36
 """As OpenSSH has it for ciphers with blocks of 128 bits (RFC 4344), 64 GiB, and not paramiko's 512 MiB.
 
-While keys are made anew paramiko's reading thread may have to send a channel's CLOSE, waits for the new keys
+While keys are made again paramiko's reading thread may have to send a channel's CLOSE, waits for the new keys
 that only it can receive, and the connection dies after 30 s.
 """
 AWAKE = 1.0

@@ -86,5 +86,5 @@ class Pool:
 def _full(room: int) -> errors.TimedOut:
     return errors.TimedOut(
         f"all {room} connections were in use for {PATIENCE:g} s",
-        hint="run the same command again: what is done is not done twice",
+        hint="run the same command again: nothing is done twice",
     )

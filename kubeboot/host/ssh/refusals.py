@@ -58,7 +58,7 @@ def _revoked_key(err: hostkeys.Revoked, name: str, connection: fabric.Connection
     shown, at = hostkeys.fingerprint(err.key), address_of(connection)
     return errors.Unreachable(
         f"{name}: {at} shows the host key {shown}, which a known-hosts file has as @revoked",
-        hint="whoever has this key is not to be trusted; give the machine a new one (`ssh-keygen -t ed25519 "
+        hint="whoever holds this key must not be trusted; give the machine a new one (`ssh-keygen -t ed25519 "
         "-f /etc/ssh/ssh_host_ed25519_key`, and restart its sshd)",
         reason="KB_HOST_KEY",
         host=name,
@@ -72,10 +72,10 @@ def _changed_key(
     known = err.known if isinstance(err, hostkeys.Differs) else hostkeys.fingerprint(err.expected_key)
     shown, at = hostkeys.fingerprint(err.key), address_of(connection)
     return errors.Unreachable(
-        f"{name}: {at} shows the host key {shown}, known is {known}",
-        hint="somebody may be intercepting the connection; if the machine was reinstalled, "
-        "take its old key out of the known-hosts file (`ssh-keygen -R NAME -f FILE`; docs/fleet.md has the "
-        "files), or its pin out of the inventory",
+        f"{name}: {at} shows the host key {shown}, but the known one is {known}",
+        hint="someone may be intercepting the connection; if the machine was reinstalled, "
+        "remove its old key from the known-hosts file (`ssh-keygen -R NAME -f FILE`; docs/fleet.md has the "
+        "files), or its pin from the inventory",
         reason="KB_HOST_KEY",
         host=name,
     )

@@ -12,7 +12,7 @@ from kubeboot.host.ssh import questions
 ASKS = "kubeboot-asks-for-the-password:"
 READY = b"kubeboot-is-root:\n"
 _SCRIPT = f'echo {READY.decode().strip()} >&2; exec "$@"'
-_TTY = "take `requiretty` from this user in sudoers (`Defaults:{user} !requiretty`), or log in as root"
+_TTY = "lift `requiretty` for this user in sudoers (`Defaults:{user} !requiretty`), or log in as root"
 _HINT = "let the user run sudo (`{user} ALL=(ALL) ALL` in sudoers), or log in as root"
 _WITHOUT = ("a password is required", "a terminal is required", "no askpass")
 SILENT = ("sudo", "-n", "--")
@@ -43,7 +43,7 @@ def enter(session: paramiko.Channel, password: str, name: str, user: str, deadli
         more = session.recv_stderr(4096)
         if not more:
             _ended(session, end)
-            raise refusal(_words(said) or "sudo ended without a word", name, user, given=given)
+            raise refusal(_words(said) or "sudo ended without a message", name, user, given=given)
         said += more
     return said.partition(READY)[2]
 

@@ -26,7 +26,7 @@ ADVERTISED = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnsureDataDir(basic.EnsureDir):
-    """etcd's directory, for root alone. Data in it that no etcd here uses belongs to somebody else."""
+    """etcd's directory, for root alone. Data in it that no etcd here uses belongs to someone else."""
 
     manifest: str
     mode: int = 0o700
@@ -36,7 +36,7 @@ class EnsureDataDir(basic.EnsureDir):
         if see.host.stat(f"{self.path}/member") and see.host.stat(self.manifest) is None:
             return Blocked(
                 f"{self.path} holds the data of another etcd",
-                hint=f"if nobody needs it, `kubeboot reset`; else move {self.path}/member away",
+                hint=f"if nobody needs it, run `kubeboot reset`; else move {self.path}/member away",
                 reason="KB_ETCD_DATA",
             )
         return super().check(see, vals)

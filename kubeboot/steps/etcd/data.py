@@ -55,7 +55,7 @@ class RestoreData(Step):
             return Drift(f"remove {self._fresh}", "remove") if left else Ok()
         stat = see.host.stat(self.snapshot)
         if stat is None:
-            return Blocked(f"there is no {self.snapshot}", "name a snapshot that is there", "KB_SNAPSHOT")
+            return Blocked(f"there is no {self.snapshot}", "name a snapshot that exists", "KB_SNAPSHOT")
         kept = f", keep the old data in {self.note.kept}" if self.note.had_data else ""
         return _room(see.host, self.data_dir, stat.size + _LOG) or Drift(
             f"make {self.data_dir} from {self.snapshot}{kept}", "change"

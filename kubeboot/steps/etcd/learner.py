@@ -111,7 +111,7 @@ class AddLearner(Step):
             return None
         return Blocked(
             f"etcd has another member {self.on}, at {', '.join(old.peer_urls)}, and it is healthy",
-            hint="give this machine another name with --node-name; if it is the other one that goes, "
+            hint="give this machine another name with --node-name; if the other one is to go, "
             f"`kubeboot node remove {self.on}` on a control plane first",
             reason="KB_NODE_NAME_TAKEN",
         )

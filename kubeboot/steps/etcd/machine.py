@@ -44,7 +44,7 @@ def description(spec: ClusterSpec, node: NodeSettings) -> Step:
     """The step that keeps it."""
     return basic.EnsureFile(
         id="etcd/description",
-        title="Write down what etcd's machines have alike",
+        title="Record what etcd's machines share",
         on=node.name,
         path=DESCRIPTION,
         data=render.dump(etcd_access.shared(spec)).encode(),

@@ -108,7 +108,7 @@ def steps(
 def _enabled(node: NodeSettings, files: tuple[Step, ...]) -> Step:
     return basic.EnsureEnabled(
         id="kubelet/enabled",
-        title="Let the kubelet start with the machine",
+        title="Start the kubelet at boot",
         on=node.name,
         after=frozenset(step.id for step in files),
         unit=UNIT,

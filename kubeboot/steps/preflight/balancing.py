@@ -28,10 +28,10 @@ def leads(scene: Scene) -> Iterable[Finding]:
     if why and (unknown or scene.cluster is not None):
         yield Finding(
             "EndpointUnknown" if unknown else "EndpointUnreachable",
-            f"the cluster's endpoint {where} {why}, and machines that join will go by it",
+            f"the cluster's endpoint {where} {why}, and machines that join will use it",
             f"see `getent hosts {host}`"
             if unknown
-            else f"does the balancer at {where} run, and is TCP open?",
+            else f"check that the balancer at {where} runs, and that TCP is open",
             level,
         )
 
@@ -72,7 +72,7 @@ def virtual_place(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "VirtualIPPeers",
             f"{own} is not one of loadBalancer.virtualIP.peers, {', '.join(found.peers)}: the others would "
-            "not hear this machine, and two would have the address",
+            "not hear this machine, and two machines would hold the address",
             "name every machine before the cluster is made, or no peers where the network has multicast",
         )
 
@@ -87,7 +87,7 @@ def virtual_taken(scene: Scene) -> Iterable[Finding]:
     if mac or not why:
         yield Finding(
             "VirtualIPTaken",
-            f"the virtual address {virtual} is somebody's already{f', of {mac}' if mac else ''}",
+            f"the virtual address {virtual} is already in use{f', of {mac}' if mac else ''}",
             "give loadBalancer.virtualIP.address an address that is free",
         )
 

@@ -32,10 +32,10 @@ def placement(scene: Scene) -> Iterable[Finding]:
         now, then = ("elsewhere", "here") if is_external else ("here", "elsewhere")
         yield Finding(
             "EtcdPlacement",
-            f"this cluster's data are in an etcd {now}, and not in one {then}, as is asked for",
+            f"this cluster's data is in an etcd {now}, and not in one {then}, as is asked for",
             "give the same etcd.external (or --external-etcd) as before"
             if is_external
-            else "leave etcd.external away; to move the data, take a snapshot and restore it there",
+            else "leave out etcd.external; to move the data, take a snapshot and restore it there",
         )
 
 
@@ -109,15 +109,15 @@ def data(scene: Scene) -> Iterable[Finding]:
     if found is None:
         yield Finding(
             "ExternalEtcdUnseen",
-            "etcd does not tell what it holds: whether another cluster is in it cannot be seen",
-            "see yourself: etcdctl get /registry --prefix --keys-only --limit 3",
+            "etcd does not say what it holds, so another cluster's data cannot be ruled out",
+            "look yourself: etcdctl get /registry --prefix --keys-only --limit 3",
             "warning",
         )
     elif not found.empty and (found.authority != own if found.authority else not ours):
         yield Finding(
             "ExternalEtcdData",
             f"etcd holds another cluster's data below {prefix(scene.spec)}",
-            "give this cluster an etcd of its own; if nobody needs them: etcdctl del --prefix /registry/",
+            "give this cluster an etcd of its own; if nobody needs the data: etcdctl del --prefix /registry/",
         )
 
 

@@ -41,7 +41,7 @@ def localhost(scene: Scene) -> Iterable[Finding]:
     if not known or known - {"127.0.0.1", "::1"}:
         yield Finding(
             "Localhost",
-            f"/etc/hosts gives localhost as {', '.join(sorted(known)) or 'nothing'}",
+            f"/etc/hosts maps localhost to {', '.join(sorted(known)) or 'nothing'}",
             "echo '127.0.0.1 localhost' >> /etc/hosts, and nothing else for that name",
             "warning",
         )
@@ -68,8 +68,8 @@ def serving(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "ServingCertificates",
             "kubelets ask for serving certificates (kubelet.serverTLSBootstrap), and nothing in a cluster "
-            "approves them by itself: kubectl logs and exec fail until somebody does",
-            "kubectl get csr, and kubectl certificate approve NAME; or run what approves them",
+            "approves them by itself: kubectl logs and exec fail until someone does",
+            "kubectl get csr, and kubectl certificate approve NAME; or run something that approves them",
             "warning",
         )
 

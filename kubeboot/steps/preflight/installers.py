@@ -46,7 +46,7 @@ def states(scene: Scene) -> Iterable[Finding]:
         if not scene.touched and listings[path]:
             yield Finding(
                 f"Leftover-{path.strip('/').replace('/', '-')}",
-                f"{path} is left from another cluster, which may come back with it",
+                f"{path} is left from another cluster, and may bring it back",
                 f"remove it: {removal}",
                 "warning",
             )
@@ -69,9 +69,9 @@ def others(scene: Scene) -> Iterable[Finding]:
     if docker and not scene.touched:
         yield Finding(
             "Service-docker",
-            f"{docker} {_state(docker, active, returning)} this machine: Docker sets the policy of "
-            "forwarding to DROP, and shares containerd",
-            "systemctl disable --now docker.service docker.socket, if nobody needs it",
+            f"{docker} {_state(docker, active, returning)} this machine: Docker sets the "
+            "forwarding policy to DROP, and shares containerd",
+            "systemctl disable --now docker.service docker.socket, if nothing needs it",
             "warning",
         )
 
@@ -96,7 +96,7 @@ def masked(scene: Scene) -> Iterable[Finding]:
     for unit in sorted(configured.masked(scene, ("kubelet.service", "containerd.service"))):
         yield Finding(
             f"Masked-{unit.split('.')[0]}",
-            f"{unit} is masked: somebody did not want it to run here, and kubeboot would write it again",
+            f"{unit} is masked: someone did not want it to run here, and kubeboot would install it again",
             f"systemctl unmask {unit}",
             "warning",
         )

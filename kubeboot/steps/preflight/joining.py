@@ -68,8 +68,8 @@ def machine_ids(scene: Scene) -> Iterable[Finding]:
         if peer.machine_id and peer.machine_id == scene.facts.machine_id:
             yield Finding(
                 "DuplicateMachineID",
-                f"{peer.name} has the same /etc/machine-id: one was cloned from the other, and they would "
-                "share addresses",
+                f"{peer.name} has the same /etc/machine-id: one was cloned from the other, and their "
+                "pods would share addresses",
                 "rm -f /etc/machine-id /var/lib/dbus/machine-id; systemd-machine-id-setup; reboot",
             )
 
@@ -92,7 +92,7 @@ def addresses(scene: Scene) -> Iterable[Finding]:
             yield Finding(
                 "DuplicateAddress",
                 f"{peer.name} has the address {scene.node.address} too: is it the hypervisor's NAT?",
-                "give the address that other machines reach this one by with --apiserver-advertise-address",
+                "give the address by which other machines reach this one: --apiserver-advertise-address",
             )
 
 
@@ -109,7 +109,7 @@ def skew(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "VersionSkew",
             wrong,
-            f"take the kubeboot and the bundle of {server}, or upgrade the control plane",
+            f"use the kubeboot and the bundle of {server}, or upgrade the control plane",
         )
 
 

@@ -29,7 +29,7 @@ def cgroups(scene: Scene) -> Iterable[Finding]:
     if not scene.facts.cgroup_v2:
         yield Finding(
             "CgroupV1",
-            "cgroup v1: it works, and Kubernetes is leaving it",
+            "this machine uses cgroup v1: it still works, but Kubernetes is dropping it",
             "boot with systemd.unified_cgroup_hierarchy=1",
             "warning",
         )
@@ -79,7 +79,7 @@ def modules(scene: Scene) -> Iterable[Finding]:
 
 
 def _contained(scene: Scene) -> bool:
-    """In a container the kernel and its modules are somebody else's."""
+    """In a container the kernel and its modules are someone else's."""
     return scene.see.stat("/run/systemd/container") is not None
 
 
@@ -89,7 +89,7 @@ def modules_off(scene: Scene) -> Iterable[Finding]:
         loaded = scene.see.module(name)
         yield Finding(
             f"ModuleDisabled-{name}",
-            f"{path} forbids to load {name}, which pods' network needs"
+            f"{path} forbids loading {name}, which pods' network needs"
             f"{'; it is loaded, and will not be after a reboot' if loaded else ''}",
             f"sed -i -E '/(install|blacklist) {name.replace('_', '[-_]')}/d' {path}",
             "warning" if loaded else "error",
@@ -140,7 +140,7 @@ def reboot(scene: Scene) -> Iterable[Finding]:
     if path and not scene.touched:
         yield Finding(
             "RebootRequired",
-            f"{path} says that updates wait for a reboot; it is cheaper before there is a cluster",
+            f"{path} says that updates need a reboot, which is cheaper before there is a cluster",
             "reboot",
             "warning",
         )

@@ -45,7 +45,7 @@ def manifests(scene: Scene) -> Iterable[Finding]:
         if not name.startswith(".") and not (scene.touched and stem in ours and name.endswith(".yaml")):
             yield Finding(
                 f"FileAvailable--etc-kubernetes-manifests-{name}",
-                f"{MANIFESTS}/{name} is there, and the kubelet would run it",
+                f"{MANIFESTS}/{name} exists, and the kubelet would run it",
                 f"move it elsewhere: mv {MANIFESTS}/{name} /root/",
             )
 
@@ -57,7 +57,7 @@ def files(scene: Scene) -> Iterable[Finding]:
         if stat is not None:
             yield Finding(
                 f"FileAvailable-{path.replace('/', '-')}",
-                f"{path} is there: this machine has been part of another cluster",
+                f"{path} exists: this machine was part of another cluster",
                 "leave that cluster first (kubeadm reset), or move the file away",
             )
 
@@ -66,7 +66,7 @@ def etcd_data(scene: Scene) -> Iterable[Finding]:
     path = scene.spec.etcd.data_dir
     names = paths.content(scene.see, path)
     if scene.runs_etcd and not scene.touched and names:
-        held = "the data of another etcd member" if "member" in names else f"{min(names)}, and is to be empty"
+        held = "the data of another etcd member" if "member" in names else f"{min(names)}, but must be empty"
         yield Finding(
             f"DirAvailable-{path.replace('/', '-')}",
             f"{path} holds {held}",
@@ -93,7 +93,7 @@ def cni(scene: Scene) -> Iterable[Finding]:
         if foreign and (name <= CNI_CONFIG or not scene.touched):
             yield Finding(
                 f"CNIConfig-{name}",
-                f"{CNI_DIR}/{name} is there: pods would get their addresses from another network",
+                f"{CNI_DIR}/{name} exists: pods would get their addresses from another network",
                 f"mv {CNI_DIR}/{name} /root/",
             )
     if scene.touched:

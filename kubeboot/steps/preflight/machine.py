@@ -109,7 +109,7 @@ def processes(scene: Scene) -> Iterable[Finding]:
     if limit.isdigit() and int(limit) < MIN_PIDS:
         yield Finding(
             "PidsLimit",
-            f"this container may have {limit} processes and threads; a node needs {MIN_PIDS}",
+            f"this container is limited to {limit} processes and threads; a node needs {MIN_PIDS}",
             "raise its limit from outside (docker: --pids-limit -1)",
             "warning",
         )
@@ -128,7 +128,7 @@ def commands(scene: Scene) -> Iterable[Finding]:
             yield Finding(
                 f"FileExisting-{command}",
                 f"{command} is not on the PATH",
-                f"apt-get install {package} (or the package of that name here)",
+                f"apt-get install {package} (or this distribution's package for it)",
             )
 
 
@@ -158,13 +158,13 @@ def clock(scene: Scene) -> Iterable[Finding]:
         said = time.strftime("%Y-%m-%d", time.gmtime(scene.facts.clock))
         yield Finding(
             "Clock",
-            f"this machine's clock says {said}: its certificates would be worth nothing",
+            f"this machine's clock says {said}: no certificate would be valid",
             "timedatectl set-ntp true, or date -s",
         )
 
 
 def time_sync(scene: Scene) -> Iterable[Finding]:
-    """In a container the clock is somebody else's."""
+    """In a container the clock is someone else's."""
     if scene.see.stat("/run/systemd/container") is None and not scene.see.active_units() & TIME_UNITS:
         yield Finding(
             "TimeSync",

@@ -146,5 +146,5 @@ def refuse(findings: Iterable[Finding]) -> None:
     raise errors.PreflightFailed(
         f"{len(bad)} preflight {'check' if len(bad) == 1 else 'checks'} failed; nothing was changed",
         output="\n".join(f"{finding}\n    fix: {finding.hint}" for finding in bad),
-        hint=f"mend what is listed, or go on all the same with --ignore-preflight-errors={names}",
+        hint=f"fix what is listed, or continue anyway with --ignore-preflight-errors={names}",
     )

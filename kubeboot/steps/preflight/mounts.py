@@ -77,7 +77,7 @@ def left_mounts(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "Mounts-var-lib-kubelet",
             f"{len(points)} volumes of another cluster's pods are mounted, such as {points[0]}",
-            "leave that cluster first (kubeadm reset), or umount them: they hold data",
+            "leave that cluster first (kubeadm reset), or unmount them: they hold data",
         )
 
 

@@ -68,7 +68,7 @@ def vxlan_port(scene: Scene) -> Iterable[Finding]:
             f"Port-{firewall.VXLAN}",
             f"UDP {firewall.VXLAN} is needed for flannel "
             f"and held by {held[0].process or 'another VXLAN link'}",
-            "ip -d link show type vxlan; ip link delete the one that is left from another network",
+            "ip -d link show type vxlan; ip link delete the one left over from another network",
         )
 
 
@@ -108,8 +108,8 @@ def address(scene: Scene) -> Iterable[Finding]:
     if ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast:
         yield Finding(
             "NodeAddressScope",
-            f"{ip} means something else on every machine, and no other one can reach this one by it",
-            "give the address that other machines reach this one by with --apiserver-advertise-address",
+            f"{ip} means something else on every machine, so no other machine can reach this one by it",
+            "give the address by which other machines reach this one: --apiserver-advertise-address",
         )
     elif any(ip in ipaddress.ip_network(net) for net in NAT) and len(_real(scene)) > 1:
         yield Finding(
@@ -151,7 +151,7 @@ def ipv6(scene: Scene) -> Iterable[Finding]:
     if wanted and scene.see.sysctl("net.ipv6.conf.all.disable_ipv6") in (None, "1"):
         yield Finding(
             "IPv6Disabled",
-            "the cluster is to use IPv6, and this kernel has it switched off",
+            "the cluster uses IPv6, which is switched off in this kernel",
             "sysctl -w net.ipv6.conf.all.disable_ipv6=0, and boot without ipv6.disable=1",
         )
 

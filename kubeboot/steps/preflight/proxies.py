@@ -43,7 +43,7 @@ def logins(scene: Scene) -> Iterable[Finding]:
     for path in (path for path, text in texts.items() if _PLAIN.search(text) and not spared):
         yield Finding(
             "ProxyEnvironment",
-            f"{path} sends whatever is started by hand through a proxy, kubectl among it",
+            f"{path} sends everything started by hand through a proxy, kubectl included",
             f"echo NO_PROXY={bypass(scene)} >> {ENVIRONMENT}",
             "warning",
         )
@@ -56,7 +56,7 @@ def services(scene: Scene) -> Iterable[Finding]:
         for path in (path for path, text in texts.items() if _PROXY.search(text)):
             yield Finding(
                 "ProxyDefault",
-                f"{path} sends every service's requests through a proxy, those to the cluster among them",
+                f"{path} sends every service's requests through a proxy, including those to the cluster",
                 f"add NO_PROXY={bypass(scene)} to DefaultEnvironment in {path}; systemctl daemon-reexec",
             )
     for path, text in texts.items():
@@ -76,7 +76,7 @@ def open_files(scene: Scene) -> Iterable[Finding]:
     if found and int(found[1]) < FILES_OPEN:
         yield Finding(
             "OpenFiles",
-            f"process 1 and all that it starts may open {found[1]} files; etcd and haproxy need thousands",
+            f"process 1 and everything it starts may open {found[1]} files; etcd and haproxy need thousands",
             "raise it from outside (docker: --ulimit nofile=1048576)",
             "warning",
         )
@@ -89,7 +89,7 @@ def arguments(scene: Scene) -> Iterable[Finding]:
         if given and not scene.touched:
             yield Finding(
                 "KubeletExtraArgs",
-                f"{path} gives the kubelet flags that are not of this cluster's description: {given[1]}",
+                f"{path} gives the kubelet flags that are not in this cluster's description: {given[1]}",
                 f"mv {path} {path}.old, and describe what is needed as node.kubeletExtraArgs",
                 "warning",
             )
@@ -102,13 +102,13 @@ def drop_ins(scene: Scene) -> Iterable[Finding]:
         if _PROXY.search(text) and not _NO_PROXY.search(text):
             yield Finding(
                 "ProxyUnit",
-                f"{path} sends requests through a proxy, the cluster's own among them",
+                f"{path} sends requests through a proxy, including the cluster's own",
                 f"add NO_PROXY={bypass(scene)} to {path}",
             )
         elif adds or re.search(r"^ExecStart=", text, re.MULTILINE):
             yield Finding(
                 f"DropIn-{path.rpartition('/')[2]}",
-                f"{path} changes how a unit of kubeboot's is run",
+                f"{path} changes how one of kubeboot's units runs",
                 f"rm {path}; systemctl daemon-reload",
                 "warning",
             )

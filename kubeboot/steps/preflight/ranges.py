@@ -76,7 +76,7 @@ def node_address(scene: Scene) -> Iterable[Finding]:
                 yield Finding(
                     "PeerOverlap",
                     f"the control plane {host}:{port} is in the range for {what}, {net}",
-                    "choose ranges apart from the machines' own when the cluster is made",
+                    "choose ranges that do not overlap the machines' own when you create the cluster",
                 )
 
 

@@ -24,7 +24,7 @@ def _useless(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "ResolverEmpty",
             "/etc/resolv.conf names no name server: pods will resolve the cluster's own names only",
-            "put a name server that other machines can reach into /etc/resolv.conf",
+            "put a name server that pods can reach into /etc/resolv.conf",
             "warning",
         )
     elif all(ns.startswith("127.") or ns == "::1" for ns in servers) and scene.node.nameservers:
@@ -32,7 +32,7 @@ def _useless(scene: Scene) -> Iterable[Finding]:
             "Resolver",
             f"/etc/resolv.conf names only {', '.join(servers)}, "
             "which pods cannot use: they will resolve the cluster's own names only",
-            "put a name server that other machines can reach into /etc/resolv.conf",
+            "put a name server that pods can reach into /etc/resolv.conf",
             "warning",
         )
 
@@ -42,7 +42,7 @@ def _unreadable(servers: Sequence[str]) -> Iterable[Finding]:
     if wrong:
         yield Finding(
             "ResolverInvalid",
-            f"/etc/resolv.conf names {', '.join(wrong)}, which is not an address: pods get it all the same",
+            f"/etc/resolv.conf names {', '.join(wrong)}, which is not an address: pods get it anyway",
             "give name servers by their addresses in /etc/resolv.conf",
             "warning",
         )
@@ -75,7 +75,7 @@ def search(scene: Scene) -> Iterable[Finding]:
             "SearchDomains",
             f"/etc/resolv.conf has {len(domains)} search domains ({len(' '.join(domains))} characters); with "
             f"the cluster's {own} pods get the first {SEARCH[0]}, of {SEARCH[1]} characters",
-            "leave the domains that pods need in /etc/resolv.conf",
+            "keep only the domains that pods need in /etc/resolv.conf",
             "warning",
         )
 

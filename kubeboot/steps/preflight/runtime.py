@@ -22,7 +22,7 @@ NEEDED = (
     "io.containerd.runtime.v2.task",
 )
 """The plugins that a node works with, by their names in versions 1 and 2."""
-_REPLACED = "kubeboot brings its own and restarts it; containers that run go on"
+_REPLACED = "kubeboot installs its own and restarts it; running containers are left alone"
 
 
 def versions(scene: Scene) -> Iterable[Finding]:
@@ -46,7 +46,7 @@ def config(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "ContainerdConfig",
             f"{CONFIG} cannot be read as TOML, and containerd does not start with it: {_REPLACED}",
-            f"mend it, or move it away: mv {CONFIG} {CONFIG}.old",
+            f"fix it, or move it away: mv {CONFIG} {CONFIG}.old",
             "warning",
         )
         return
@@ -72,7 +72,7 @@ def config(scene: Scene) -> Iterable[Finding]:
 def _effective(scene: Scene) -> Mapping[str, Any] | None:
     """As containerd merges it, else as its files have it; None where they cannot be read.
 
-    A file of kubeboot's own is a step's to mend.
+    A file of kubeboot's own is a step's to fix.
     """
     if scene.touched and "containerd" not in scene.facts.commands:
         return {}

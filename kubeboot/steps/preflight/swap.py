@@ -60,7 +60,7 @@ def zram(scene: Scene) -> Iterable[Finding]:
 
 
 def units(scene: Scene) -> Iterable[Finding]:
-    """Units that somebody wrote; those that systemd makes of /etc/fstab are in /run."""
+    """Units that someone wrote; those that systemd makes of /etc/fstab are in /run."""
     names = configured.units(scene)
     for unit in sorted(name for name in names if name.endswith(".swap")):
         pulled = unit in configured.enabled(scene)

@@ -23,7 +23,7 @@ OURS = (kernel.SYSCTL_FILE, kernel.MINIMUMS_FILE)
 ALIASES = {"net.ipv4.conf.all.forwarding": "net.ipv4.ip_forward"}
 """One setting by two names."""
 LEAST = {
-    "kernel.pid_max": (32_768, "every thread of every pod has a number"),
+    "kernel.pid_max": (32_768, "every thread of every pod needs a PID"),
     "kernel.threads-max": (4_096, "every thread of every pod counts"),
     "fs.file-max": (65_536, "etcd, the API server and haproxy hold thousands of files open"),
     "user.max_mnt_namespaces": (256, "every container has a mount namespace"),
@@ -85,7 +85,7 @@ def read_only(scene: Scene) -> Iterable[Finding]:
         yield Finding(
             "SysctlReadOnly",
             f"{', '.join(fixed)} cannot be set here: /proc/sys is mounted read-only",
-            "mount -o remount,rw /proc/sys (in a container: give it the right to, from outside)",
+            "mount -o remount,rw /proc/sys (in a container: grant it from outside)",
         )
 
 
@@ -121,7 +121,7 @@ def ephemeral_ports(scene: Scene) -> Iterable[Finding]:
     if len(row) == 2 and int(row[0]) <= NODE_PORTS[1] and not _reserved(scene):
         yield Finding(
             "LocalPortRange",
-            f"outgoing connections take ports from {row[0]}, among them the cluster's own and node ports "
+            f"outgoing connections use ports from {row[0]}, which include the cluster's own and node ports "
             f"(to {NODE_PORTS[1]})",
             f"sysctl -w net.ipv4.ip_local_port_range='{NODE_PORTS[1] + 1} 60999'",
             "warning",

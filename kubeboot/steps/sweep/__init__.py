@@ -44,7 +44,7 @@ class Gone(Step):
         if left:
             raise errors.KubebootError(
                 f"could not remove {', '.join(left[:5])}",
-                hint=f"see who uses it with `fuser -vm {left[0]}`, then run `kubeboot reset` again",
+                hint=f"see what uses it with `fuser -vm {left[0]}`, then run `kubeboot reset` again",
                 reason="KB_RESET_LEFT",
             )
 
