@@ -16,13 +16,14 @@ from typing import Any
 
 from kubeboot import errors
 from kubeboot.engine import undo as undos
-from kubeboot.engine.undo import RestoreFile, Undo
+from kubeboot.engine.undo import RestoreFile, RestoreMode, Undo
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.host.sending import part_of, temporary_of
 
 HOME = "/var/lib/kubeboot"
 PATH = f"{HOME}/journal.jsonl"
 BEFORE = f"{HOME}/before"
+MODE = 0o700
 LOCK = "/run/kubeboot.lock"
 
 
@@ -68,9 +69,9 @@ class Journal:
 
     def begin(self, command: str, *, sweeps: bool = True) -> None:
         """Read what is there and note the start of a run, which `sweeps` unless it writes nothing here."""
-        self._host.mkdir(HOME, 0o700)
         self._subjects = {undos.subject(u) for _, u in undo_list(self._host)}
         self._mend()
+        self._own()
         if sweeps:
             self._sweep(parts=command == "reset")
         self._append([_now({"run": command})])
@@ -110,7 +111,7 @@ class Journal:
                 f"{change.path} was changed by something else while kubeboot looked at it",
                 hint="find out what writes it, then run the same command again",
             )
-        self._host.mkdir(BEFORE, 0o700)
+        self._host.mkdir(BEFORE, MODE)
         self._host.write(f"{BEFORE}/{change.sha256}", old, 0o600)
 
     def _mend(self) -> None:
@@ -119,6 +120,13 @@ class Journal:
         if found and not found.endswith(b"\n"):
             whole, _, _ = found.rpartition(b"\n")
             self._host.write(PATH, whole + b"\n" if whole else b"", 0o600)
+
+    def _own(self) -> None:
+        """Nobody else may look in; a directory that was there, a disk's, gets its mode back by the reset."""
+        there = self._host.stat(HOME)
+        if there and there.kind == "dir" and there.mode != MODE:
+            self.intend("journal", (RestoreMode(HOME, there.mode, f"{there.uid}:{there.gid}"),))
+        self._host.mkdir(HOME, MODE)
 
     def _sweep(self, *, parts: bool) -> None:
         """What writes that were killed before their rename have left beside our paths.

@@ -118,7 +118,6 @@ def _leave_cluster(cluster: Cluster, machine: Machine, there: Reached | None) ->
 def reset(who: Reached, hooks: Hooks) -> Task:
     """Take everything off a machine that the cluster has forgotten, or that goes with its cluster."""
     host = who.host
-    touched = any(host.stat(path) for path in (journal.HOME, journal.LOCK))
-    plan = resetting.plan(host.name, journal.undo_list(host), touched)
+    plan = resetting.plan(host.name, journal.undo_list(host), resetting.touched(host))
     whole = hooks.around(plan, who, host.name, before=(BEFORE,))
     return Task(who, host.name, whole, NoApi())

@@ -21,10 +21,9 @@ def reset(wanted: ResetOptions, emit: Emit) -> ResetResult:
     A control plane leaves etcd first, and stays as it is where etcd needs it, but by `force`.
     """
     see = LocalView(timeout_scale=wanted.timeout_scale)
-    touched = any(see.stat(path) for path in (journal.HOME, journal.LOCK))
     undo_list = journal.undo_list(see)
     left = leaving.find(see) if undo_list else leaving.Leaving()
-    plan = planning.plan(see.name, undo_list, touched, left.steps, wanted.force)
+    plan = planning.plan(see.name, undo_list, planning.touched(see), left.steps, wanted.force)
     if wanted.dry_run:
         dry_run(plan, see.name, see, NoApi(), emit, others=left.others)
         return ResetResult(0, 0, 0.0)

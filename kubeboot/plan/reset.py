@@ -8,9 +8,15 @@ from kubeboot.engine import journal
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import CLUSTER, Step
 from kubeboot.engine.undo import Undo
+from kubeboot.host.api import HostView
 from kubeboot.steps import sweep, undoing
 
 ETCD = "leave/etcd"
+
+
+def touched(see: HostView) -> bool:
+    """Whether anything of kubeboot's own is here, be it what a killed reset has not forgotten."""
+    return any(sweep.doomed(see, path) for path in (journal.HOME, journal.LOCK))
 
 
 def plan(

@@ -114,6 +114,7 @@ def test_a_disk_of_etcd_s_own_is_emptied_and_keeps_what_is_the_file_system_s() -
 
 def test_the_journal_may_have_a_disk_of_its_own() -> None:
     host = FakeHost()
+    host.mkdir("/var/lib/kubeboot", 0o755)
     host.mkdir("/var/lib/kubeboot/lost+found")
     host.mount_table = [Mount("/dev/sdb", "/var/lib/kubeboot", "ext4")]
     before = host.snapshot()
@@ -122,7 +123,7 @@ def test_the_journal_may_have_a_disk_of_its_own() -> None:
     outcome, _ = go(host)
     assert outcome.failures == ()
     assert host.snapshot() == before
-    assert reset.plan("cp-1", journals.undo_list(host)).steps == ()
+    assert reset.plan("cp-1", journals.undo_list(host), reset.touched(host)).steps == ()
 
 
 def test_one_undo_that_fails_stops_no_other_and_keeps_the_journal() -> None:

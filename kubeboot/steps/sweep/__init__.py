@@ -37,10 +37,10 @@ class Gone(Step):
     path: str
 
     def check(self, see: View, vals: Values) -> Check:
-        return Drift(f"remove {self.path}", "remove") if self._doomed(see.host) else Ok()
+        return Drift(f"remove {self.path}", "remove") if doomed(see.host, self.path) else Ok()
 
     def apply(self, do: Target, vals: Values) -> None:
-        left = tuple(kept for path in self._doomed(do.host) for kept in do.host.remove_tree(path))
+        left = tuple(kept for path in doomed(do.host, self.path) for kept in do.host.remove_tree(path))
         if left:
             raise errors.KubebootError(
                 f"could not remove {', '.join(left[:5])}",
@@ -48,12 +48,14 @@ class Gone(Step):
                 reason="KB_RESET_LEFT",
             )
 
-    def _doomed(self, see: HostView) -> tuple[str, ...]:
-        if see.stat(self.path) is None:
-            return ()
-        if not any(mount.point == self.path for mount in see.mounts()):
-            return (self.path,)
-        return tuple(f"{self.path}/{name}" for name in paths.content(see, self.path))
+
+def doomed(see: HostView, path: str) -> tuple[str, ...]:
+    """What is to be removed of a path of ours: all of it, or what lies in it where a disk is mounted."""
+    if see.stat(path) is None:
+        return ()
+    if not any(mount.point == path for mount in see.mounts()):
+        return (path,)
+    return tuple(f"{path}/{name}" for name in paths.content(see, path))
 
 
 def steps(host: str) -> tuple[Step, ...]:
