@@ -9,10 +9,9 @@ import pytest
 from kubeboot import errors
 from kubeboot.engine.values import Secret
 from kubeboot.fleet import orders_cluster
+from tests.unit.cli_actions import PIN, SOON, Actions
 from tests.unit.cli_support import run
-from tests.unit.test_cli_commands import PIN, SOON, Actions, acts
 
-__all__ = ["acts"]
 SECRET, KEY = "0123456789canary", "c0ffee5ec2e7" + "5e" * 26
 TOKEN = f"abcdef.{SECRET}"
 JOIN = ("join", "10.0.0.11:8443", "--discovery-token-ca-cert-hash", PIN)

@@ -1,0 +1,106 @@
+"""`kubeboot token` and `kubeboot kubeconfig`: what is printed is what was asked for and nothing else."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import pytest
+
+from kubeboot.engine.values import Secret
+from kubeboot.fleet import orders_cluster
+from tests.unit.cli_actions import LINE, SOON, TOKEN, Actions
+from tests.unit.cli_support import run
+
+
+def test_kubeconfig_is_all_that_is_on_stdout(acts: Actions) -> None:
+    ran = run("kubeconfig", "--server", "https://k8s.example.org:8443/")
+    assert (ran.code, ran.out, ran.err) == (0, "apiVersion: v1\nkind: Config\n", "")
+    assert acts.asked[0].server == "https://k8s.example.org:8443"
+
+
+@pytest.mark.parametrize("server", ["k8s:8443", "http://k8s", "https://", "https://a b", "https://k8s:99999"])
+def test_kubeconfig_refuses_what_is_no_server(acts: Actions, server: str) -> None:
+    assert (run("kubeconfig", "--server", server).code, acts.asked) == (2, [])
+
+
+def test_token_create_prints_the_token(acts: Actions) -> None:
+    ran = run("token", "create", "--ttl", "2h", "--description", "rack 7", "--usages", "signing")
+    assert (ran.code, ran.out) == (0, f"{TOKEN}\n")
+    assert "2099-01-02 03:04 UTC" in ran.err
+    (found,) = acts.asked
+    assert (found.ttl, found.description, found.usages) == (
+        datetime.timedelta(hours=2),
+        "rack 7",
+        ("signing",),
+    )
+    assert (found.token, found.join_command) == (None, False)
+
+
+def test_token_create_prints_the_join_command(acts: Actions) -> None:
+    acts.answers["token_create"] = orders_cluster.TokenCreateResult(Secret(TOKEN), SOON, Secret(LINE))
+    assert run("token", "create", TOKEN, "--print-join-command").out == f"{LINE}\n"
+    assert (acts.asked[0].token, acts.asked[0].join_command) == (Secret(TOKEN), True)
+    assert json.loads(run("token", "create", "-o", "json").out)["joinCommand"] == LINE
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("create", "nonsense"),
+        ("create", "--usages", "everything"),
+        ("create", "--groups", "system:masters"),
+        ("create", "--groups", "system:bootstrappers:"),
+        ("create", "--ttl", "soon"),
+        ("create", "--description", "two\nlines"),
+        ("create", TOKEN, "--token-file", "x"),
+        ("create", TOKEN, TOKEN),
+        ("delete",),
+        ("delete", "ABC"),
+        ("delete", "abcdef", "abcdef."),
+        ("list", "abcdef"),
+        ("creat",),
+        (),
+    ],
+)
+def test_bad_token_lines(acts: Actions, line: tuple[str, ...]) -> None:
+    ran = run("token", *line)
+    assert (ran.code, ran.out, acts.asked) == (2, "", [])
+    assert "0123456789abcdef" not in ran.err
+
+
+def test_token_list(acts: Actions) -> None:
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    acts.answers["token_list"] = (
+        orders_cluster.Token("abcdef", None, ("authentication", "signing"), "for rack 7"),
+        orders_cluster.Token("zzzzzz", past, ("signing",)),
+    )
+    assert run("token", "list").out == (
+        "ID      EXPIRES IN  USAGES                  DESCRIPTION\n"
+        "abcdef  never       authentication,signing  for rack 7\n"
+        "zzzzzz  expired     signing\n"
+    )
+    assert [t["id"] for t in json.loads(run("token", "list", "-o", "json").out)["tokens"]] == [
+        "abcdef",
+        "zzzzzz",
+    ]
+
+
+def test_no_tokens_is_no_output(acts: Actions) -> None:
+    assert (run("token", "list").out, run("token", "list").code) == ("", 0)
+
+
+def test_token_delete_takes_ids_and_whole_tokens(acts: Actions) -> None:
+    assert run("token", "delete", "abcdef", "zzzzzz.0123456789abcdef").code == 0
+    assert acts.asked[0].ids == ("abcdef", "zzzzzz")
+    acts.answers["token_delete"] = orders_cluster.TokenDeleteResult((), ("abcdef",))
+    ran = run("token", "delete", "abcdef")
+    assert (ran.code, "reason KB_NO_TOKEN" in ran.err) == (1, True)
+
+
+def test_token_generate_asks_nobody(acts: Actions) -> None:
+    from kubeboot.pki import tokens
+
+    first, second = run("token", "generate"), run("token", "generate")
+    assert tokens.parse(first.out).text + "\n" == first.out != second.out
+    assert acts.asked == []
