@@ -14,18 +14,12 @@ from hypothesis import strategies as st
 
 from kubeboot.config import document, kubeadm, loader
 from kubeboot.config.components import Argument, HostPathMount, Variable
-from kubeboot.config.loader import Loaded
 from kubeboot.config.machines import Taint
 from kubeboot.config.problems import InvalidConfig
+from tests.unit.config_support import load
 
 EXAMPLES = pathlib.Path(__file__).parent / "golden" / "cli-kubeadm-examples"
 PIN = f"sha256:{'1f' * 32}"
-
-
-def _load(text: str) -> Loaded:
-    import io
-
-    return loader.load(["-"], stdin=io.BytesIO(text.encode()))
 
 
 def _doc(kind: str, **fields: Any) -> str:
@@ -38,12 +32,12 @@ def _doc(kind: str, **fields: Any) -> str:
 
 def _problems(text: str) -> tuple[str, ...]:
     with pytest.raises(InvalidConfig) as caught:
-        _load(text)
+        load(text)
     return tuple(str(p) for p in caught.value.problems)
 
 
 def test_cluster_configuration() -> None:
-    found = _load(
+    found = load(
         _doc(
             "ClusterConfiguration",
             clusterName="example",
@@ -110,7 +104,7 @@ def test_cluster_configuration() -> None:
 
 
 def test_init_configuration() -> None:
-    found = _load(
+    found = load(
         _doc(
             "InitConfiguration",
             bootstrapTokens=[{"token": "9a08jv.c0izixklcxtmnze7", "ttl": "2h0m0s"}],
@@ -146,26 +140,26 @@ def test_init_configuration() -> None:
 
 
 def test_an_empty_list_of_taints_means_no_taints_and_null_means_the_usual_ones() -> None:
-    assert _load(_doc("InitConfiguration", nodeRegistration={"taints": []})).spec.node.taints == ()
-    assert _load(_doc("InitConfiguration", nodeRegistration={"taints": None})).spec.node.taints is None
+    assert load(_doc("InitConfiguration", nodeRegistration={"taints": []})).spec.node.taints == ()
+    assert load(_doc("InitConfiguration", nodeRegistration={"taints": None})).spec.node.taints is None
 
 
 def test_node_ip_of_the_kubelet_is_the_machines_address() -> None:
     registration = {"kubeletExtraArgs": [{"name": "node-ip", "value": "192.168.56.11"}]}
-    found = _load(_doc("InitConfiguration", nodeRegistration=registration))
+    found = load(_doc("InitConfiguration", nodeRegistration=registration))
     assert (found.spec.node.advertise_address, found.warnings) == ("192.168.56.11", ())
 
 
 def test_a_token_that_does_not_expire() -> None:
     for ttl in ("0", "0s"):
-        found = _load(
+        found = load(
             _doc("InitConfiguration", bootstrapTokens=[{"token": "abcdef.0123456789abcdef", "ttl": ttl}])
         )
         assert found.run.token_ttl == datetime.timedelta(0)
 
 
 def test_join_configuration() -> None:
-    found = _load(
+    found = load(
         _doc(
             "JoinConfiguration",
             discovery={
@@ -187,7 +181,7 @@ def test_join_configuration() -> None:
 
 
 def test_kubelet_and_proxy_documents_become_sections_of_ours() -> None:
-    found = _load(
+    found = load(
         "---\n".join(
             [
                 _doc("KubeletConfiguration", cgroupDriver="systemd", clusterDomain="corp.local", maxPods=200),
@@ -209,7 +203,7 @@ def test_kubelet_and_proxy_documents_become_sections_of_ours() -> None:
     ]
     assert found.spec.kubelet == {"cgroupDriver": "systemd", "maxPods": 200}
     assert found.spec.kube_proxy == {"iptables": {"masqueradeAll": True}}
-    assert _load(_doc("KubeProxyConfiguration", mode="nftables")).warnings == ()
+    assert load(_doc("KubeProxyConfiguration", mode="nftables")).warnings == ()
 
 
 CLUSTER, INIT, JOIN, KUBELET = (f"{kind}Configuration" for kind in ("Cluster", "Init", "Join", "Kubelet"))
@@ -282,13 +276,13 @@ NOTED: list[tuple[str, Mapping[str, Any], str]] = [
 
 @pytest.mark.parametrize(("kind", "fields", "field"), NOTED, ids=lambda v: str(v)[:40])
 def test_warned_of(kind: str, fields: Mapping[str, Any], field: str) -> None:
-    (warning,) = _load(_doc(kind, **fields)).warnings
+    (warning,) = load(_doc(kind, **fields)).warnings
     assert f": {field} has no effect: " in warning
     assert "ff" * 32 not in warning
 
 
 def test_what_is_to_be_left_out_adds_up_over_documents() -> None:
-    found = _load(
+    found = load(
         _doc("InitConfiguration", skipPhases=["preflight"])
         + "---\n"
         + _doc("ClusterConfiguration", dns={"disabled": True})
@@ -297,7 +291,7 @@ def test_what_is_to_be_left_out_adds_up_over_documents() -> None:
 
 
 def test_a_control_plane_that_joins() -> None:
-    found = _load(
+    found = load(
         _doc(
             "JoinConfiguration",
             controlPlane={
@@ -309,13 +303,13 @@ def test_a_control_plane_that_joins() -> None:
     assert found.run.control_plane and found.run.certificate_key is not None
     assert (found.run.certificate_key.value, found.spec.node.advertise_address) == ("1f" * 32, "10.100.0.2")
     assert "1f1f" not in repr(found)
-    assert not _load(_doc("JoinConfiguration")).run.control_plane
+    assert not load(_doc("JoinConfiguration")).run.control_plane
 
 
 def test_addons_that_are_disabled_are_phases_that_are_skipped() -> None:
-    found = _load(_doc("ClusterConfiguration", dns={"disabled": True}, proxy={"disabled": True}))
+    found = load(_doc("ClusterConfiguration", dns={"disabled": True}, proxy={"disabled": True}))
     assert found.run.skip_phases == ("dns", "proxy")
-    assert _load(_doc("ClusterConfiguration", dns={"disabled": False})).run.skip_phases == ()
+    assert load(_doc("ClusterConfiguration", dns={"disabled": False})).run.skip_phases == ()
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda p: p.stem)
@@ -360,7 +354,7 @@ def test_any_value_in_any_field_is_taken_warned_of_or_refused(where: tuple[str, 
     for part in reversed(field.split(".")):
         data = {part: data}
     try:
-        _load(_doc(kind, **data))
+        load(_doc(kind, **data))
     except InvalidConfig as error:
         assert error.problems
 
