@@ -122,9 +122,9 @@ class _Run:
     def _work(self, step: Step) -> None:
         """In a worker thread: never raises, always reports."""
         began = time.monotonic()
-        URGENCY.set(self._weight[node(step)])
-        self._context.emit(StepStarted(step.id, step.on, step.title))
         try:
+            URGENCY.set(self._weight[node(step)])
+            self._context.emit(StepStarted(step.id, step.on, step.title))
             site = self._sites[step.on]
             drift = execute(step, site.target, site.journal, self._context)
             done = Done(node(step), "changed" if drift else "ok", time.monotonic() - began, drift)

@@ -12,7 +12,7 @@ import pytest
 from kubeboot import errors
 from kubeboot.engine import execute
 from kubeboot.engine import journal as journals
-from kubeboot.engine.events import Event, StepFinished, StepWaiting
+from kubeboot.engine.events import Event, StepFinished, StepStarted, StepWaiting
 from kubeboot.engine.inspect import inspect
 from kubeboot.engine.journal import Journal
 from kubeboot.engine.plan import Plan, edges, remaining
@@ -359,6 +359,29 @@ def test_a_bug_is_raised_after_the_others_have_ended() -> None:
     host.fail_at("/etc/a", ZeroDivisionError("a bug"))
     with pytest.raises(ZeroDivisionError):
         go(host, put("a"), put("b"))
+
+
+def test_a_run_ends_whose_news_nobody_takes() -> None:
+    """Else the run would wait for ever for the step whose beginning could not be told."""
+    host = FakeHost()
+    site = Site(Target(host, NoApi()), Journal(host))
+
+    def deaf(event: Event) -> None:
+        if isinstance(event, StepStarted):
+            raise ZeroDivisionError("a bug")
+
+    raised: list[BaseException] = []
+
+    def go_deaf() -> None:
+        try:
+            run(plan(put("a"), put("b")), {"cp-1": site}, deaf)
+        except ZeroDivisionError as error:
+            raised.append(error)
+
+    running = threading.Thread(target=go_deaf, daemon=True)
+    running.start()
+    running.join(30)
+    assert [str(error) for error in raised] == ["a bug"]
 
 
 def test_settling_reports_what_it_sees_and_waits() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from kubeboot import errors
@@ -36,6 +37,24 @@ def test_a_lost_lock_is_taken_again_before_the_next_write(sshd: Sshd, tmp_path: 
         ):
             host.write(path, b"2", owner=owner)
     assert Path(path).read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("lost", [EOFError(), OSError("Socket is closed"), paramiko.SSHException("no keys")])
+def test_a_connection_that_goes_while_a_step_is_told_is_the_next_writes_affair(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: Exception
+) -> None:
+    lock, path = str(tmp_path / "lock"), tmp_path / "file"
+    owner = "{0.st_uid}:{0.st_gid}".format(tmp_path.stat())
+
+    def cut(channel: paramiko.Channel, data: bytes) -> None:
+        raise lost
+
+    with reached(sshd) as host, host.lock(lock, "us"):
+        with monkeypatch.context() as patch:
+            patch.setattr(paramiko.Channel, "sendall", cut)
+            host.say(lock, "at step etcd/member")
+        host.write(str(path), b"1", owner=owner)
+    assert path.read_bytes() == b"1"
 
 
 def test_a_run_takes_its_lock_from_its_own_lost_session(sshd: Sshd, tmp_path: Path) -> None:

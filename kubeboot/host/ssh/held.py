@@ -51,7 +51,7 @@ class Held:
 
     def say(self, words: str) -> None:
         """What else is told of the holder. A connection that is lost here is told by the next write."""
-        with self._mutex, contextlib.suppress(OSError):
+        with self._mutex, contextlib.suppress(*GONE):
             if self._channel is not None:
                 self._channel.sendall(f"{words}\n".encode())
 
