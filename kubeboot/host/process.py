@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterable
@@ -13,15 +15,21 @@ from kubeboot.host.runner import NOT_FOUND, Result, timed_out
 
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where commands are looked for first: our `ctr` before a distribution's."""
+_NOT_EXECUTABLE = 126
+"""A shell's status for a file that is there and cannot be run."""
+_NO_COMMAND = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENOEXEC)
 
 
 def run(argv: tuple[str, ...], stdin: Iterable[bytes], deadline: float, scale: float = 1.0) -> Result:
     """Run to the end, in the C locale and out of reach of the terminal's Ctrl-C."""
     deadline *= scale
+    path = f"{SEARCH}:{os.environ.get('PATH', '')}"
     try:
-        child = _start(argv)
-    except FileNotFoundError:
-        return Result(NOT_FOUND, b"", f"{argv[0]}: not found".encode())
+        child = _start(argv, path)
+    except OSError as error:
+        if error.errno not in _NO_COMMAND:
+            raise
+        return _not_begun(argv[0], path, error)
     with child:
         try:
             out, err = _talk(child, stdin, deadline)
@@ -32,8 +40,15 @@ def run(argv: tuple[str, ...], stdin: Iterable[bytes], deadline: float, scale: f
     return Result(child.returncode, out, err)
 
 
-def _start(argv: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    env = {**os.environ, "LC_ALL": "C", "PATH": f"{SEARCH}:{os.environ.get('PATH', '')}"}
+def _not_begun(command: str, path: str, error: OSError) -> Result:
+    """As a shell says it. A directory of the PATH that is closed to us has nothing for us."""
+    if shutil.which(command, os.F_OK, path) is None:
+        return Result(NOT_FOUND, b"", f"{command}: not found".encode())
+    return Result(_NOT_EXECUTABLE, b"", f"{command}: {(error.strerror or '').lower()}".encode())
+
+
+def _start(argv: tuple[str, ...], path: str) -> subprocess.Popen[bytes]:
+    env = {**os.environ, "LC_ALL": "C", "PATH": path}
     pipe = subprocess.PIPE
     return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd="/", process_group=0)
 

@@ -68,6 +68,30 @@ def test_a_command_that_is_not_there() -> None:
     assert run(("no-such-command", "x"), (), 1.0) == Result(127, b"", b"no-such-command: not found")
 
 
+def test_a_closed_directory_of_the_path_has_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`su` keeps the PATH of root, whose own directories are closed to everybody else."""
+
+    def closed(*args: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(subprocess, "Popen", closed)  # nothing is closed to root, who runs this
+    assert run(("no-such-command",), (), 1.0) == Result(127, b"", b"no-such-command: not found")
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"), [(0o644, b"command: permission denied"), (0o755, b"command: exec format error")]
+)
+def test_a_file_that_cannot_be_run_fails_as_in_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, said: bytes
+) -> None:
+    """Such as a binary for another architecture that someone has copied here."""
+    command = tmp_path / "command"
+    command.write_bytes(b"\x7fELF of another machine")
+    command.chmod(mode)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run(("command",), (), 1.0) == Result(126, b"", said)
+
+
 @pytest.mark.parametrize("stdin", [(), iter([b"x"])], ids=["no input", "a stream"])
 def test_a_child_has_a_deadline(stdin: Iterator[bytes]) -> None:
     began = time.monotonic()
