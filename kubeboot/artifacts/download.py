@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -15,12 +15,10 @@ from urllib.parse import urlsplit
 from kubeboot import errors
 from kubeboot.artifacts import replies
 from kubeboot.artifacts.cache import Cache
+from kubeboot.artifacts.ending import until
 from kubeboot.artifacts.part import Part
-from kubeboot.artifacts.replies import Reply
+from kubeboot.artifacts.replies import Open, Reply
 from kubeboot.artifacts.trouble import Failure, refused, unreachable
-
-Open = Callable[[str, Mapping[str, str]], AbstractContextManager[Reply]]
-"""A GET request with these headers."""
 
 T = TypeVar("T")
 
@@ -100,13 +98,16 @@ class Downloader:
             raise nobody(wanted.name, refusals)
 
     def all(self, wanted: Sequence[Wanted], opener: Open | None = None) -> None:
-        """Several, four at a time."""
+        """Several, four at a time. After a failure, or Ctrl-C, the others end too; the next run goes on."""
+        over = threading.Event()
+        ending = until(over, opener or self._open)
         with ThreadPoolExecutor(4, thread_name_prefix="download") as pool:
-            tasks = [pool.submit(self.fetch, each, opener) for each in wanted]
+            tasks = [pool.submit(self.fetch, each, ending) for each in wanted]
             try:
-                for task in tasks:
+                for task in as_completed(tasks):
                     task.result()
             except BaseException:
+                over.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -38,6 +39,10 @@ class Reply:
             if len(body) > most:
                 raise Failure(f"the answer is larger than {most} bytes")
         return body
+
+
+Open = Callable[[str, Mapping[str, str]], AbstractContextManager[Reply]]
+"""A GET request with these headers."""
 
 
 def origin(url: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from kubeboot.artifacts import cache as caches
 from kubeboot.artifacts.cache import Cache
 from kubeboot.artifacts.download import Downloader, Patience, Wanted, Watch
 from kubeboot.artifacts.part import Part
+from kubeboot.artifacts.replies import Reply
 from kubeboot.artifacts.web import Limits, Web
 from tests.fakes import downloads as fake
 from tests.fakes import tls
@@ -426,6 +429,33 @@ def test_the_first_failure_ends_the_others(scene: Scene) -> None:
     wanted = [Wanted(f"file {n}", f"{n}" * 64, (f"{scene.url}/{n}",)) for n in range(9)]
     with pytest.raises(errors.Unreachable, match=r"file . cannot be downloaded"):
         scene.downloader().all(wanted)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_who_stops_waits_for_no_other_download(scene: Scene, order: int) -> None:
+    """As after Ctrl-C, which must not wait for hundreds of megabytes on a slow line."""
+    begun, failed, sent = threading.Event(), threading.Event(), []
+
+    def chunks() -> Iterator[bytes]:
+        begun.set()
+        failed.wait(60)
+        for _ in range(3000):
+            sent.append(1)
+            yield b"x"
+            time.sleep(0.01)
+
+    @contextlib.contextmanager
+    def opener(url: str, headers: Mapping[str, str]) -> Iterator[Reply]:
+        if url.endswith("bad"):
+            begun.wait(60)
+            failed.set()
+            raise KeyboardInterrupt
+        yield Reply(200, {}, url, chunks())
+
+    wanted = [Wanted(name, f"{number}" * 64, (name,)) for number, name in enumerate(("slow", "bad"))]
+    with pytest.raises(KeyboardInterrupt):
+        Downloader(scene.cache, opener, Watch()).all(wanted[::order])
+    assert len(sent) < 3000
 
 
 def test_a_damaged_file_in_the_cache_is_noticed_before_its_end(scene: Scene) -> None:
