@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from kubeboot.artifacts.api import Catalog
 from kubeboot.config import effective
-from kubeboot.config.components import Component
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Impact, Ref, Step
@@ -14,7 +11,7 @@ from kubeboot.pki import endpoint
 from kubeboot.steps import api_server_files, api_server_ready, basic, etcd, static_pod
 from kubeboot.steps import component_flags as flags
 from kubeboot.steps.etcd import external as external_etcd
-from kubeboot.steps.static_pod import PKI, EnsureStaticPod, Probe, StaticPod, Volume
+from kubeboot.steps.static_pod import PKI, EnsureStaticPod, StaticPod, Volume
 
 READY = "control-plane/ready"
 RIGHTS = "control-plane/rights"
@@ -87,86 +84,59 @@ def _waits(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
 
 def apiserver(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
     """kube-apiserver, which talks to the etcd beside it, or to the one that runs elsewhere."""
-    port = spec.api_server.bind_port
-    pod = _pod(
-        "kube-apiserver",
+    port, name = spec.api_server.bind_port, "kube-apiserver"
+    component = effective.api_server(spec)
+    pod = StaticPod(
+        name,
         image,
-        effective.api_server(spec),
-        arguments=flags.apiserver(spec, node),
-        port=port,
+        static_pod.command(name, flags.apiserver(spec, node), component.extra_args),
+        port,
         probes=static_pod.probes("/livez", "/readyz", "/livez"),
         volumes=(*_trust(), _PKI_VOLUME, *external_etcd.volumes(spec)),
-        cpu="250m",
+        requests=(("cpu", "250m"),),
         inputs=(
             external_etcd.reached(spec, node).ca_file,
             f"{PKI}/sa.key",
             f"{PKI}/sa.pub",
             *(value for _, value in effective.encryption_flags(spec)),
         ),
-    )
-    return dataclasses.replace(
-        pod,
         probe_host=node.address,
         annotations=((_ENDPOINT, endpoint.join(node.address, port)),),
         capabilities=("NET_BIND_SERVICE",),
     )
+    return static_pod.extended(pod, component)
 
 
 def controller_manager(spec: ClusterSpec, image: str) -> StaticPod:
     """kube-controller-manager, which signs certificates and tokens."""
-    return _pod(
-        "kube-controller-manager",
+    name, component = "kube-controller-manager", effective.controller_manager(spec)
+    pod = StaticPod(
+        name,
         image,
-        effective.controller_manager(spec),
-        arguments=flags.controller_manager(spec),
+        static_pod.command(name, flags.controller_manager(spec), component.extra_args),
         port=10257,
         probes=static_pod.probes("/healthz", None, "/healthz"),
         volumes=(*_trust(), _PKI_VOLUME, _kubeconfig_volume("controller-manager")),
-        cpu="200m",
+        requests=(("cpu", "200m"),),
         inputs=(f"{flags.KUBERNETES}/controller-manager.conf", f"{PKI}/ca.crt", f"{PKI}/sa.key"),
     )
+    return static_pod.extended(pod, component)
 
 
 def scheduler(spec: ClusterSpec, image: str) -> StaticPod:
     """kube-scheduler."""
-    return _pod(
-        "kube-scheduler",
+    name, component = "kube-scheduler", effective.scheduler(spec)
+    pod = StaticPod(
+        name,
         image,
-        effective.scheduler(spec),
-        arguments=flags.scheduler(),
+        static_pod.command(name, flags.scheduler(), component.extra_args),
         port=10259,
         probes=static_pod.probes("/livez", "/readyz", "/livez"),
         volumes=(_kubeconfig_volume("scheduler"),),
-        cpu="100m",
+        requests=(("cpu", "100m"),),
         inputs=(f"{flags.KUBERNETES}/scheduler.conf",),
     )
-
-
-def _pod(
-    name: str,
-    image: str,
-    component: Component,
-    *,
-    arguments: flags.Flags,
-    port: int,
-    probes: tuple[Probe, ...],
-    volumes: tuple[Volume, ...],
-    cpu: str,
-    inputs: tuple[str, ...],
-) -> StaticPod:
-    """What the three components share."""
-    theirs, files = static_pod.extras(component)
-    return StaticPod(
-        name=name,
-        image=image,
-        command=static_pod.command(name, arguments, component.extra_args),
-        port=port,
-        probes=probes,
-        volumes=static_pod.merge(volumes, theirs),
-        requests=(("cpu", cpu),),
-        inputs=(*inputs, *files),
-        variables=tuple((v.name, v.value) for v in component.extra_envs),
-    )
+    return static_pod.extended(pod, component)
 
 
 _PKI_VOLUME = Volume("k8s-certs", PKI, PKI)

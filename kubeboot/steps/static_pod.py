@@ -201,20 +201,23 @@ def command(name: str, defaults: Iterable[tuple[str, str]], extra: Sequence[Argu
     return (name, *(f"--{flag}={value}" for flag, value in [*kept, *given]))
 
 
-def extras(component: Component) -> tuple[tuple[Volume, ...], tuple[str, ...]]:
-    """A component's own volumes, and those of them that are files, which are read at start."""
-    volumes = tuple(map(_volume, component.extra_volumes))
-    return volumes, tuple(v.path for v in volumes if v.kind.startswith("File"))
+def extended(pod: StaticPod, component: Component) -> StaticPod:
+    """With what the description adds: volumes, of which the user's win, and variables.
+
+    Of the volumes those that are files are read at start.
+    """
+    theirs = tuple(map(_volume, component.extra_volumes))
+    named = {volume.name: volume for volume in (*pod.volumes, *theirs)}
+    return dataclasses.replace(
+        pod,
+        volumes=tuple(named[name] for name in sorted(named)),
+        inputs=(*pod.inputs, *(v.path for v in theirs if v.kind.startswith("File"))),
+        variables=tuple((v.name, v.value) for v in component.extra_envs),
+    )
 
 
 def _volume(mount: HostPathMount) -> Volume:
     return Volume(mount.name, mount.host_path, mount.mount_path, mount.read_only, mount.path_type)
-
-
-def merge(ours: Sequence[Volume], theirs: Sequence[Volume]) -> tuple[Volume, ...]:
-    """Volumes by name; the user's win."""
-    named = {volume.name: volume for volume in (*ours, *theirs)}
-    return tuple(named[name] for name in sorted(named))
 
 
 def probes(live: str, ready: str | None, start: str) -> tuple[Probe, ...]:

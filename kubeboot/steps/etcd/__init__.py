@@ -95,22 +95,20 @@ def directory(spec: ClusterSpec, node: NodeSettings, made: StaticPod) -> Step:
 def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
     """etcd on this machine, the first member of its cluster."""
     given = effective.etcd(spec)
-    volumes, files = static_pod.extras(given)
     found = StaticPod(
         name="etcd",
         image=image,
         command=static_pod.command("etcd", _flags(spec, node), given.extra_args),
         port=METRICS_PORT,
         probes=static_pod.probes("/livez", "/readyz", "/readyz"),
-        volumes=static_pod.merge(_volumes(spec), volumes),
+        volumes=_volumes(spec),
         requests=(("cpu", "100m"), ("memory", "100Mi")),
-        inputs=(f"{CERTIFICATES}/ca.crt", *files),
+        inputs=(f"{CERTIFICATES}/ca.crt",),
         probe_host=loopback(node.address),
         probe_scheme="HTTP",
         annotations=((ADVERTISED, endpoint.url(node.address, CLIENT_PORT)),),
-        variables=tuple((v.name, v.value) for v in given.extra_envs),
     )
-    return static_pod.patched(found, spec)
+    return static_pod.patched(static_pod.extended(found, given), spec)
 
 
 def loopback(address: str) -> str:
