@@ -38,15 +38,24 @@ def source(
     `also`: components that only some clusters have. `peek`: a dry run asks no server and writes nothing; what
     is not known yet has no sum in its catalog.
     """
+    require(wanted)
     if wanted.bundle is not None and not os.path.isdir(wanted.bundle):  # noqa: PTH112 - no name is an error
         return bundle(Path(wanted.bundle), version, arch)
     return stock(wanted, version, arch, also=also, watch=watch, peek=peek)
 
 
+def require(wanted: Artifacts) -> None:
+    """What is named is there; ConfigInvalid (KB_ARTIFACT) tells what is not. No machine is looked at."""
+    bundle = wanted.bundle
+    if bundle is not None and not (os.path.isfile(bundle) or os.path.isdir(bundle)):  # noqa: PTH112, PTH113
+        hint = "copy it to this machine, or name another with --bundle"
+        raise refused(f"there is no bundle {bundle}", hint)
+    if wanted.directory is not None and not os.path.isdir(wanted.directory):  # noqa: PTH112
+        raise refused(f"there is no directory {wanted.directory}", "name another as artifacts.directory")
+
+
 def bundle(path: Path, version: str, arch: str) -> Bundle:
-    """A bundle that is there, and holds what is wanted."""
-    if not os.path.isfile(path):  # noqa: PTH113
-        raise refused(f"there is no bundle {path}", "copy it to this machine, or name another with --bundle")
+    """A bundle that holds what is wanted."""
     found = Bundle(path)
     held = found.catalog()
     if (held.kubernetes_version, held.arch) != (version, arch):
@@ -71,8 +80,6 @@ def stock(
     release = releases.release(version, arch, wanted.image_repository, also)
     root = wanted.directory or wanted.bundle
     if root is not None:
-        if not os.path.isdir(root):  # noqa: PTH112
-            raise refused(f"there is no directory {root}", "name another as artifacts.directory")
         others = releases.shipped().over(lock(wanted).read())
         return Stock(release, Directory(Path(root), others))
     return Stock(release, Upstream(ways(wanted, watch or Watch()), locked=wanted.locked, peek=peek))

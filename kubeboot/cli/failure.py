@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -79,14 +80,26 @@ def from_click(error: click.ClickException) -> errors.KubebootError:
     message = _lower(error.message if hasattr(error, "possibilities") else error.format_message())
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "kubeboot"
-    meant = getattr(error, "possibilities", None)
+    meant = _meant(error)
     if variable := _variable(error):
         hint = f"it comes from {variable} in the environment"
     elif meant:
-        hint = f"did you mean `{meant[0]}`?"
+        hint = f"did you mean `{meant}`?"
     else:
         hint = f"`{path} --help` lists what there is"
     return errors.UsageProblem(message, hint=hint)
+
+
+def _meant(error: click.ClickException) -> str | None:
+    """The closest of what click proposes; to click the dashes alone are half of a short option."""
+    proposed: Sequence[str] = getattr(error, "possibilities", None) or ()
+    if not isinstance(error, click.NoSuchOption):
+        return proposed[0] if proposed else None
+    import difflib
+
+    names = {option.lstrip("-"): option for option in proposed}
+    closest = difflib.get_close_matches(error.option_name.lstrip("-"), names, n=1)
+    return names[closest[0]] if closest else None
 
 
 def _variable(error: click.ClickException) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from kubeboot.artifacts import sources
 from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
 from kubeboot.engine.events import Emit
@@ -29,6 +30,7 @@ SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
 
 def init(wanted: InitOptions, emit: Emit) -> InitResult:
     """Make this machine the first control plane; see fleet.run for what it raises."""
+    sources.require(wanted.spec.artifacts)
     scale = wanted.timeout_scale
     see = LocalView(timeout_scale=scale)
     facts = see.facts()
@@ -55,10 +57,10 @@ def _plan(wanted: InitOptions, see: LocalView, facts: Facts, node: NodeSettings,
     """What is to be done on a machine that is fit for it; PreflightFailed on one that is not."""
     given = Secret(tokens.parse(wanted.token.reveal())) if wanted.token else None
     access, files = _etcd(wanted)
+    source = here.source(wanted.spec, facts.arch, emit, dry=wanted.dry_run)
     if "preflight" not in wanted.skip:
         found = here.findings(wanted.spec, node, facts, see, wanted.ignore_preflight, given=files)
         here.judge(found, emit, dry=wanted.dry_run)
-    source = here.source(wanted.spec, facts.arch, emit, dry=wanted.dry_run)
     token = token_steps.steps(node, given, wanted.token_ttl)
     return planning.plan(wanted.spec, node, source, facts.cpus, token, access).without(wanted.skip)
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from kubeboot import errors
+from kubeboot.artifacts import sources
 from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
@@ -29,15 +30,16 @@ from kubeboot.steps import preflight
 
 def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     """Make this machine a node; it is not touched before the cluster is known to be the right one."""
+    sources.require(wanted.spec.artifacts)
     api, authority = discovery.discover(_search(wanted))
     scene = _scene(wanted, api, authority)
     spec, node, cpus, cluster = scene.spec, scene.node, scene.machine.cpus, scene.cluster
     given: Mapping[str, bytes] = {}
     if _leads(wanted):
         given = shared.obtain(api, scene.see, wanted.certificate_key, authority, spec.etcd.external)
+    source = here.source(spec, scene.machine.arch, emit, dry=wanted.dry_run)
     if "preflight" not in wanted.skip:
         here.judge(_findings(scene, given), emit, dry=wanted.dry_run)
-    source = here.source(spec, scene.machine.arch, emit, dry=wanted.dry_run)
     if not _leads(wanted):
         made = _PLANS[wanted.role](spec, node, source, cpus, cluster)
         return _run(scene, made, api, Others(), emit)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from kubeboot.artifacts import sources
 from kubeboot.config.node import Role
 from kubeboot.engine.events import Emit, HostFinished, StepFinished
 from kubeboot.fleet import changing, followers, hooks, logins, reach, survey, work
@@ -27,6 +28,7 @@ from kubeboot.steps import hooks as hook_steps
 def plan(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host) -> FleetResult:
     """Look at every machine that can be reached. What differs has the state `drift`."""
     began = time.monotonic()
+    sources.require(given.spec.artifacts)
     wanted = completed(given)
     machines = chosen(wanted)
     books = hooks.find(wanted.spec, wanted.inventory, emit)

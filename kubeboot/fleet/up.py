@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 
 from kubeboot import errors
+from kubeboot.artifacts import sources
 from kubeboot.engine.events import Emit, RunFinished, RunStarted
 from kubeboot.fleet import changing, hooks, layout, logins, making, reach, survey
 from kubeboot.fleet.etcd import fleet as etcd_fleet
@@ -28,6 +29,7 @@ def up(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host) 
     Raises when nothing can be done at all: no way to the cluster, another run, no first control plane.
     """
     began = time.monotonic()
+    sources.require(given.spec.artifacts)
     wanted = completed(given)
     machines = chosen(wanted)
     books = hooks.find(wanted.spec, wanted.inventory, emit, wanted.timeout_scale)

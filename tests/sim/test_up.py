@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.config.node import NodeSettings, Role
-from kubeboot.config.spec import ClusterSpec
+from kubeboot.config.spec import Artifacts, ClusterSpec
 from kubeboot.engine.events import Event, HostFinished, StepFinished
 from kubeboot.engine.plan import Plan
 from kubeboot.fleet import departing, down, health, locking, planning, record, remote, survey, up, work
@@ -38,6 +38,7 @@ PLANES = ("cp-1", "cp-2", "cp-3")
 WORKERS = ("w-1", "w-2", "w-3")
 SPEC = ClusterSpec(control_plane_endpoint="192.0.2.5:8443")
 VOTERS = ("e-1", "e-2", "e-3")
+Verb = Callable[..., FleetResult]
 
 
 @dataclasses.dataclass
@@ -218,6 +219,19 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def done(world: World) -> list[str]:
     """Who was worked on, in order; the cluster's own record does not count."""
     return [name for name, _ in world.worked if name != "kept"]
+
+
+@pytest.mark.parametrize("verb", [up.up, planning.plan])
+def test_a_bundle_that_is_not_there_is_told_before_any_machine_is_reached(world: World, verb: Verb) -> None:
+    wanted = world.options(("cp-1", "w-1"), ())
+    lacking = ClusterSpec(artifacts=Artifacts(bundle="/nonexistent/k.bundle"))
+    with pytest.raises(errors.ConfigInvalid, match="there is no bundle /nonexistent/k"):
+        verb(dataclasses.replace(wanted, spec=lacking), world.told.append, _nobody)
+    assert not world.told
+
+
+def _nobody(machine: Machine) -> Any:
+    raise AssertionError(f"{machine.name} was reached")
 
 
 def test_a_new_cluster_is_made_while_the_others_get_ready_and_they_join_then(world: World) -> None:

@@ -20,6 +20,7 @@ from kubeboot import errors
 from kubeboot.cli import actions, app, failure
 from kubeboot.cli.terminal import Terminal
 from kubeboot.fleet import orders
+from kubeboot.host.local import LocalView
 from tests.unit.cli_support import golden, run
 
 EXIT_CODES = {
@@ -155,6 +156,10 @@ def test_ctrl_c_is_130_and_says_how_to_go_on() -> None:
         (("join", "--discovery-token-ca-cert-hsh", "x"), "did you mean `--discovery-token-ca-cert-"),
         (("zzzzzz",), "`kubeboot --help` lists what there is"),
         (("init", "--zzzzzz"), "`kubeboot init --help` lists what there is"),
+        (("init", "--foo"), "`kubeboot init --help` lists what there is"),
+        (("init", "--lock", "x"), "`kubeboot init --help` lists what there is"),
+        (("up", "--foo"), "`kubeboot up --help` lists what there is"),
+        (("reset", "--fore"), "did you mean `--force`?"),
         (("completion", "powershell"), "`kubeboot completion --help` lists what there is"),
         (("version", "-o"), "`kubeboot --help` lists what there is"),
     ],
@@ -166,6 +171,22 @@ def test_did_you_mean(line: tuple[str, ...], hint: str) -> None:
     first = ran.err.splitlines()[0].removeprefix("error: ")
     assert first[0].islower() or first[0] == "`"
     assert not first.endswith(".")
+
+
+JOIN = ("join", "127.0.0.1:1", "--token", "abcdef.0123456789abcdef")
+PINNED = ("--discovery-token-ca-cert-hash", f"sha256:{'0f' * 32}")
+
+
+@pytest.mark.parametrize("line", [("init",), ("etcd", "init"), (*JOIN, *PINNED)], ids=" ".join)
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["", "dry"])
+def test_a_bundle_that_is_not_there_is_told_before_any_look(
+    line: tuple[str, ...], dry: tuple[str, ...]
+) -> None:
+    with mock.patch.object(LocalView, "facts", side_effect=AssertionError("looked at")):
+        ran = run(*line, *dry, "--bundle", "/nonexistent/k.bundle")
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.splitlines()[0] == "error: there is no bundle /nonexistent/k.bundle"
+    assert "--bundle" in ran.err.split("hint: ")[1]
 
 
 WORDS = st.sampled_from(

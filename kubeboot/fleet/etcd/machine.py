@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kubeboot import errors
+from kubeboot.artifacts import sources
 from kubeboot.config import etcd_access
 from kubeboot.config.etcd_access import Access, Invitation
 from kubeboot.config.node import NodeSettings
@@ -28,15 +29,16 @@ from kubeboot.steps.preflight import Surroundings
 
 def run(wanted: EtcdMachineOptions, emit: Emit) -> EtcdMachineResult:
     """Make this machine a member of etcd: the first one, or by invitation."""
+    sources.require(wanted.spec.artifacts)
     scale = wanted.timeout_scale
     see = LocalView(timeout_scale=scale)
     facts = see.facts()
     spec, node = settled(wanted.spec, see, facts, wanted.invited, scale)
+    source = here.source(spec, facts.arch, emit, dry=wanted.dry_run)
     if "preflight" not in wanted.skip:
         around = surroundings(wanted.invited)
         found = here.findings(spec, node, facts, see, wanted.ignore_preflight, around)
         here.judge(found, emit, dry=wanted.dry_run)
-    source = here.source(spec, facts.arch, emit, dry=wanted.dry_run)
     plan = planning.plan(spec, node, source, facts.cpus, wanted.invited).without(wanted.skip)
     others = Others(etcd=_invited_members(wanted.invited, scale))
     if wanted.dry_run:
