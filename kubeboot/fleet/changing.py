@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kubeboot import errors
 from kubeboot.engine.events import Notice
-from kubeboot.fleet import departing, followers, health
+from kubeboot.fleet import departing, followers, health, turns
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.locking import Locks
 from kubeboot.fleet.orders_fleet import FleetOptions
@@ -41,10 +41,12 @@ def _found(
     works: Works, cluster: Cluster, tasks: Mapping[str, Task], locks: Locks
 ) -> tuple[dict[str, Task], dict[str, Task], bool]:
     """Who differs, who is still to join, and whether someone has joined by now."""
+    whose = turns.Turns(machine.name for machine in turns.newcomers(cluster, works.followers))
     with Answers() as answers, ThreadPoolExecutor(1) as aside:
-        following = aside.submit(followers.join, works, cluster, locks, answers)
+        following = aside.submit(followers.join, works, cluster, locks, answers, whose)
         new = {name: task for name, task in tasks.items() if not task.member}
         works.examine({name: task for name, task in new.items() if not _is_etcd(task)}, cluster)
+        whose.wait()
         dirty = works.dirty({name: task for name, task in tasks.items() if task.member}, answers)
         came = following.result()
     return {**dirty, **came.dirty}, {**works.ledger.good(new), **came.later}, came.any_new

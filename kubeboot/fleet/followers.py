@@ -15,6 +15,7 @@ from kubeboot.fleet.locking import Locks
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Task
+from kubeboot.fleet.turns import Turns
 from kubeboot.fleet.works import Works
 from kubeboot.host.ssh.pool import ROOM
 from kubeboot.inventory.model import Machine
@@ -52,11 +53,11 @@ def prepare(works: Works, locks: Locks) -> dict[str, Reached]:
         works.done(task, "preparing", last=False)
         return who
 
-    return _each(works, one)
+    return _each(works, one, Turns(()))
 
 
-def join(works: Works, cluster: Cluster, locks: Locks, answers: Answers) -> Came:
-    """Who is new joins as soon as it is there, while the others are looked at."""
+def join(works: Works, cluster: Cluster, locks: Locks, answers: Answers, turns: Turns) -> Came:
+    """Who is new joins as soon as it is there; the others are looked at when it is their turn."""
     make, waiting = works.joiner(cluster, None), not balancing.runs_haproxy(works.shop.spec, "worker")
     new: set[str] = set()
 
@@ -69,18 +70,23 @@ def join(works: Works, cluster: Cluster, locks: Locks, answers: Answers) -> Came
         if task.plane or (waiting and who.machine.role == "worker"):
             return task
         locks.take(who)
-        works.done(task, "joining")
+        shift = dataclasses.replace(works.shift, emit=turns.hearing(who.name, works.shift.emit))
+        works.ledger.add(shift.work(task, "joining"))
         return None
 
-    left = {name: task for name, task in _each(works, one).items() if task is not None}
+    left = {name: task for name, task in _each(works, one, turns).items() if task is not None}
     later = {name: task for name, task in left.items() if not task.member}
     return Came({n: t for n, t in left.items() if n not in later}, later, bool(new))
 
 
-def _each(works: Works, one: Callable[[Reached], T]) -> dict[str, T]:
+def _each(works: Works, one: Callable[[Reached], T], turns: Turns) -> dict[str, T]:
     def arrive(machine: Machine) -> T:
-        return one(works.way.reach(machine))
+        with turns.turn(machine.name):
+            who = works.way.reach(machine)
+            turns.reached(machine.name)
+            return one(who)
 
-    done, failed = reach.each({machine.name: machine for machine in works.followers}, arrive, ROOM)
+    ordered = sorted(works.followers, key=lambda machine: not turns.is_first(machine.name))
+    done, failed = reach.each({machine.name: machine for machine in ordered}, arrive, ROOM)
     works.ledger.fail(failed)
     return done
