@@ -88,7 +88,8 @@ class Approach:
 
     def set_out(self, machines: Iterable[Machine]) -> None:
         """Some of those that will be wanted are reached from now on; `reach` answers with what came of it."""
-        for machine in itertools.islice(machines, AHEAD):
+        still = (machine for machine in machines if machine.name not in self._coming)
+        for machine in itertools.islice(still, AHEAD):
             self._set_out(machine)
 
     def _set_out(self, machine: Machine) -> Future[Reached]:

@@ -14,6 +14,8 @@ AWAITED = "node/registered"
 """From this step on a machine that joins waits more than the workstation works."""
 GRACE = 2.0
 """Seconds within which a newcomer must have been reached, if the others are to wait for it."""
+PATIENCE = 30.0
+"""Seconds for which the others wait at most: what goes on longer is a download, or does not go on."""
 
 
 def newcomers(cluster: Cluster, machines: Iterable[Machine]) -> tuple[Machine, ...]:
@@ -25,6 +27,11 @@ def newcomers(cluster: Cluster, machines: Iterable[Machine]) -> tuple[Machine, .
     addresses = {address for peer in cluster.around.peers for address in peer.addresses}
     nodes = (machine for machine in machines if machine.role != "lb")
     return tuple(m for m in nodes if m.name not in names and m.address not in addresses)
+
+
+def ahead(cluster: Cluster | None, machines: tuple[Machine, ...]) -> tuple[Machine, ...]:
+    """Who is to be reached as early as can be: newcomers, or all where there are none."""
+    return (newcomers(cluster, machines) if cluster else ()) or machines
 
 
 class Turns:
@@ -71,7 +78,7 @@ class Turns:
         """Until it is the others' turn."""
         with self._changed:
             self._changed.wait_for(lambda: not self._coming, GRACE)
-            self._changed.wait_for(lambda: not self._busy)
+            self._changed.wait_for(lambda: not self._busy, PATIENCE)
 
     def _over(self, name: str) -> None:
         with self._changed:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from kubeboot import errors
 from kubeboot.artifacts import sources
 from kubeboot.engine.events import Emit, RunFinished, RunStarted
-from kubeboot.fleet import changing, hooks, layout, logins, making, reach, survey
+from kubeboot.fleet import changing, hooks, layout, logins, making, reach, survey, turns
 from kubeboot.fleet.etcd import fleet as etcd_fleet
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
@@ -35,11 +35,11 @@ def up(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host) 
     books = hooks.find(wanted.spec, wanted.inventory, emit, wanted.timeout_scale)
     emit(started("up", wanted, machines))
     with reach.approach(machines, emit, opener) as way, stoppable(emit) as stop:
-        way.set_out(machine for machine in machines if machine.role not in reach.HEADS)
         crew, found = survey.meet(wanted.inventory, way, wanted.spec)
         supply = Supply(wanted.spec, emit, peek=False, kept=wanted.catalogs)
         shop = Shop(wanted.spec, supply, books, wanted.ignore_preflight, wanted.skip)
         works = Works(wanted, shop, Shift(emit, stop, wanted.timeout_scale), way, crew, opener)
+        way.set_out(turns.ahead(found.cluster, works.followers))
         etcd = separate_etcd(wanted, crew, found, works.ledger)
         if found.cluster is not None:
             changing.change(works, found.cluster, etcd)

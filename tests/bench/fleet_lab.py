@@ -27,7 +27,7 @@ def measure(workers: int, samples: int) -> dict[str, Any]:
         average = machines.load()
         looks = {verb: [kubeboot(name, verb) for _ in range(samples)] for verb in ("plan", "up")}
         played = _played(name, lab)
-        added = _added(name, workers)
+        added = _added(name, workers, samples)
     medians = {verb: statistics.median(times) for verb, times in looks.items()}
     faster = {verb: played.seconds / took for verb, took in medians.items()}
     held = {
@@ -68,22 +68,32 @@ def _played(name: str, lab: Mapping[str, Machine]) -> fleet_playbook.Played:
         return fleet_playbook.play(lab, json.loads(listed.stdout), Path(folder))
 
 
-def _added(name: str, workers: int) -> dict[str, Any]:
-    """A worker by `up`, and the next one by a local join, each from a machine that was just booted."""
+def _added(name: str, workers: int, samples: int) -> dict[str, Any]:
+    """One worker more, by `up` and by a local join in turns; in between its machine is reset."""
     lab = _grown(name, workers + 1)
-    others = [machine for one, machine in lab.items() if one not in ("cp-1", f"worker-{workers + 1}")]
-    before = [_state(machine) for machine in others]
-    by_up = kubeboot(name, "up", *failover_cluster.SHARED_DISK)
-    writes = [path for was, machine in zip(before, others, strict=True) for path in was ^ _state(machine)]
-    lab = _grown(name, workers + 2)
-    command = lab["cp-1"].run("kubeboot", "token", "create", "--print-join-command").split()
-    local, _ = lab[f"worker-{workers + 2}"].timed(*command, *failover_cluster.SHARED_DISK)
+    lead, newcomer = lab["cp-1"], lab[f"worker-{workers + 1}"]
+    others = [machine for machine in lab.values() if machine not in (lead, newcomer)]
+    by_up, local, writes = list[float](), list[float](), list[str]()
+    for _ in range(samples):
+        before = [_state(machine) for machine in others]
+        by_up.append(kubeboot(name, "up", *failover_cluster.SHARED_DISK))
+        after = [_state(machine) for machine in others]
+        writes += [path for was, now in zip(before, after, strict=True) for path, *_ in was ^ now]
+        _removed(lead, newcomer)
+        command = lead.run("kubeboot", "token", "create", "--print-join-command").split()
+        local.append(newcomer.timed(*command, *failover_cluster.SHARED_DISK)[0])
+        _removed(lead, newcomer)
     return {
-        "up": round(by_up, 2),
-        "localJoin": round(local, 2),
-        "ratio": round(by_up / local, 3),
-        "writes": [path for path, *_ in writes],
+        "up": [round(took, 2) for took in by_up],
+        "localJoin": [round(took, 2) for took in local],
+        "ratio": round(statistics.median(by_up) / statistics.median(local), 3),
+        "writes": writes,
     }
+
+
+def _removed(lead: Machine, worker: Machine) -> None:
+    lead.run("kubeboot", "node", "remove", worker.name)
+    worker.run("kubeboot", "reset", "--yes")
 
 
 def _grown(name: str, workers: int) -> dict[str, Machine]:

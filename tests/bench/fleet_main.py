@@ -13,7 +13,7 @@ from tests.bench import fleet_lab, fleet_simulated
 def main(argv: Sequence[str]) -> int:
     """0 when every bar holds that was measured."""
     parser = argparse.ArgumentParser(prog="tests/bench/fleet", description=__doc__)
-    parser.add_argument("-n", "--samples", type=int, default=5, help="how often plan and up are measured")
+    parser.add_argument("-n", "--samples", type=int, default=3, help="how often each thing is measured")
     parser.add_argument("--workers", type=int, default=9, help="machines of the lab beside the control plane")
     parser.add_argument("--simulated", type=int, metavar="N", help="so many simulated machines instead")
     parser.add_argument("--dead", type=int, help="of them; default: one in twenty")

@@ -18,9 +18,9 @@ import pytest
 from kubeboot import errors
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import Artifacts, ClusterSpec
-from kubeboot.engine.events import Event, HostFinished, StepFinished
+from kubeboot.engine.events import Event, HostFinished, StepFinished, StepStarted
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import departing, down, health, locking, planning, record, remote, survey, up, work
+from kubeboot.fleet import departing, down, health, locking, planning, record, remote, survey, turns, up, work
 from kubeboot.fleet.etcd import fleet as etcd_fleet
 from kubeboot.fleet.orders_fleet import ExecOptions, FleetOptions, FleetResult
 from kubeboot.fleet.reach import Crew, Reached
@@ -77,7 +77,9 @@ class World:
     reasons: dict[str, str] = dataclasses.field(default_factory=dict)
     elsewhere: set[str] = dataclasses.field(default_factory=set)
     slow: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
-    slow_looks: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    awaiting: dict[str, int] = dataclasses.field(default_factory=dict)
+    hanging: dict[str, int] = dataclasses.field(default_factory=dict)
+    looks: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     held_up: list[str] = dataclasses.field(default_factory=list)
     patience: float = 60.0
     unhealthy: str | None = None
@@ -129,6 +131,9 @@ class World:
 
     def work(self, shift: work.Shift, task: Task, stage: str) -> HostFinished:
         self.worked.append((task.name, stage))
+        if task.name in self.awaiting:
+            shift.emit(StepStarted(turns.AWAITED, task.name, "Await the Node"))
+        self.wait_for_looks(task.name)
         if task.name in self.failing:
             if task.name in self.reasons:
                 self.members.add(task.name)
@@ -137,8 +142,17 @@ class World:
         self.members |= {task.name} if stage != "preparing" else set()
         return HostFinished(task.name, "changed", changed=1)
 
+    def wait_for_looks(self, name: str) -> None:
+        """Its work goes on until so many others have been looked at."""
+        end = time.monotonic() + 60.0
+        while len(self.looks) < self.awaiting.get(name, self.hanging.get(name, 0)):
+            if time.monotonic() > end:
+                self.held_up.append(name)
+                return
+            time.sleep(0.002)
+
     def look(self, task: Task, answers: object) -> work.Looked:
-        self.wait_for(task.name, self.slow_looks)
+        self.looks.extend(self.worked[-1:])
         state = "drift" if task.name in self.dirty else "ok"
         return work.Looked(task, (StepFinished("a/b", task.name, "A", state, 0.0, 0.0),))  # type: ignore[arg-type]
 
@@ -207,6 +221,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         (survey, "_see", made.see),
         (survey, "_answering", made.answering),
         (survey, "GRACE", 0.05),
+        (turns, "GRACE", 0.05),
         (departing, "find", lambda cluster, inventory: ()),
         (health, "awaited", lambda cluster, stop, scale, etcd: made.unhealthy),
         (record, "task", lambda *_: record_task),
@@ -341,11 +356,33 @@ def test_nor_does_anybody_wait_for_it_whose_cluster_is_taken_away_or_who_runs_a_
     assert world.held_up == []
 
 
-def test_who_is_new_joins_while_the_others_are_looked_at(world: World) -> None:
+def test_who_is_new_joins_before_the_others_are_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "GRACE", 60.0)
     world.members |= {*PLANES, "w-1"}
-    world.slow_looks["w-1"] = world.slow_looks["cp-2"] = ("w-2", "joining")
-    result = world.up(*PLANES, "w-1", "w-2")
-    assert world.held_up == [] and world.states(result)["w-1"] == "ok"
+    world.addresses = {name: f"10.0.0.{number}" for number, name in enumerate((*PLANES, "w-1"), 1)}
+    result = world.up("w-1", *PLANES, "w-2")
+    assert world.looks[:4] == [("w-2", "joining")] * 4 and world.states(result)["w-1"] == "ok"
+    assert done(world) == ["w-2"]
+
+
+def test_they_are_looked_at_while_it_waits_for_its_node(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "GRACE", 60.0)
+    world.members |= {*PLANES, "w-1"}
+    world.addresses = {name: f"10.0.0.{number}" for number, name in enumerate((*PLANES, "w-1"), 1)}
+    world.awaiting["w-2"] = 4
+    result = world.up("w-1", *PLANES, "w-2")
+    assert world.held_up == [] and world.states(result)["w-2"] == "changed"
+
+
+def test_one_that_hangs_holds_up_nobody_for_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.05)
+    world.members |= {*PLANES, "w-1"}
+    world.addresses = {"w-1": "10.0.0.4"}
+    world.hanging["w-2"] = 1
+    world.up(*PLANES, "w-1", "w-2")
+    assert world.held_up == []
 
 
 def test_who_is_new_has_joined_before_anybody_is_changed(world: World) -> None:
