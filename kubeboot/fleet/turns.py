@@ -48,7 +48,7 @@ class Turns:
 
     @contextlib.contextmanager
     def turn(self, name: str) -> Iterator[None]:
-        """A newcomer's is at once. The others' is when no newcomer that answers keeps the workstation busy."""
+        """A newcomer's is at once; the others' when no newcomer that answers keeps the workstation busy."""
         if not self.is_first(name):
             self.wait()
         try:

@@ -367,7 +367,9 @@ def test_who_is_new_joins_before_the_others_are_looked_at(
     assert done(world) == ["w-2"]
 
 
-def test_they_are_looked_at_while_it_waits_for_its_node(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_looked_at_while_it_waits_for_its_node(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(turns, "GRACE", 60.0)
     world.members |= {*PLANES, "w-1"}
     world.addresses = {name: f"10.0.0.{number}" for number, name in enumerate((*PLANES, "w-1"), 1)}
