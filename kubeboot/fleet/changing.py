@@ -11,6 +11,7 @@ from kubeboot.fleet import departing, followers, health, turns
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.locking import Locks
 from kubeboot.fleet.orders_fleet import FleetOptions
+from kubeboot.fleet.reach import HEADS
 from kubeboot.fleet.survey import Cluster
 from kubeboot.fleet.tasks import Task
 from kubeboot.fleet.works import Works
@@ -149,5 +150,25 @@ def _stage(task: Task) -> str:
 
 def _gate(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> str | None:
     members = etcd.others.etcd if etcd else None
-    problem = health.awaited(cluster, works.shift.stop, works.wanted.timeout_scale, members)
+    dead = _dead(works, cluster)
+    problem = health.awaited(cluster, works.shift.stop, works.wanted.timeout_scale, members, dead)
     return f"the cluster is not healthy: {problem}" if problem else None
+
+
+def _dead(works: Works, cluster: Cluster) -> dict[str, str]:
+    """Those that did not answer, by their names in the cluster, and what is to be done about each."""
+    machines = works.wanted.inventory.machines
+    silent = [m for m in machines if m.role in HEADS and works.ledger.is_silent(m.name)]
+    return {name: _remedy(m, name) for m in silent for name in _names(m, cluster)}
+
+
+def _names(machine: Machine, cluster: Cluster) -> Iterator[str]:
+    yield machine.name
+    yield from (peer.name for peer in cluster.around.peers if machine.address in peer.addresses)
+
+
+def _remedy(machine: Machine, name: str) -> str:
+    out = "take it out of the inventory"
+    if machine.role == "control_plane":
+        out = f"remove it with `kubeboot node remove {name} --force` on another control plane"
+    return f"{name} does not answer: bring it back, or {out}"

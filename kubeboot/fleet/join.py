@@ -18,7 +18,7 @@ from kubeboot.fleet.orders import JoinOptions, JoinResult
 from kubeboot.fleet.run import Others, dry_run, on_this_machine
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalHost, LocalView
-from kubeboot.kube import client, discovery, facts
+from kubeboot.kube import client, discovery, facts, surroundings
 from kubeboot.kube.api import Api
 from kubeboot.pki import endpoint, table, tokens
 from kubeboot.plan import join as planning
@@ -43,6 +43,8 @@ def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     if not _leads(wanted):
         made = _PLANS[wanted.role](spec, node, source, cpus, cluster)
         return _run(scene, made, api, Others(), emit)
+    silent = surroundings.silent(surroundings.machines(api), cluster.control_planes)
+    cluster = dataclasses.replace(cluster, silent=silent)
     plan = control_planes.plan(spec, node, source, cpus, cluster, given)
     admin_conf = (table.KUBECONFIGS + "/admin.conf",)
     own = here.api(scene.see, admin_conf, _own_server(spec, node), wanted.timeout_scale)

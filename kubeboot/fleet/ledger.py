@@ -52,6 +52,11 @@ class Ledger:
             end = self._ends.get(name)
         return end is None or end.state in GOOD
 
+    def is_silent(self, name: str) -> bool:
+        """It could not be reached."""
+        with self._lock:
+            return name in self._ends and self._ends[name].state == "unreachable"
+
     def reason(self, name: str) -> str | None:
         """Why the machine is out; None when it is not."""
         with self._lock:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from kubeboot.engine.events import Emit, Event, StepStarted
+from kubeboot.fleet import reach
 from kubeboot.fleet.survey import Cluster
 from kubeboot.inventory.model import Machine
 
 AWAITED = "node/registered"
 """From this step on a machine that joins waits more than the workstation works."""
+NEWEST = 2
+"""Machines that are reached before the cluster is known. More would be in the way of its control planes."""
 GRACE = 2.0
 """Seconds within which a newcomer must have been reached, if the others are to wait for it."""
 PATIENCE = 30.0
 """Seconds for which the others wait at most: what goes on longer is a download, or does not go on."""
+
+
+def newest(machines: Sequence[Machine]) -> tuple[Machine, ...]:
+    """Who may well be new, before that is known: whoever is added to a list stands at its end."""
+    return tuple(machine for machine in machines if machine.role not in reach.HEADS)[-NEWEST:]
 
 
 def newcomers(cluster: Cluster, machines: Iterable[Machine]) -> tuple[Machine, ...]:

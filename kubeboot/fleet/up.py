@@ -35,6 +35,7 @@ def up(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host) 
     books = hooks.find(wanted.spec, wanted.inventory, emit, wanted.timeout_scale)
     emit(started("up", wanted, machines))
     with reach.approach(machines, emit, opener) as way, stoppable(emit) as stop:
+        way.set_out(turns.newest(machines))
         crew, found = survey.meet(wanted.inventory, way, wanted.spec)
         supply = Supply(wanted.spec, emit, peek=False, kept=wanted.catalogs)
         shop = Shop(wanted.spec, supply, books, wanted.ignore_preflight, wanted.skip)

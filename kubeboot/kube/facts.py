@@ -20,7 +20,10 @@ _HEAD = ("apiVersion", "kind")
 
 @dataclasses.dataclass(frozen=True)
 class ClusterFacts:
-    """`control_planes` are the addresses and ports at which API servers say that they live."""
+    """`control_planes` are the addresses and ports at which API servers say that they live.
+
+    `silent` are the addresses of control planes that do not, as far as their Nodes may be asked for.
+    """
 
     authority: bytes
     """PEM."""
@@ -30,6 +33,7 @@ class ClusterFacts:
     control_planes: tuple[tuple[str, int], ...]
     version: str
     """Of the API server that was asked."""
+    silent: frozenset[str] = frozenset()
 
 
 class Server(ApiView, Protocol):

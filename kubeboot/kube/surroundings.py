@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from kubeboot.kube.api import ApiUnavailable, ApiView, Object
@@ -35,6 +35,12 @@ def machines(api: ApiView) -> tuple[Machine, ...]:
         return tuple(_machine(node) for node in api.list("v1", "Node"))
     except ApiUnavailable:
         return ()
+
+
+def silent(peers: Iterable[Machine], serving: Iterable[tuple[str, int]]) -> frozenset[str]:
+    """The addresses of control planes whose API servers are not among those that live."""
+    known = {address for peer in peers if peer.control_plane for address in peer.addresses}
+    return frozenset(known - {address for address, _ in serving})
 
 
 def addresses(node: Object) -> tuple[str, ...]:

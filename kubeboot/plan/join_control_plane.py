@@ -46,10 +46,10 @@ WAY_BACK = frozenset({"load-balancer/servers"})
 def control_plane_endpoint(spec: ClusterSpec, node: NodeSettings, cluster: ClusterFacts) -> str:
     """What this machine's administrators use: its own haproxy where the cluster has no name of its own.
 
-    The address of another control plane would be one that can die.
+    The address of another control plane would be one that can die, or is dead already.
     """
     host, port = endpoint.split(balancing.administrators(spec, node.address), balancing.default_port(spec))
-    if host in {address for address, _ in cluster.control_planes}:
+    if host in cluster.silent | {address for address, _ in cluster.control_planes}:
         host = node.address
     return endpoint.join(host, port)
 

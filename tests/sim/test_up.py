@@ -83,9 +83,11 @@ class World:
     held_up: list[str] = dataclasses.field(default_factory=list)
     patience: float = 60.0
     unhealthy: str | None = None
+    mourned: dict[str, str] = dataclasses.field(default_factory=dict)
     lead: str = "cp-1"
     living: tuple[str, ...] = ()
     addresses: dict[str, str] = dataclasses.field(default_factory=dict)
+    at: dict[str, str] = dataclasses.field(default_factory=dict)
     worked: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     locked: list[str] = dataclasses.field(default_factory=list)
     told: list[Event] = dataclasses.field(default_factory=list)
@@ -104,7 +106,7 @@ class World:
     def options(self, names: tuple[str, ...], limit: tuple[str, ...]) -> FleetOptions:
         roles = {name: "lb" if name.startswith("lb-") else _role(name) for name in names}
         machines = tuple(
-            Machine(name, frozenset({role}), address=self.addresses.get(name))  # type: ignore[arg-type]
+            Machine(name, frozenset({role}), address=self.at.get(name, self.addresses.get(name)))  # type: ignore[arg-type]
             for name, role in roles.items()
         )
         return FleetOptions(SPEC, Inventory("hosts.ini", machines), limit)
@@ -165,6 +167,10 @@ class World:
         around = preflight.Surroundings(nodes)
         return _Cluster(serving[0], _serving(self.living), around) if serving else None
 
+    def judged(self, dead: dict[str, str]) -> str | None:
+        self.mourned = dead
+        return self.unhealthy
+
     def etcd(self, inventory: Inventory, crew: Crew) -> Any:
         there = {r.name: r for r in crew.reached if r.machine.role == "etcd"}
         if not inventory.of("etcd"):
@@ -223,7 +229,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         (survey, "GRACE", 0.05),
         (turns, "GRACE", 0.05),
         (departing, "find", lambda cluster, inventory: ()),
-        (health, "awaited", lambda cluster, stop, scale, etcd: made.unhealthy),
+        (health, "awaited", lambda cluster, stop, scale, etcd, dead: made.judged(dead)),
         (record, "task", lambda *_: record_task),
     ):
         monkeypatch.setattr(where, name, stand_in)
@@ -318,6 +324,19 @@ def test_a_control_plane_that_comes_late_is_changed_in_its_turn(world: World) ->
     world.up(*PLANES, *WORKERS, "w-4")
     assert world.held_up == [] and done(world)[:2] == ["w-4", "cp-1"]
     assert set(done(world)[2:4]) == {"cp-2", "cp-3"} and done(world)[4:] == ["w-1"]
+
+
+def test_a_dead_control_plane_is_not_waited_for_before_the_others_are_changed(world: World) -> None:
+    world.members |= {*PLANES}
+    world.dirty |= {"cp-2"}
+    world.dead.add("cp-1")
+    world.lead, world.living = "cp-2", ("10.0.0.2", "10.0.0.3")
+    world.addresses = {"first": "10.0.0.1", "cp-2": "10.0.0.2", "cp-3": "10.0.0.3"}
+    world.at["cp-1"] = "10.0.0.1"
+    world.unhealthy = "it is not well"
+    result = world.up(*PLANES)
+    assert set(world.mourned) == {"cp-1", "first"} and "kubeboot node remove first" in world.mourned["first"]
+    assert world.states(result) == {"cp-1": "unreachable", "cp-2": "skipped", "cp-3": "ok"}
 
 
 def test_a_new_control_plane_that_comes_late_joins_when_the_others_are_changed(world: World) -> None:

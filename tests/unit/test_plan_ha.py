@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from kubeboot import errors, render
@@ -98,6 +100,12 @@ def test_a_further_control_plane_has_no_super_admin_and_makes_no_cluster_objects
 def test_administrators_do_not_depend_on_another_control_plane(endpoint: str, used: str) -> None:
     spec, cluster = facts(endpoint)
     assert join_control_plane.control_plane_endpoint(spec, NODE, cluster) == used
+
+
+def test_nor_on_one_that_is_dead() -> None:
+    spec, cluster = facts("192.0.2.19:8443")
+    dead = dataclasses.replace(cluster, silent=frozenset({"192.0.2.19"}))
+    assert join_control_plane.control_plane_endpoint(spec, NODE, dead) == "192.0.2.12:8443"
 
 
 def test_its_haproxy_knows_every_control_plane_and_itself_once() -> None:

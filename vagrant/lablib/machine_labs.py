@@ -139,7 +139,8 @@ def _described(lab: Lab, control_planes: int, workers: int, balancers: int, etcd
     wanted = machine_state.layout(lab.subnet, control_planes, workers, balancers, etcd)
     have = {m.name for m in wanted}
     machines = (*wanted, *(m for m in lab.machines if m.name not in have))
-    lab = dataclasses.replace(lab, machines=tuple(sorted(machines, key=lambda m: (m.role, m.name))))
+    numbered = sorted(machines, key=lambda m: (m.role, len(m.name), m.name))
+    lab = dataclasses.replace(lab, machines=tuple(numbered))
     machine_state.save(lab)
     return lab
 
