@@ -11,8 +11,8 @@ from kubeboot.fleet import reach
 from kubeboot.fleet.survey import Cluster
 from kubeboot.inventory.model import Machine
 
-AWAITED = "node/registered"
-"""From this step on a machine that joins waits more than the workstation works."""
+AWAITED = "node/ready"
+"""From this step on a machine that joins waits for others, and so has the processors to spare."""
 NEWEST = 2
 """Machines that are reached before the cluster is known. More would be in the way of its control planes."""
 GRACE = 2.0
