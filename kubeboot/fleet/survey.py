@@ -174,9 +174,9 @@ def _answering(seen: list[_Seen], port: int) -> Cluster | None:
     for one in serving:
         api = shared.administrator(one.given, endpoint.url(_own(one.who), port), dialler=ways.dial)
         if api.ready() is None and (cluster := _read(api, one.given["ca.crt"])):
-            peers, serving = surroundings.machines(api), cluster.control_planes
-            cluster = dataclasses.replace(cluster, silent=surroundings.silent(peers, serving))
-            around = Surroundings(peers, serving, cluster.version, surroundings.ahead(api))
+            peers, living = surroundings.machines(api), cluster.control_planes
+            cluster = dataclasses.replace(cluster, silent=surroundings.silent(peers, living))
+            around = Surroundings(peers, living, cluster.version, surroundings.ahead(api))
             return Cluster(one.who, api, one.given, ways, cluster, around)
     return None
 
