@@ -22,7 +22,7 @@ def reset(wanted: ResetOptions, emit: Emit) -> ResetResult:
     """
     see = LocalView(timeout_scale=wanted.timeout_scale)
     undo_list = journal.undo_list(see)
-    left = leaving.find(see) if undo_list else leaving.Leaving()
+    left = _leaving(see, emit, wanted.force) if undo_list else leaving.Leaving()
     plan = planning.plan(see.name, undo_list, planning.touched(see), left.steps, wanted.force)
     if wanted.dry_run:
         dry_run(plan, see.name, see, NoApi(), emit, others=left.others)
@@ -36,6 +36,18 @@ def reset(wanted: ResetOptions, emit: Emit) -> ResetResult:
         if failure.step == "leave/etcd" and not wanted.force:
             raise failure
     return ResetResult(outcome.changed, outcome.ok, outcome.seconds, _left(outcome))
+
+
+def _leaving(see: HostView, emit: Emit, force: bool) -> leaving.Leaving:
+    """What the cluster must be told first. By `force` a machine goes also where it cannot: damaged keys."""
+    try:
+        return leaving.find(see)
+    except errors.KubebootError as error:
+        if not force:
+            raise
+        later = f"on another control plane, `kubeboot node remove {see.name}` does that"
+        emit(Notice("warning", f"{error.message}: the cluster is not told; {later}"))
+        return leaving.Leaving()
 
 
 def _tell_of_node(see: HostView, emit: Emit) -> None:

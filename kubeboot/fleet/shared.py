@@ -66,14 +66,27 @@ def obtain(
             reason="KB_CERTIFICATE_KEY",
         )
     wrong = shared_keys.mismatched(found)
-    ours = set(pem.certificates(found["ca.crt"]))
-    if wrong or ours.isdisjoint(pem.certificates(authority)):
+    if wrong or set(pem.certificates(found["ca.crt"])).isdisjoint(pem.certificates(authority)):
         raise errors.KubebootError(
             f"these are not this cluster's certificates: {', '.join(wrong) or 'ca.crt is another authority'}",
             hint="`kubeboot certs upload` on a control plane uploads the right ones",
             reason="KB_OTHER_CLUSTER",
         )
     return found
+
+
+def signer(given: Mapping[str, bytes], name: str) -> build.Pair:
+    """One of the authorities, to sign with. KubebootError (KB_CA_DAMAGED) where it cannot: an empty file."""
+    pair = build.Pair(given.get(f"{name}.crt", b""), given.get(f"{name}.key", b""))
+    wrong = shared_keys.unreadable(pair)
+    if wrong is None:
+        return pair
+    raise errors.KubebootError(
+        f"{table.DIRECTORY}/{name}.{wrong} is damaged, and nothing can be signed with it",
+        hint="put it back from another control plane or a backup, then run the same command again; "
+        "`sudo kubeboot reset --force` takes kubeboot off a machine without telling the cluster",
+        reason="KB_CA_DAMAGED",
+    )
 
 
 def administrator(
@@ -86,9 +99,8 @@ def administrator(
 ) -> client.Client:
     """An API server, as an administrator whose certificate never leaves memory. `known`: it has answered."""
     row = next(row for row in table.IDENTITIES if row.name == "admin")
-    signer = build.Pair(given["ca.crt"], given["ca.key"])
     key = build.new_key()
-    made = build.certificate(row.profile, key.public_key(), signer, days=1, at=build.now())
+    made = build.certificate(row.profile, key.public_key(), signer(given, "ca"), days=1, at=build.now())
     who = Endpoint(server, given["ca.crt"], made, pem.encode_key(key), tls_server_name=table.SERVER_NAME)
     return client.connect(who, dialler, timeout_scale, known=known)
 
@@ -106,7 +118,7 @@ def members(
 
     `tell` is told for whom the lock is waited.
     """
-    who = etcd_client.identity(build.Pair(given["etcd/ca.crt"], given["etcd/ca.key"]))
+    who = etcd_client.identity(signer(given, "etcd/ca"))
 
     def unlocked() -> AbstractContextManager[None]:
         return contextlib.nullcontext()

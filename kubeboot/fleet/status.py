@@ -43,10 +43,10 @@ class PodStatus:
 
 @dataclasses.dataclass(frozen=True)
 class CertificateStatus:
-    """A certificate on this machine."""
+    """A certificate on this machine. `days_left` None: it is damaged."""
 
     path: str
-    days_left: int
+    days_left: int | None
     authority: bool = False
 
 
@@ -61,11 +61,11 @@ class Status:
 
     @property
     def healthy(self) -> bool:
-        """Every node and pod ready, no certificate about to expire."""
+        """Every node and pod ready, no certificate damaged or about to expire."""
         parts: Iterable[bool] = (
             *(node.ready for node in self.nodes),
             *(pod.ready for pod in self.pods),
-            *(certificate.days_left > 7 for certificate in self.certificates),
+            *((certificate.days_left or 0) > 7 for certificate in self.certificates),
         )
         return self.problem is None and all(parts)
 
@@ -123,8 +123,15 @@ def _certificates(host: HostView, at: datetime.datetime) -> Iterable[Certificate
     for path in _paths(host):
         data = host.read(path)
         if data is not None:
-            found = pem.certificates(data)[0]
-            yield CertificateStatus(path, inspect.days_left(data, at), inspect.is_authority(found))
+            yield _certificate(path, data, at)
+
+
+def _certificate(path: str, data: bytes, at: datetime.datetime) -> CertificateStatus:
+    try:
+        found = pem.certificates(data)[0]
+    except ValueError:
+        return CertificateStatus(path, None, path.endswith("ca.crt"))
+    return CertificateStatus(path, inspect.days_left(data, at), inspect.is_authority(found))
 
 
 def _paths(host: HostView) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kubeboot.engine.step import Blocked, Check, Drift, Step, Target, View
 from kubeboot.engine.undo import Undo
@@ -95,11 +95,29 @@ def authority(node: str, row: table.Authority, given: Mapping[str, bytes]) -> St
 def mismatched(given: Mapping[str, bytes]) -> tuple[str, ...]:
     """Which pairs do not belong together: an upload that someone has tampered with, or a half copy."""
     pairs = [(f"{row.file}.crt", f"{row.file}.key") for row in _rows(given)]
-    return tuple(crt for crt, key in pairs if not _matches(given[crt], given[key])) + (
-        () if pem.holds(given[SA[0]], pem.private_key(given[SA[1]])) else SA[:1]
-    )
+    wrong = tuple(crt for crt, key in pairs if not _matches(given[crt], given[key]))
+    public, private = (given[name] for name in SA)
+    held = _readable(pem.private_key, private) and pem.holds(public, pem.private_key(private))
+    return wrong if held else (*wrong, SA[0])
 
 
 def _matches(certificate: bytes, key: bytes) -> bool:
+    if unreadable(build.Pair(certificate, key)) is not None:
+        return False
     public = pem.certificates(certificate)[0].public_key()
     return pem.spki(public) == pem.spki(pem.private_key(key).public_key())  # type: ignore[arg-type]
+
+
+def unreadable(pair: build.Pair) -> str | None:
+    """Which half of a pair is damaged, as its file is called: `crt` or `key`; None: neither."""
+    if not _readable(pem.certificates, pair.certificate):
+        return "crt"
+    return None if _readable(pem.private_key, pair.key) else "key"
+
+
+def _readable(read: Callable[[bytes], object], data: bytes) -> bool:
+    try:
+        read(data)
+    except ValueError:
+        return False
+    return True

@@ -140,6 +140,10 @@ ILL: tuple[tuple[str, Callable[[Patient], Patient]], ...] = (
         "error:Certificate-etc-kubernetes-pki-apiserver.crt",
         _status(certificates=(CertificateStatus("/etc/kubernetes/pki/apiserver.crt", -1),)),
     ),
+    (
+        "error:Certificate-etc-kubernetes-pki-ca.crt",
+        _status(certificates=(CertificateStatus("/etc/kubernetes/pki/ca.crt", None, authority=True),)),
+    ),
     ("error:NodeReady-worker-1", _do(lambda p: _api(p).put(_node("worker-1", 1, Ready="Unknown")))),
     ("error:DiskPressure-worker-1", _do(lambda p: _api(p).put(_node("worker-1", 1, DiskPressure="True")))),
     ("error:Pod-dns", _status(pods=(PodStatus("kube-system", "dns", "cp-1", False, 0, "CrashLoopBackOff"),))),

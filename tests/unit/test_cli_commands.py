@@ -118,6 +118,7 @@ def test_status(acts: Actions) -> None:
         certificates=(
             CertificateStatus("/etc/kubernetes/pki/apiserver.crt", 364),
             CertificateStatus("/var/lib/kubelet/pki/kubelet-client-current.pem", 12),
+            CertificateStatus("/etc/kubernetes/pki/ca.crt", None, authority=True),
         ),
     )
     ran = run("status")

@@ -72,11 +72,14 @@ def _pods(found: Status) -> str:
 
 
 def _certificates(found: Status) -> str:
-    rows = [
-        (c.path, str(c.days_left), "renew it soon" if c.days_left <= _SOON else "")
-        for c in found.certificates
-    ]
+    rows = [(c.path, *_left(c.days_left)) for c in found.certificates]
     return screens.table(("CERTIFICATE", "DAYS LEFT", ""), rows)
+
+
+def _left(days: int | None) -> tuple[str, str]:
+    if days is None:
+        return "?", "damaged: see `kubeboot doctor`"
+    return str(days), "renew it soon" if days <= _SOON else ""
 
 
 def _yes(value: bool) -> str:

@@ -23,6 +23,8 @@ SOON, TOO_SOON = 30, 7
 UNITS = ("containerd.service", "kubelet.service")
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 RESTARTS = 10
+_AGAIN = "kubeboot init on a control plane (join on a worker) makes it again"
+_RESTORE = "put it back from another control plane or a backup: it is the same on all of them"
 _ELSEWHERE = (
     "etcd's authority signs a new one: `kubeboot etcd export FILE` on an etcd machine, then "
     "`kubeboot init --external-etcd FILE` on the control planes"
@@ -47,19 +49,19 @@ def running(see: HostView, names: Iterable[str]) -> Iterable[Finding]:
 
 
 def certificates(patient: Patient) -> Iterable[Finding]:
-    """Certificates and kubeconfigs that are about to expire."""
+    """Certificates that are damaged or about to expire."""
     external = patient.spec.etcd.external
+    elsewhere = external.cert_file if external else None
     for one in patient.status.certificates:
-        if one.days_left <= SOON:
-            when = f"expires in {one.days_left} days" if one.days_left >= 0 else "has expired"
-            yield Finding(
-                f"Certificate-{one.path.strip('/').replace('/', '-')}",
-                f"{one.path} {when}",
-                _ELSEWHERE
-                if external and one.path == external.cert_file
-                else "kubeboot init on a control plane (join on a worker) renews what is about to expire",
-                "error" if one.days_left <= TOO_SOON else "warning",
-            )
+        days = one.days_left
+        name = f"Certificate-{one.path.strip('/').replace('/', '-')}"
+        if days is None:
+            fix = _RESTORE if one.authority else _ELSEWHERE if one.path == elsewhere else _AGAIN
+            yield Finding(name, f"{one.path} is damaged: it holds no certificate", fix)
+        elif days <= SOON:
+            when = f"expires in {days} days" if days >= 0 else "has expired"
+            fix = _ELSEWHERE if one.path == elsewhere else _AGAIN
+            yield Finding(name, f"{one.path} {when}", fix, "error" if days <= TOO_SOON else "warning")
 
 
 def api(patient: Patient) -> Iterable[Finding]:
