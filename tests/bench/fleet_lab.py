@@ -74,7 +74,9 @@ def _added(name: str, workers: int, samples: int) -> dict[str, Any]:
     lead, newcomer = lab["cp-1"], lab[f"worker-{workers + 1}"]
     others = [machine for machine in lab.values() if machine not in (lead, newcomer)]
     by_up, local, writes = list[float](), list[float](), list[str]()
-    for _ in range(samples):
+    for sample in range(samples):
+        if sample:
+            _removed(lead, newcomer)
         before = [_state(machine) for machine in others]
         by_up.append(kubeboot(name, "up", *failover_cluster.SHARED_DISK))
         after = [_state(machine) for machine in others]
@@ -82,7 +84,6 @@ def _added(name: str, workers: int, samples: int) -> dict[str, Any]:
         _removed(lead, newcomer)
         command = lead.run("kubeboot", "token", "create", "--print-join-command").split()
         local.append(newcomer.timed(*command, *failover_cluster.SHARED_DISK)[0])
-        _removed(lead, newcomer)
     return {
         "up": [round(took, 2) for took in by_up],
         "localJoin": [round(took, 2) for took in local],
