@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from kubeboot import errors, render
+from kubeboot import errors
 from kubeboot.inventory import variables
 from kubeboot.inventory.model import Inventory, Machine, Role, checked, refused
 
@@ -111,10 +111,17 @@ def _cluster(known: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     ValueError when it is no mapping.
     """
     said = next((each[CLUSTER] for each in known if CLUSTER in each), None)
-    found = render.load_foreign(said) if isinstance(said, str) else said
+    found = _loaded(said) if isinstance(said, str) else said
     if found is not None and not isinstance(found, Mapping):
         raise ValueError("is not a mapping")
     return found or {}
+
+
+def _loaded(text: str) -> object:
+    """Where there is text, Ansible has run by now: it does not wait for this import."""
+    from kubeboot import render
+
+    return render.load_foreign(text)
 
 
 def _listed(path: Path) -> Mapping[str, Any]:
