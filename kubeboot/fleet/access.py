@@ -7,7 +7,7 @@ import dataclasses
 from kubeboot import errors, inputs
 from kubeboot.engine.values import Secret
 from kubeboot.fleet.orders_cluster import TokenCreateOptions, TokenCreateResult
-from kubeboot.kube import bootstrap, client
+from kubeboot.kube import bootstrap, client, identity
 from kubeboot.kube.api import Api
 from kubeboot.pki import kubeconfig as configs
 from kubeboot.pki import tokens
@@ -18,7 +18,9 @@ MAX_KUBECONFIG = 1 << 20
 
 def administrator(path: str, server: str | None = None) -> Api:
     """The API (or `server`) with the identity of a kubeconfig; Unreachable or ConfigInvalid says why not."""
-    return client.from_kubeconfig(_read(path), read=_credential, server=server, known=True)
+    data = _read(path)
+    with identity.naming(path):
+        return client.from_kubeconfig(data, read=_credential, server=server, known=True)
 
 
 def _credential(path: str) -> bytes:

@@ -17,7 +17,7 @@ from kubeboot.host import looks
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
-from kubeboot.kube import client, dial, surroundings
+from kubeboot.kube import client, dial, identity, surroundings
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.facts import ClusterFacts
@@ -46,7 +46,8 @@ def api(
         for path in paths:
             data = see.read(path)
             if data is not None:
-                return client.from_kubeconfig(data, dialler, see.read, server, timeout_scale)
+                with identity.naming(path):
+                    return client.from_kubeconfig(data, dialler, see.read, server, timeout_scale)
         return None
 
     return Deferred(find)

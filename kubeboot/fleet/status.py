@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kubeboot.host.api import HostView
-from kubeboot.kube.api import ApiView, Object
+from kubeboot.kube.api import ApiRefused, ApiView, Object
 from kubeboot.pki import inspect, pem, table
 
 NAMESPACES = ("kube-system", "kube-flannel")
@@ -71,20 +71,21 @@ class Status:
 
 
 def look(host: HostView, api: ApiView, at: datetime.datetime) -> Status:
-    """Ask this machine and the API; an API that does not answer is part of the answer."""
+    """Ask this machine and the API; an API that does not answer is part of the answer.
+
+    On a worker, which has a kubelet's certificate alone, of the Nodes its own is told.
+    """
     certificates = tuple(_certificates(host, at))
     problem = api.ready()
     if problem is not None:
         return Status(certificates=certificates, problem=problem)
-    nodes = tuple(_node(found) for found in api.list("v1", "Node"))
-    pods = tuple(_pod(found) for namespace in NAMESPACES for found in api.list("v1", "Pod", namespace))
+    try:
+        nodes = tuple(_node(found) for found in api.list("v1", "Node"))
+        pods = tuple(_pod(found) for namespace in NAMESPACES for found in api.list("v1", "Pod", namespace))
+    except ApiRefused:
+        own = api.get("v1", "Node", inspect.node(host.read(_KUBELET) or b"") or host.name)
+        return Status((_node(own),) if own else (), (), certificates)
     return Status(nodes, pods, certificates)
-
-
-def alone(host: HostView, api: ApiView, name: str, at: datetime.datetime) -> Status:
-    """What a machine may know by its own certificate: a kubelet's reads no other Node."""
-    own = api.get("v1", "Node", name)
-    return Status((_node(own),) if own else (), (), tuple(_certificates(host, at)))
 
 
 def _node(found: Object) -> NodeStatus:

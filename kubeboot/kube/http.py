@@ -173,6 +173,7 @@ def context(endpoint: Endpoint) -> ssl.SSLContext:
     except (ssl.SSLError, ValueError):
         raise errors.ConfigInvalid(
             f"the CA or the client certificate and key for {endpoint.server} cannot be read",
+            hint="`sudo kubeboot init`, or `join`, on the machine whose kubeconfig this is makes them again",
             reason="KB_CREDENTIALS",
         ) from None
     return tls

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 from kubeboot import errors
 from kubeboot.config import names
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import kubeconfig
 
-_FLATTEN = "`kubectl config view --minify --flatten --raw` writes one with all that it needs"
+_FLATTEN = (
+    "`sudo kubeboot init` or `join` makes what is kubeboot's own, in /etc/kubernetes, again; of yours "
+    "`kubectl config view --minify --flatten --raw` writes one with all that it needs"
+)
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Whatever is wrong with a kubeconfig is told with its path."""
+    try:
+        yield
+    except errors.ConfigInvalid as error:
+        raise errors.ConfigInvalid(f"{path}: {error.message}", hint=error.hint, reason=error.reason) from None
 
 
 def from_kubeconfig(data: bytes, read: Callable[[str], bytes | None], server: str | None = None) -> Endpoint:
@@ -40,7 +53,7 @@ def _decode(data: bytes) -> kubeconfig.Kubeconfig:
     try:
         return kubeconfig.decode(data)
     except ValueError as error:
-        raise errors.ConfigInvalid(f"this is {error}", hint=_FLATTEN, reason="KB_KUBECONFIG") from None
+        raise errors.ConfigInvalid(str(error), hint=_FLATTEN, reason="KB_KUBECONFIG") from None
 
 
 def _require_url(server: str) -> None:

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from kubeboot.pki import build, endpoint, pem
+from kubeboot.pki import build, endpoint, pem, table
 from kubeboot.pki.table import Profile, Usage
 
 
@@ -80,6 +80,15 @@ def trust_problems(authorities: bytes) -> tuple[str, ...]:
 def days_left(certificate: bytes, at: datetime.datetime) -> int:
     """Whole days until it expires; negative afterwards."""
     return _days_left(pem.certificates(certificate)[0], at)
+
+
+def node(certificate: bytes) -> str | None:
+    """The Node whose kubelet has this certificate; None for anybody else's, and for what is none."""
+    try:
+        name = _common_name(pem.certificates(certificate)[0].subject)
+    except ValueError:
+        return None
+    return name.removeprefix(table.NODE) if name.startswith(table.NODE) else None
 
 
 def is_signed_by(found: x509.Certificate, authority: x509.Certificate) -> bool:

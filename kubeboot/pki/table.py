@@ -155,6 +155,10 @@ IDENTITIES = (
 )
 
 
+NODE = "system:node:"
+"""What Node authorization knows a kubelet's name by; the Node's own follows."""
+
+
 def kubelet_profile(node: str) -> Profile:
     """Who a kubelet is to the API: the name and group that Node authorization goes by."""
-    return Profile(f"system:node:{node}", ("system:nodes",), CLIENT)
+    return Profile(f"{NODE}{node}", ("system:nodes",), CLIENT)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
+from typing import NoReturn
 from unittest import mock
 
 import pytest
@@ -11,13 +13,14 @@ from kubeboot import errors
 from kubeboot.engine.events import Event, Notice
 from kubeboot.engine.journal import Journal
 from kubeboot.engine.undo import RemovePath
-from kubeboot.fleet import leaving, reset, shared, status
-from kubeboot.fleet.orders import ResetOptions
+from kubeboot.fleet import access, here, leaving, reset, shared, status
+from kubeboot.fleet.orders import ADMIN_CONF, ResetOptions
 from kubeboot.host.facts import Facts, Nic
-from kubeboot.kube.api import NoApi
+from kubeboot.kube.api import ApiRefused, NoApi
 from kubeboot.pki import build, pem, sealed, table
 from kubeboot.steps import load_balancer
 from tests.fakes import tls
+from tests.fakes.api import FakeApi
 from tests.fakes.host import FakeHost
 
 HALVES = [f"{authority}.{half}" for authority in ("ca", "etcd/ca") for half in ("crt", "key")]
@@ -79,6 +82,40 @@ def test_a_join_with_damaged_keys_is_refused(keys: dict[str, bytes], file: str) 
     with pytest.raises(errors.KubebootError, match="not this cluster's certificates") as caught:
         shared.obtain(NoApi(), damaged(keys, file), None, keys["ca.crt"], None)
     assert caught.value.reason == "KB_OTHER_CLUSTER"
+
+
+@pytest.mark.parametrize("data", TORN, ids=["empty", "torn"])
+def test_a_damaged_kubeconfig_is_told_by_its_name(
+    keys: dict[str, bytes], tmp_path: Path, data: bytes
+) -> None:
+    host, own = damaged(keys, "ca.crt"), tmp_path / "config"
+    host.write(ADMIN_CONF, data)
+    own.write_bytes(data)
+    problem = here.api(host, (ADMIN_CONF,)).ready()
+    assert problem == f"{ADMIN_CONF}: not a kubeconfig with a current context"
+    with pytest.raises(errors.ConfigInvalid, match=f"^{own}: not a kubeconfig") as caught:
+        access.administrator(str(own))
+    assert "`sudo kubeboot init`" in str(caught.value.hint)
+
+
+class Kubelets(FakeApi):
+    """The API to a kubelet: it reads its own Node, and lists none."""
+
+    def list(self, *asked: object, **more: object) -> NoReturn:
+        raise ApiRefused("nodes is forbidden", status=403)
+
+
+def test_a_worker_tells_its_own_node_and_certificates(keys: dict[str, bytes]) -> None:
+    profile, key = table.kubelet_profile("worker-1"), build.new_key()
+    host, now = FakeHost("its-hostname"), datetime.datetime.now(datetime.UTC)
+    signer = build.Pair(keys["ca.crt"], keys["ca.key"])
+    made = build.certificate(profile, key.public_key(), signer, days=1, at=now)
+    host.write("/var/lib/kubelet/pki/kubelet-client-current.pem", made + pem.encode_key(key))
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "worker-1"}, "status": ready}
+    found = status.look(host, Kubelets(node), now)
+    assert [(one.name, one.ready) for one in found.nodes] == [("worker-1", True)]
+    assert (len(found.certificates), found.problem, found.pods) == (1, None, ())
 
 
 @pytest.mark.parametrize("data", TORN, ids=["empty", "torn"])

@@ -22,9 +22,8 @@ from kubeboot.fleet.run import Others
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
-from kubeboot.kube import client, surroundings
+from kubeboot.kube import client, identity, surroundings
 from kubeboot.kube import facts as clusters
-from kubeboot.kube.api import ApiRefused
 from kubeboot.kube.client import Client
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import table
@@ -105,7 +104,8 @@ def _api(see: HostView, kubeconfig: str) -> Client:
     for path in (kubeconfig, status.KUBELET_CONF):
         data = see.read(path)
         if data is not None:
-            return client.from_kubeconfig(data, read=see.read)
+            with identity.naming(path):
+                return client.from_kubeconfig(data, read=see.read)
     raise errors.ConfigInvalid(
         f"there is neither {kubeconfig} nor {status.KUBELET_CONF} on this machine",
         hint="kubeboot doctor is for a cluster's machines; before there is one, use kubeboot preflight",
@@ -124,11 +124,7 @@ def _machine(home: _Home) -> Iterable[Finding]:
 
 
 def _cluster(home: _Home) -> Iterable[Finding]:
-    now = datetime.datetime.now(datetime.UTC)
-    try:
-        state = status.look(home.see, home.api, now)
-    except ApiRefused:
-        state = status.alone(home.see, home.api, home.node.name, now)
+    state = status.look(home.see, home.api, datetime.datetime.now(datetime.UTC))
     patient = Patient(
         home.node.name,
         home.node.address,

@@ -11,7 +11,7 @@ from kubeboot.config.spec import ClusterSpec, LoadBalancer
 from kubeboot.fleet.doctor import balancer as checkup_balancer
 from kubeboot.fleet.doctor import checkup
 from kubeboot.host.api import HostView
-from kubeboot.kube import client, facts, surroundings
+from kubeboot.kube import client, facts, identity, surroundings
 from kubeboot.kube.client import Client
 from kubeboot.pki import endpoint, kubeconfig
 from kubeboot.plan import node as nodes
@@ -31,7 +31,8 @@ def is_one(see: HostView) -> bool:
 def examine(see: HostView) -> tuple[Finding, ...]:
     """Everything that is wrong with it."""
     data = see.read(balancer_access.KUBECONFIG) or b""
-    api = client.from_kubeconfig(data, see.dial, read=see.read)
+    with identity.naming(balancer_access.KUBECONFIG):
+        api = client.from_kubeconfig(data, see.dial, read=see.read)
     _, port = endpoint.split(kubeconfig.decode(data).server.removeprefix("https://"), 8443)
     spec = ClusterSpec(load_balancer=LoadBalancer(mode="machines", port=port))
     findings = (finding for check in CHECKS for finding in check(see, spec, api))
