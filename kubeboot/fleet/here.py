@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 
 from kubeboot.artifacts import progress, sources
 from kubeboot.artifacts.api import Source
 from kubeboot.config import balancing
-from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.events import Emit, Notice
 from kubeboot.host import looks
 from kubeboot.host.api import HostView
-from kubeboot.host.facts import Facts
 from kubeboot.host.local import LocalView
 from kubeboot.kube import client, dial, identity, surroundings
 from kubeboot.kube.api import Api
@@ -53,23 +51,10 @@ def api(
     return Deferred(find)
 
 
-def findings(
-    spec: ClusterSpec,
-    node: NodeSettings,
-    facts: Facts,
-    see: HostView,
-    ignored: frozenset[str],
-    cluster: Surroundings | None = None,
-    given: Mapping[str, bytes] = MappingProxyType({}),
-    environ: Mapping[str, str] = os.environ,
-) -> tuple[Finding, ...]:
-    """Everything that preflight has to say of a machine; `cluster` is the one that it is to join.
-
-    `given`: files, by path, that it would get.
-    """
-    touched = looks.settled(see, lambda: bool(journal.entries(see)))
-    scene = preflight.Scene(spec, node, facts, see, touched, environ, cluster, given)
-    return preflight.examine(scene, preflight.CHECKS, ignored)
+def findings(scene: preflight.Scene, ignored: frozenset[str]) -> tuple[Finding, ...]:
+    """Everything that preflight has to say of a machine; whether kubeboot was there is looked up here."""
+    touched = looks.settled(scene.see, lambda: bool(journal.entries(scene.see)))
+    return preflight.examine(dataclasses.replace(scene, touched=touched), preflight.CHECKS, ignored)
 
 
 def around(api: surroundings.Timed, cluster: ClusterFacts) -> Surroundings:
@@ -93,4 +78,5 @@ def examine(spec: ClusterSpec, ignored: frozenset[str]) -> tuple[tuple[Finding, 
     see = LocalView()
     facts = see.facts()
     node = nodes.settings(spec, facts, "control_plane")
-    return findings(spec, node, facts, see, ignored), len(preflight.CHECKS)
+    scene = preflight.Scene(spec, node, facts, see, environ=os.environ)
+    return findings(scene, ignored), len(preflight.CHECKS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 
 from kubeboot.artifacts import sources
@@ -22,7 +23,7 @@ from kubeboot.kube.api import Api
 from kubeboot.pki import endpoint, sealed, tokens
 from kubeboot.plan import init as planning
 from kubeboot.plan import node as nodes
-from kubeboot.steps import encryption
+from kubeboot.steps import encryption, preflight
 from kubeboot.steps import tokens as token_steps
 
 SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
@@ -59,8 +60,8 @@ def _plan(wanted: InitOptions, see: LocalView, facts: Facts, node: NodeSettings,
     access, files = _etcd(wanted)
     source = here.source(wanted.spec, facts.arch, emit, dry=wanted.dry_run)
     if "preflight" not in wanted.skip:
-        found = here.findings(wanted.spec, node, facts, see, wanted.ignore_preflight, given=files)
-        here.judge(found, emit, dry=wanted.dry_run)
+        scene = preflight.Scene(wanted.spec, node, facts, see, environ=os.environ, given=files)
+        here.judge(here.findings(scene, wanted.ignore_preflight), emit, dry=wanted.dry_run)
     token = token_steps.steps(node, given, wanted.token_ttl)
     return planning.plan(wanted.spec, node, source, facts.cpus, token, access).without(wanted.skip)
 

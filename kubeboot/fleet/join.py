@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 
 from kubeboot import errors
@@ -104,8 +105,10 @@ def _findings(scene: _Scene, given: Mapping[str, bytes]) -> tuple[preflight.Find
     around = here.around(scene.api, scene.cluster)
     places = shared.places(scene.spec.etcd.external)
     files = {path: given[name] for name, path in places.items() if name in given}
-    ignored = scene.wanted.ignore_preflight
-    return here.findings(scene.spec, scene.node, scene.machine, scene.see, ignored, around, files)
+    found = preflight.Scene(
+        scene.spec, scene.node, scene.machine, scene.see, environ=os.environ, cluster=around, given=files
+    )
+    return here.findings(found, scene.wanted.ignore_preflight)
 
 
 def _own_server(spec: ClusterSpec, node: NodeSettings) -> str:

@@ -27,8 +27,6 @@ from kubeboot.plan import node as nodes
 from kubeboot.steps import balancer_access, preflight, sent
 
 NONE_GIVEN: Mapping[str, bytes] = MappingProxyType({})
-NOTHING: Mapping[str, str] = {}
-"""The workstation's environment is not the machine's."""
 BEFORE, AFTER = ("before_host",), ("after_host",)
 """The user's playbooks on every machine."""
 
@@ -147,7 +145,9 @@ class Shop:
         spec, who = planning.spec_of(self.spec, task.who.machine), task.who
         places = shared.places(spec.etcd.external)
         files = {places[name]: data for name, data in task.given.items() if name in places}
-        found = here.findings(spec, task.node, who.facts, who.view(), self.ignored, around, files, NOTHING)
+        # the workstation's environment is not the machine's
+        scene = preflight.Scene(spec, task.node, who.facts, who.view(), cluster=around, given=files)
+        found = here.findings(scene, self.ignored)
         return tuple(one for one in found if not (task.early and one.name.startswith("ExternalEtcd")))
 
     def _settled(

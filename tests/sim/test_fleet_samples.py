@@ -135,7 +135,7 @@ def test_a_machine_of_etcd_must_reach_the_members_and_the_others_the_control_pla
 ) -> None:
     """Where etcd has machines of its own, none of it is at an API server's address."""
     seen: list[Surroundings] = []
-    monkeypatch.setattr(here, "findings", lambda *given: seen.append(given[5]) or ())
+    monkeypatch.setattr(here, "findings", lambda scene, ignored: seen.append(scene.cluster) or ())
     monkeypatch.setattr(cluster_facts, "require_free_name", lambda *given: None)
     spec, inventory = ClusterSpec(), Inventory("hosts", ())
     there = cluster(reached(Machine("cp-1", frozenset({"control_plane"}))), spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from kubeboot import errors
@@ -22,7 +23,7 @@ from kubeboot.kube.api import NoApi
 from kubeboot.pki import build, endpoint, pem, table
 from kubeboot.plan import etcd_machine as planning
 from kubeboot.plan import node as nodes
-from kubeboot.steps import authorities
+from kubeboot.steps import authorities, preflight
 from kubeboot.steps.etcd import machine as etcd_machine
 from kubeboot.steps.preflight import Surroundings
 
@@ -37,8 +38,8 @@ def run(wanted: EtcdMachineOptions, emit: Emit) -> EtcdMachineResult:
     source = here.source(spec, facts.arch, emit, dry=wanted.dry_run)
     if "preflight" not in wanted.skip:
         around = surroundings(wanted.invited)
-        found = here.findings(spec, node, facts, see, wanted.ignore_preflight, around)
-        here.judge(found, emit, dry=wanted.dry_run)
+        scene = preflight.Scene(spec, node, facts, see, environ=os.environ, cluster=around)
+        here.judge(here.findings(scene, wanted.ignore_preflight), emit, dry=wanted.dry_run)
     plan = planning.plan(spec, node, source, facts.cpus, wanted.invited).without(wanted.skip)
     others = Others(etcd=_invited_members(wanted.invited, scale))
     if wanted.dry_run:
