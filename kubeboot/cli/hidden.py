@@ -87,4 +87,5 @@ def file(source: str, option: str, most: int = MAX_FILE) -> bytes:
         return inputs.read(source, most)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-        raise errors.UsageProblem(f"{option} {source} cannot be read: {why}") from None
+        hint = "name a file that this user may read, or `-` for standard input"
+        raise errors.UsageProblem(f"{option} {source} cannot be read: {why}", hint=hint) from None

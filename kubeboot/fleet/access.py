@@ -43,7 +43,11 @@ def kubeconfig(path: str, server: str | None) -> Secret[str]:
         if server is None:
             return Secret(data.decode())
     except ValueError as error:
-        raise errors.ConfigInvalid(f"{path}: {error}", reason="KB_KUBECONFIG") from None
+        raise errors.ConfigInvalid(
+            f"{path}: {error}",
+            hint="`sudo kubeboot init` on a control plane makes its /etc/kubernetes/admin.conf again",
+            reason="KB_KUBECONFIG",
+        ) from None
     return Secret(configs.encode(dataclasses.replace(found, server=server)).decode())
 
 

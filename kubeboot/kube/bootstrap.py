@@ -175,7 +175,9 @@ def join_command(
     info = api.get("v1", "ConfigMap", configmaps.INFO, rbac.PUBLIC)
     if info is None:
         raise errors.KubebootError(
-            "there is no ConfigMap kube-public/cluster-info", reason="KB_NO_CLUSTER_INFO"
+            "there is no ConfigMap kube-public/cluster-info",
+            hint="run `sudo kubeboot init` on a control plane: it makes it again",
+            reason="KB_NO_CLUSTER_INFO",
         )
     config = kubeconfig.decode(info["data"][configmaps.INFO_KEY])
     where = balancer_by or config.server.removeprefix("https://")

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from kubeboot import errors
-from kubeboot.kube import dial, identity, kinds, patience, words
-from kubeboot.kube.api import FIELD_MANAGER, ApiError, ApiRefused, ApiUnavailable, Object
+from kubeboot.kube import dial, identity, kinds, refusals, words
+from kubeboot.kube.api import FIELD_MANAGER, ApiError, Object
 from kubeboot.kube.http import Endpoint, Response, Session
 from kubeboot.kube.patience import Patience
 
@@ -155,24 +155,14 @@ class Client:
 
     def _object(self, answer: Response) -> dict[str, Any]:
         if answer.status >= 400:
-            raise self._error(answer)
+            raise refusals.refused(self.server, answer)
         try:
             found = json.loads(answer.body)
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise ApiUnavailable(f"{self.server} answers, but not as a Kubernetes API server does")
+            raise refusals.strange(self.server)
         return found
-
-    def _error(self, answer: Response) -> errors.KubebootError:
-        said = words.message(answer.body)
-        if answer.status == 401:
-            return ApiRefused(f"{self.server} does not accept these credentials (401)", status=401)
-        if answer.status == 403:
-            return ApiRefused(f"{self.server} does not allow this (403): {said}", status=403)
-        if answer.status in patience.BUSY:
-            return ApiUnavailable(f"{self.server} is too busy to answer ({answer.status}): {said}")
-        return ApiError(f"the API server says: {said} ({answer.status})", status=answer.status)
 
     def _need(self, api_version: str, kind: str) -> kinds.Resource:
         resource = self._kinds.find(api_version, kind)

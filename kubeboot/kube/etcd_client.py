@@ -140,12 +140,10 @@ class Client:
         answer = self._session_to(server).request(
             "POST", path, body, {"Content-Type": "application/json"}, timeout
         )
-        try:
-            found = json.loads(answer.body)
-        except ValueError:
-            found = {}
-        if answer.status == 200 and isinstance(found, dict):
+        found = _object(answer.body)
+        if answer.status == 200 and found is not None:
             return found
+        found = found or {}
         said = str(found.get("message") or found.get("error") or answer.status)
         if answer.status in (503, 504) or "no leader" in said or "timed out" in said:
             raise ApiUnavailable(f"{server}: {said}")
@@ -158,6 +156,14 @@ class Client:
         who = self._who
         where = Endpoint(server, who.authority, who.certificate, who.key, tls_server_name="localhost")
         return Session(where, self._dialler, self._scale)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _blobs(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -173,6 +173,13 @@ def test_did_you_mean(line: tuple[str, ...], hint: str) -> None:
     assert not first.endswith(".")
 
 
+def test_a_file_that_cannot_be_read_is_told_with_what_to_do() -> None:
+    ran = run("init", "--token-file", "/nonexistent/token")
+    assert ran.code == 2
+    assert "--token-file /nonexistent/token cannot be read: no such file" in ran.err.splitlines()[0]
+    assert "hint: name a file" in ran.err
+
+
 JOIN = ("join", "127.0.0.1:1", "--token", "abcdef.0123456789abcdef")
 PINNED = ("--discovery-token-ca-cert-hash", f"sha256:{'0f' * 32}")
 

@@ -192,6 +192,7 @@ def test_refusals_have_the_apis_words_and_never_the_token(
         api.apply(MAP)
     assert type(caught.value) is error
     assert status == 401 or "because of this" in caught.value.message
+    assert isinstance(caught.value, ApiError) or caught.value.hint
     assert TOKEN not in repr(caught.value) + str(caught.value.hint)
     assert server.requests[0].headers["Authorization"] == f"Bearer {TOKEN}"
 

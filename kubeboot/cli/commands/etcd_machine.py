@@ -154,7 +154,9 @@ def _write(path: str, data: bytes) -> None:
             file.write(data)
     except OSError as error:
         raise errors.KubebootError(
-            f"{path} cannot be written: {(error.strerror or str(error)).lower()}", reason="KB_OUTPUT"
+            f"{path} cannot be written: {(error.strerror or str(error)).lower()}",
+            hint="name a file in a directory that this user may write to",
+            reason="KB_OUTPUT",
         ) from None
 
 

@@ -105,7 +105,8 @@ def _refuse(path: str, force: bool) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise errors.UsageProblem(f"{path}: {(error.strerror or '').lower()}") from None
+        hint = "name a file in a directory that this user may write to, or run the same command with sudo"
+        raise errors.UsageProblem(f"{path}: {(error.strerror or '').lower()}", hint=hint) from None
     if not stat.S_ISREG(found.st_mode):
         raise errors.UsageProblem(f"{path} is not a plain file", hint="name another one")
     if not force:
