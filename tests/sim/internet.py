@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +149,9 @@ class User:
 
 def a_release(version: str = "v1.37.1", arch: str = "amd64") -> Release:
     return releases.release(version, arch)
+
+
+def members(chunks: Iterator[bytes]) -> dict[str, bytes]:
+    """What is in an archive, by name."""
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        return {each.name: tar.extractfile(each).read() for each in tar}  # type: ignore[union-attr]

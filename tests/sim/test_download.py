@@ -57,13 +57,6 @@ class Scene:
         return sorted(each.name for each in self.cache.path(SUM).parent.iterdir())
 
 
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("authority") / "ca.pem"
-    path.write_bytes(fake.authority().certificate)
-    return str(path)
-
-
 PATIENT, QUICK = Limits(connect=30, silence=30), Limits(connect=30, silence=0.3)
 """Who is quick takes a server for a dead one that only has little of the CPU: for the dead alone."""
 
