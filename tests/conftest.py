@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -33,6 +34,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("chaos") and not config.getoption("--chaos"):
             item.add_marker(pytest.mark.skip(reason="takes long: tests/run --chaos"))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # six thousand tests and all that they import stay until the end: no look for rubbish there
 
 
 @pytest.fixture

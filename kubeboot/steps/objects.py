@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -100,7 +99,7 @@ def label(obj: Object) -> str:
 
 def comparable(found: Object, wanted: Object) -> dict[str, Any]:
     """What tells whether an object is as wanted: no bookkeeping, no status unless it was asked for."""
-    out = copy.deepcopy(dict(found))
+    out = dict(found)
     if "status" not in wanted:
         out.pop("status", None)
     meta = out.get("metadata") or {}

@@ -258,12 +258,15 @@ FURTHER = Command("join --control-plane", a_further_machine, further_plan)
 
 
 def after(command: Command) -> Callable[[], World]:
+    @functools.cache
+    def state() -> State:
+        return command.clean[0].save()
+
     def make() -> World:
         world = command.make()
-        world.restore(state)
+        world.restore(state())
         return world
 
-    state = command.clean[0].save()
     return make
 
 

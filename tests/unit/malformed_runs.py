@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 from unittest import mock
 
 from kubeboot import errors, inputs
@@ -48,7 +49,12 @@ FIELDS: Mapping[str, str] = {
 }
 
 
-REFUSED = ConnectionRefusedError(111, "Connection refused")
+def _gone(*_: object, **__: object) -> NoReturn:
+    raise errors.Unreachable("nobody there")
+
+
+def _refused(*_: object, **__: object) -> NoReturn:
+    raise ConnectionRefusedError(111, "Connection refused")
 
 
 class Changed(AssertionError):
@@ -65,13 +71,12 @@ def given(how: str, name: bytes) -> Ran:
 
 def untouched(words: Sequence[str], stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Ran:
     """Run a command line; Changed if it did more than look."""
-    gone = mock.Mock(side_effect=errors.Unreachable("nobody there"))
     ours = Path(tempfile.gettempdir()) / "tmp"  # the log's directory
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.multiple(actions, **dict.fromkeys(REACHING, gone)))
-        stack.enter_context(mock.patch.multiple(actions_etcd, **dict.fromkeys(REACHING_ETCD, gone)))
+        stack.enter_context(mock.patch.multiple(actions, **dict.fromkeys(REACHING, _gone)))
+        stack.enter_context(mock.patch.multiple(actions_etcd, **dict.fromkeys(REACHING_ETCD, _gone)))
         stack.enter_context(mock.patch.object(inputs, "PATIENCE", 0.02))
-        stack.enter_context(mock.patch("socket.create_connection", side_effect=REFUSED))
+        stack.enter_context(mock.patch("socket.create_connection", _refused))
         seen = stack.enter_context(watched(ours))
         ran = run(*words, stdin=stdin, env=env)
     if seen:
