@@ -1,4 +1,4 @@
-"""What tests over SSH and tests of downloads share."""
+"""What tests over SSH, of downloads and of fleets share."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kubeboot.host.ssh.host import SshHost
 from tests.fakes import downloads
 from tests.fakes import sshd as servers
 from tests.fakes.sshd import Sshd
+from tests.sim import fleet_world
 from tests.sim.download_scene import PATIENT, Scene
 from tests.sim.internet import User, a_release, using
 
@@ -55,3 +56,9 @@ def scene(tmp_path: Path, authority: str) -> Iterator[Scene]:
     with downloads.serving(site) as url:
         yield Scene(site, url, Cache(tmp_path / "cache"), web, [], [])
         web.close()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> fleet_world.World:
+    """A fleet whose machines only note their work."""
+    return fleet_world.noted(monkeypatch)
