@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e import canaries
 from tests.e2e.harness import Lab, Machine
 
 pytestmark = pytest.mark.cluster
@@ -23,11 +24,6 @@ while [ -e {CANARIES} ]; do
     tr '\\0' ' ' <"$found" >>{SEEN}
   done
   sleep 0.1
-done
-"""
-KEYS = """
-for file in /etc/kubernetes/pki/*.key /etc/kubernetes/pki/etcd/*.key /var/lib/kubelet/pki/*.pem; do
-  [ ! -e "$file" ] || sed -n '/PRIVATE KEY/,$p' "$file" | sed -n 2p
 done
 """
 FIND = f"""
@@ -98,7 +94,7 @@ def test_no_command_shows_or_leaves_a_secret(lab: Lab) -> None:
     lab["cp-2"].run("rm", "/root/key")
     cp.run("kubeboot", "etcd", "snapshot", "save", "/root/etcd.db")
     for machine in lab.machines:
-        know(lab, *machine.run("sh", "-c", KEYS).out.split())
+        know(lab, *machine.run("sh", "-c", canaries.KEYS).out.split())
     assert int(cp.run("sh", "-c", f"sort -u {CANARIES} | wc -l").out) > 20
     assert {machine.name: leaks(machine) for machine in lab.machines} == {m.name: [] for m in lab.machines}
 

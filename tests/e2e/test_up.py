@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kubeboot import log
+from tests.e2e import canaries
 from tests.e2e.harness import LAB, TOP, Done, Lab, snapshot
 
 pytestmark = pytest.mark.cluster
@@ -28,10 +30,15 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 def kubeboot(
-    lab: Lab, *argv: str, inventory: Path | None = INVENTORY, code: int = 0, home: Path | None = None
+    lab: Lab,
+    *argv: str,
+    inventory: Path | None = INVENTORY,
+    code: int = 0,
+    home: Path | None = None,
+    **more: str,
 ) -> Done:
     """Run it here, as a person would at a workstation, whose `home` it is; says how long it took."""
-    environment = {**os.environ, "KUBEBOOT_LAB": lab.name, "PYTHONPATH": str(TOP)}
+    environment = {**os.environ, "KUBEBOOT_LAB": lab.name, "PYTHONPATH": str(TOP), **more}
     environment |= {"HOME": str(home)} if home else {}
     began = time.monotonic()
     listed = ("-i", str(inventory)) if inventory else ()
@@ -57,10 +64,18 @@ def journal(lab: Lab, name: str) -> str:
     return lab[name].run("sha256sum", "/var/lib/kubeboot/journal.jsonl").out
 
 
-def test_the_fleet_is_made(lab: Lab) -> None:
+def test_the_fleet_is_made_and_no_key_is_shown_or_left(lab: Lab, tmp_path: Path) -> None:
     kubeboot(lab, "plan", code=10)
-    assert "machines: 3 changed" in kubeboot(lab, "up").err
+    with canaries.watching() as shown:
+        made = kubeboot(lab, "up", "-vv", TMPDIR=str(tmp_path))
+    assert "machines: 3 changed" in made.err
     assert set(nodes(lab)) == {"cp-1", "cp-2", "worker-1"}
+    keys = canaries.keys(lab)
+    assert len(keys) > 40 and any(b"/kubelet" in words for words in shown)
+    assert [key for key in keys for words in (*shown, f"{made}".encode()) if key in words] == []
+    assert {m.name: canaries.left(m, keys) for m in lab.machines} == {m.name: [] for m in lab.machines}
+    logs = log.directory(os.environ, os.geteuid())
+    assert canaries.within(logs, keys) == canaries.within(tmp_path, keys) == []
 
 
 def test_a_second_run_changes_nothing(lab: Lab) -> None:

@@ -14,7 +14,7 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Drift, Ok, View
 from kubeboot.engine.undo import RemovePath
 from kubeboot.engine.values import Values
-from kubeboot.kube import configmaps
+from kubeboot.kube import configmaps, surroundings
 from kubeboot.kube.api import Api
 from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.facts import ClusterFacts
@@ -106,6 +106,14 @@ def test_nor_on_one_that_is_dead() -> None:
     spec, cluster = facts("192.0.2.19:8443")
     dead = dataclasses.replace(cluster, silent=frozenset({"192.0.2.19"}))
     assert join_control_plane.control_plane_endpoint(spec, NODE, dead) == "192.0.2.12:8443"
+
+
+def test_a_dead_one_is_known_by_its_node() -> None:
+    peers = [
+        surroundings.Machine(name, addresses=(f"192.0.2.1{number}",), control_plane=name.startswith("cp"))
+        for number, name in enumerate(("cp-1", "cp-2", "worker-1"), 1)
+    ]
+    assert surroundings.silent(peers, [("192.0.2.12", 6443)]) == {"192.0.2.11"}
 
 
 def test_its_haproxy_knows_every_control_plane_and_itself_once() -> None:
