@@ -62,6 +62,10 @@ def left(machine: Machine, canaries: Collection[bytes]) -> list[str]:
 
 
 def within(folder: Path, canaries: Collection[bytes]) -> list[Path]:
-    """This computer's files in which one is."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return [path for path in files if any(one in path.read_bytes() for one in canaries)]
+    """This computer's files in which one is; another run may remove its own meanwhile."""
+    found: list[Path] = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            data = path.read_bytes() if path.is_file() else b""
+            found += [path] if any(one in data for one in canaries) else []
+    return found
