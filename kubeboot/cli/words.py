@@ -147,7 +147,7 @@ def fleet_summary(event: RunFinished) -> str:
 def fleet_verdict(event: RunFinished) -> str:
     """The last line of a fleet's plan."""
     if event.failed:
-        return f"{event.failed} machines could not be examined"
+        return f"{event.failed} {'machine' if event.failed == 1 else 'machines'} could not be examined"
     if event.changed:
         return (
             f"nothing was changed; something to do on {event.changed} of {event.ok + event.changed} machines"

@@ -106,6 +106,7 @@ def test_a_plan_shows_each_machine_and_only_what_would_change() -> None:
 def test_the_verdicts_of_a_plan() -> None:
     assert words.fleet_verdict(RunFinished(3, 0, 0, 0, 1.0)) == "nothing would change on any of 3 machines"
     assert words.fleet_verdict(RunFinished(1, 0, 2, 0, 1.0)) == "2 machines could not be examined"
+    assert words.fleet_verdict(RunFinished(1, 0, 1, 0, 1.0)) == "1 machine could not be examined"
 
 
 def test_every_event_is_a_line_of_json() -> None:

@@ -29,7 +29,7 @@ def explain(err: BaseException, name: str, connection: fabric.Connection) -> err
         return questions.locked_key(name, locked[0], refused=locked[1])
     for each, (reason, message, hint) in _FAILURES.items():
         if issubclass(kind, each):
-            text = message.format(at=address, err=str(err) or type(err).__name__)
+            text = message.format(at=address, err=_words(err))
             return errors.Unreachable(f"{name}: {text}", hint=hint, reason=reason, host=name)
     raise err
 
@@ -38,6 +38,15 @@ def address_of(connection: fabric.Connection) -> str:
     """user@host:port."""
     host = f"[{connection.host}]" if ":" in connection.host else connection.host
     return f"{connection.user}@{host}:{connection.port}"
+
+
+def _words(err: BaseException) -> str:
+    """Its own; where several addresses were tried, what each of them met."""
+    if isinstance(err, paramiko.ssh_exception.NoValidConnectionsError):
+        return ", ".join(dict.fromkeys(_words(each) for each in err.errors.values()))
+    if isinstance(err, OSError) and err.strerror:
+        return err.strerror.lower()
+    return str(err) or type(err).__name__
 
 
 def meant(err: BaseException) -> type[BaseException]:
@@ -133,7 +142,6 @@ _FAILURES: dict[type[BaseException], tuple[str, str, str]] = {
         "the name of {at} cannot be resolved",
         "check the spelling, or give an address",
     ),
-    paramiko.ssh_exception.NoValidConnectionsError: ("KB_UNREACHABLE", "{err}", _NETWORK_HINT),
     ConnectionError: ("KB_UNREACHABLE", "{at}: {err}", _NETWORK_HINT),
     TimeoutError: ("KB_UNREACHABLE", "{at} does not answer", _NETWORK_HINT),
     paramiko.SSHException: (
