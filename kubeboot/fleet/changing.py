@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from kubeboot import errors
 from kubeboot.engine.events import Notice
-from kubeboot.fleet import departing, followers, health, turns
+from kubeboot.fleet import departing, followers, health, reach, turns
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.locking import Locks
 from kubeboot.fleet.orders_fleet import FleetOptions
@@ -31,11 +32,28 @@ def change(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> None:
             return
         works.ledger.fail(locks.those(task.who for task in (*dirty.values(), *new.values())))
         voters = {name: task for name, task in new.items() if _is_etcd(task)}
-        _roll(works, cluster, etcd, works.ledger.good(dirty), works.ledger.good(voters))
-        works.join(works.ledger.good({name: task for name, task in new.items() if name not in voters}))
-        works.gone = departing.leave(cluster, etcd, gone, works.shift, works.opener, works.shop.hooks)
+        with _leaving(works, cluster, etcd, gone):
+            _roll(works, cluster, etcd, works.ledger.good(dirty), works.ledger.good(voters))
+            works.join(works.ledger.good({name: task for name, task in new.items() if name not in voters}))
         left = tuple(m for m in gone if m.name not in departing.done(works.gone))
         works.record(cluster, left)
+
+
+@contextlib.contextmanager
+def _leaving(
+    works: Works, cluster: Cluster, etcd: EtcdMachines | None, gone: tuple[Machine, ...]
+) -> Iterator[None]:
+    """Who is dead leaves first: no control plane is changed while it is missed. The others make room last."""
+    with reach.crew(gone, works.shift.emit, works.opener) as crew:
+        there = {who.name: who for who in crew.reached}
+
+        def leave(machines: Iterable[Machine]) -> None:
+            pairs = ((machine, there.get(machine.name)) for machine in machines)
+            works.gone += departing.leave(cluster, etcd, pairs, works.shift, works.shop.hooks)
+
+        leave(machine for machine in gone if machine.name not in there)
+        yield
+        leave(machine for machine in gone if machine.name in there)
 
 
 def _found(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kubeboot import errors
 from kubeboot.engine import journal
 from kubeboot.engine.events import HostFinished, Notice
-from kubeboot.fleet import locking, logins, reach, record, recorded, whose
+from kubeboot.fleet import locking, record, recorded, whose
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.hooks import Hooks
 from kubeboot.fleet.ledger import GOOD, Ledger
@@ -39,13 +39,12 @@ def find(cluster: Cluster, inventory: Inventory) -> tuple[Machine, ...]:
 def leave(
     cluster: Cluster,
     etcd: EtcdMachines | None,
-    gone: tuple[Machine, ...],
+    gone: Iterable[tuple[Machine, Reached | None]],
     shift: Shift,
-    opener: logins.Open,
     hooks: Hooks,
 ) -> tuple[HostFinished, ...]:
-    """One after the other: etcd must be able to do without each of them."""
-    ledger = Ledger(shift.emit)
+    """One after the other: etcd must be able to do without each of them. None is one that does not answer."""
+    ledger, names = Ledger(shift.emit), []
 
     def go(machine: Machine, who: Reached | None) -> None:
         for task in (*_forget(cluster, etcd, machine, who), *([reset(who, hooks)] if who else ())):
@@ -56,15 +55,14 @@ def leave(
             told = "does not answer: it is out of the cluster, but was not reset"
             shift.emit(Notice("warning", told, machine.name))
 
-    with reach.crew(gone, shift.emit, opener) as crew:
-        there = {reached.name: reached for reached in crew.reached}
-        for machine in gone:
-            try:
-                with _held(there.get(machine.name)) as who:
-                    go(machine, who)
-            except errors.KubebootError as error:
-                ledger.fail({machine.name: error})
-    return ledger.ends(machine.name for machine in gone)
+    for machine, there in gone:
+        names.append(machine.name)
+        try:
+            with _held(there) as who:
+                go(machine, who)
+        except errors.KubebootError as error:
+            ledger.fail({machine.name: error})
+    return ledger.ends(names)
 
 
 @contextlib.contextmanager

@@ -159,7 +159,9 @@ def departs(
     monkeypatch.setattr(host, "lock", lock)
     monkeypatch.setattr(Shift, "work", run)
     shift, books = Shift(lambda event: None, threading.Event()), hooks.Hooks(INVENTORY, lambda event: None)
-    (end,) = departing.leave(None, etcd, (Machine("cp-2", ETCD),), shift, lambda machine: host, books)  # type: ignore[arg-type]
+    leaver = Machine("cp-2", ETCD)
+    who = Reached(leaver, host, host.facts())
+    (end,) = departing.leave(None, etcd, ((leaver, who),), shift, books)  # type: ignore[arg-type]
     return worked, end, held
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from kubeboot.fleet import departing, down, remote, turns
+from kubeboot.fleet import departing, down, remote, turns, up
 from kubeboot.fleet.orders_fleet import ExecOptions
-from tests.sim.fleet_world import PLANES, WORKERS, World, done
+from kubeboot.fleet.reach import Reached
+from kubeboot.fleet.tasks import Task
+from kubeboot.host.facts import Facts
+from kubeboot.inventory.model import Machine
+from tests.sim.fleet_world import PLANES, WORKERS, Silent, World, done
 
 
 def test_one_dead_machine_stops_nobody_and_is_left_for_the_next_run(world: World) -> None:
@@ -73,6 +79,26 @@ def test_a_dead_control_plane_is_not_waited_for_before_the_others_are_changed(wo
     result = world.up(*PLANES)
     assert set(world.mourned) == {"cp-1", "first"} and "kubeboot node remove first" in world.mourned["first"]
     assert world.states(result) == {"cp-1": "unreachable", "cp-2": "skipped", "cp-3": "ok"}
+
+
+def test_who_was_taken_out_leaves_before_the_others_are_changed_if_dead_and_after_if_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead, living = (Machine(name, frozenset({"control_plane"})) for name in ("cp-8", "cp-9"))
+    monkeypatch.setattr(departing, "find", lambda cluster, inventory: (living, dead))
+    monkeypatch.setattr(departing, "_forget", lambda cluster, etcd, machine, there: (leaving(machine),))
+    monkeypatch.setattr(departing, "reset", lambda who, hooks: world.task(who, command="reset"))
+
+    def leaving(machine: Machine) -> Task:
+        return world.task(Reached(machine, Silent(machine.name, world), Facts(machine.name)))  # type: ignore[arg-type]
+
+    world.members |= {*PLANES}
+    world.dirty |= {"cp-2"}
+    world.dead.add("cp-8")
+    agreed = dataclasses.replace(world.options((*PLANES, "w-1"), ()), ask=lambda names: True)
+    result = up.up(agreed, world.told.append, world._open)
+    assert done(world) == ["w-1", "cp-8", "cp-2", "cp-9", "cp-9"]
+    assert world.states(result)["cp-8"] == world.states(result)["cp-9"] == "changed"
 
 
 def test_a_new_control_plane_that_comes_late_joins_when_the_others_are_changed(world: World) -> None:
