@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from kubeboot import errors
 from kubeboot.engine.events import Notice
-from kubeboot.fleet import departing, followers, health, reach, turns
+from kubeboot.fleet import departing, followers, health, reach, survey, turns
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.locking import Locks
 from kubeboot.fleet.orders_fleet import FleetOptions
@@ -23,37 +22,36 @@ from kubeboot.kube.remembered import Answers
 def change(works: Works, cluster: Cluster, etcd: EtcdMachines | None) -> None:
     """Nothing is locked or touched where nothing is to be done."""
     gone = _agreed(works, left_out(works.wanted, cluster))
-    voters = etcds(works, cluster, etcd)
-    works.examine({name: task for name, task in voters.items() if not task.member}, cluster)
-    tasks = planned(works, cluster, etcd, gone, works.ledger.good(voters))
-    with Locks(cluster.lead, "up") as locks:
-        dirty, new, joined = _found(works, cluster, tasks, locks)
-        if not (dirty or new or joined or gone) and works.recorded(cluster).clean:
+    with Locks(cluster.lead, "up") as locks, reach.crew(gone, works.shift.emit, works.opener) as crew:
+        there = {who.name: who for who in crew.reached}
+        if dead := tuple(machine for machine in gone if machine.name not in there):
+            locks.lead()
+            works.gone = departing.leave(cluster, etcd, dead, there, works.shift, works.shop.hooks)
+            cluster = survey.again(cluster)
+        living = tuple(machine for machine in gone if machine.name in there)
+        if not _change(works, cluster, etcd, gone, locks) and not gone and works.recorded(cluster).clean:
             return
-        works.ledger.fail(locks.those(task.who for task in (*dirty.values(), *new.values())))
-        voters = {name: task for name, task in new.items() if _is_etcd(task)}
-        with _leaving(works, cluster, etcd, gone):
-            _roll(works, cluster, etcd, works.ledger.good(dirty), works.ledger.good(voters))
-            works.join(works.ledger.good({name: task for name, task in new.items() if name not in voters}))
+        locks.lead()
+        works.gone += departing.leave(cluster, etcd, living, there, works.shift, works.shop.hooks)
         left = tuple(m for m in gone if m.name not in departing.done(works.gone))
         works.record(cluster, left)
 
 
-@contextlib.contextmanager
-def _leaving(
-    works: Works, cluster: Cluster, etcd: EtcdMachines | None, gone: tuple[Machine, ...]
-) -> Iterator[None]:
-    """Who is dead leaves first: no control plane is changed while it is missed. The others make room last."""
-    with reach.crew(gone, works.shift.emit, works.opener) as crew:
-        there = {who.name: who for who in crew.reached}
-
-        def leave(machines: Iterable[Machine]) -> None:
-            pairs = ((machine, there.get(machine.name)) for machine in machines)
-            works.gone += departing.leave(cluster, etcd, pairs, works.shift, works.shop.hooks)
-
-        leave(machine for machine in gone if machine.name not in there)
-        yield
-        leave(machine for machine in gone if machine.name in there)
+def _change(
+    works: Works, cluster: Cluster, etcd: EtcdMachines | None, gone: tuple[Machine, ...], locks: Locks
+) -> bool:
+    """Who is new joins, who differs is changed; whether there was anything to do."""
+    voters = etcds(works, cluster, etcd)
+    works.examine({name: task for name, task in voters.items() if not task.member}, cluster)
+    tasks = planned(works, cluster, etcd, gone, works.ledger.good(voters))
+    dirty, new, joined = _found(works, cluster, tasks, locks)
+    if not (dirty or new or joined):
+        return False
+    works.ledger.fail(locks.those(task.who for task in (*dirty.values(), *new.values())))
+    voters = {name: task for name, task in new.items() if _is_etcd(task)}
+    _roll(works, cluster, etcd, works.ledger.good(dirty), works.ledger.good(voters))
+    works.join(works.ledger.good({name: task for name, task in new.items() if name not in voters}))
+    return True
 
 
 def _found(

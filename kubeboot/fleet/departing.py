@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from kubeboot import errors
 from kubeboot.engine import journal
@@ -39,12 +39,13 @@ def find(cluster: Cluster, inventory: Inventory) -> tuple[Machine, ...]:
 def leave(
     cluster: Cluster,
     etcd: EtcdMachines | None,
-    gone: Iterable[tuple[Machine, Reached | None]],
+    gone: Sequence[Machine],
+    there: Mapping[str, Reached],
     shift: Shift,
     hooks: Hooks,
 ) -> tuple[HostFinished, ...]:
-    """One after the other: etcd must be able to do without each of them. None is one that does not answer."""
-    ledger, names = Ledger(shift.emit), []
+    """One after the other: etcd must be able to do without each of them. `there`: those that answer."""
+    ledger = Ledger(shift.emit)
 
     def go(machine: Machine, who: Reached | None) -> None:
         for task in (*_forget(cluster, etcd, machine, who), *([reset(who, hooks)] if who else ())):
@@ -55,14 +56,13 @@ def leave(
             told = "does not answer: it is out of the cluster, but was not reset"
             shift.emit(Notice("warning", told, machine.name))
 
-    for machine, there in gone:
-        names.append(machine.name)
+    for machine in gone:
         try:
-            with _held(there) as who:
+            with _held(there.get(machine.name)) as who:
                 go(machine, who)
         except errors.KubebootError as error:
             ledger.fail({machine.name: error})
-    return ledger.ends(names)
+    return ledger.ends(machine.name for machine in gone)
 
 
 @contextlib.contextmanager

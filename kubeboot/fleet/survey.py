@@ -173,12 +173,24 @@ def _answering(seen: list[_Seen], port: int) -> Cluster | None:
     ways = Ways({address: one.who.host for one in serving for address in _addresses(one.who)})
     for one in serving:
         api = shared.administrator(one.given, endpoint.url(_own(one.who), port), dialler=ways.dial)
-        if api.ready() is None and (cluster := _read(api, one.given["ca.crt"])):
-            peers, living = surroundings.machines(api), cluster.control_planes
-            cluster = dataclasses.replace(cluster, silent=surroundings.silent(peers, living))
-            around = Surroundings(peers, living, cluster.version, surroundings.ahead(api))
-            return Cluster(one.who, api, one.given, ways, cluster, around)
+        if api.ready() is None and (cluster := _known(one.who, api, one.given, ways)):
+            return cluster
     return None
+
+
+def again(cluster: Cluster) -> Cluster:
+    """What it is by now, some of it having left."""
+    return _known(cluster.lead, cluster.api, cluster.given, cluster.ways) or cluster
+
+
+def _known(lead: Reached, api: Client, given: Mapping[str, bytes], ways: Ways) -> Cluster | None:
+    found = _read(api, given["ca.crt"])
+    if found is None:
+        return None
+    peers, living = surroundings.machines(api), found.control_planes
+    found = dataclasses.replace(found, silent=surroundings.silent(peers, living))
+    around = Surroundings(peers, living, found.version, surroundings.ahead(api))
+    return Cluster(lead, api, given, ways, found, around)
 
 
 def _read(api: Client, authority: bytes) -> ClusterFacts | None:

@@ -161,7 +161,7 @@ def departs(
     shift, books = Shift(lambda event: None, threading.Event()), hooks.Hooks(INVENTORY, lambda event: None)
     leaver = Machine("cp-2", ETCD)
     who = Reached(leaver, host, host.facts())
-    (end,) = departing.leave(None, etcd, ((leaver, who),), shift, books)  # type: ignore[arg-type]
+    (end,) = departing.leave(None, etcd, (leaver,), {"cp-2": who}, shift, books)  # type: ignore[arg-type]
     return worked, end, held
 
 
