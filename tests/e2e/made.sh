@@ -1,4 +1,5 @@
 # What a finished machine is, without what differs from run to run: `=== NAME` lines, then one fact a line.
+# The journal is aside: a killed run, and what flannel wrote meanwhile, add to it. The reset shows what it is worth.
 set -u
 section() { printf '=== %s\n' "$1"; }
 born='s/(kubeboot\.io\/inputs: |KUBEBOOT_INPUTS=).*/\1/'
@@ -7,7 +8,7 @@ section files
 find /etc /opt /usr/local /usr/libexec /var/lib /run /root \
   \( -path '/var/lib/containerd/*' -o -path '/var/lib/kubelet/pods/*' -o -path '/var/lib/etcd/*' -o -path '/var/lib/systemd' \
      -o -path /var/lib/kubeboot-lab -o -path /var/lib/private -o -path /var/lib/sudo -o -path '/var/lib/cni/*' \
-     -o -path /run/containerd -o -path /run/nri -o -path '/run/kubeboot-backends/*' -o -path '/run/netns/*' -o -path /run/systemd -o -path /run/udev -o -path /run/user \
+     -o -path /run/containerd -o -path /run/nri -o -path /var/lib/kubeboot/before -o -path '/run/kubeboot-backends/*' -o -path '/run/netns/*' -o -path /run/systemd -o -path /run/udev -o -path /run/user \
      -o -path /run/log -o -path /run/dbus -o -path /run/lock -o -path /run/sudo -o -path '/run/sshd*' \
      -o -path /root/.kube -o -path /run/motd.dynamic -o -path /run/utmp \) -prune \
   -o -printf '%p %y %m %U:%G %l\n' 2>/dev/null | sort
@@ -15,7 +16,7 @@ find /etc /opt /usr/local /usr/libexec /var/lib /run /root \
 section texts # keys, certificates and kubeconfigs are looked at by the steps that understand them
 find /etc /usr/local /var/lib/kubelet /var/lib/kubeboot \
   \( -path /etc/kubernetes/pki -o -path /var/lib/kubelet/pki -o -path /var/lib/kubelet/pods -o -path '/etc/kubernetes/*.conf' \
-     -o -name journal.jsonl -o -path /var/lib/kubeboot/sums -o -path '/var/lib/kubelet/*_state' \) -prune \
+     -o -name journal.jsonl -o -path /var/lib/kubeboot/before -o -path /var/lib/kubeboot/sums -o -path '/var/lib/kubelet/*_state' \) -prune \
   -o -type f -size -256k -print 2>/dev/null | sort | while read -r file; do
   printf '%s %s\n' "$file" "$(sed -E "$born" "$file" | sha256sum | cut -c -16)"
 done
