@@ -107,7 +107,7 @@ class EnsureServers(Step):
     def apply(self, do: Target, vals: Values) -> None:
         """Whatever haproxy has read by now, it reads this: what it was told to read is forgotten first."""
         wanted = self._wanted(do.host.read(self.path))
-        if do.host.read(LOADED):
+        if do.host.stat(STATE):
             do.host.write(LOADED, b"")
         do.host.write(self.path, wanted)
         if do.host.unit(TIMER).active == "active":
@@ -169,11 +169,13 @@ def servers(node: NodeSettings, backends: Sequence[Backend], there: Sequence[str
     """The servers' lines, as kubeboot-backends too writes them.
 
     Those that are `there` keep their places, and only the machine's own is added: the others are the timer's
-    affair, which is told of a new one half a minute late and adds it by itself.
+    affair, which is told of a new one half a minute late and adds it by itself. It asks by them: when none of
+    them lives any more, all that live are added.
     """
     own = {endpoint.join(address, port) for name, address, port in backends if name == node.name}
     wanted = {endpoint.join(address, port) for _, address, port in backends}
-    new = sorted((own if there else wanted) - set(there), key=lambda where: (where not in own, where))
+    told = own if wanted & {*there} else wanted
+    new = sorted(told - {*there}, key=lambda where: (where not in own, where))
     backup = " backup" if node.role == "control_plane" else ""
     return "".join(
         f"    server {where} {where}{'' if where in own else backup}\n" for where in (*there, *new)

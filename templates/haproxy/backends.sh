@@ -101,12 +101,13 @@ reload() { # once for each content; without haproxy there is nothing to do, it w
   echo "$sum" >"$state/loaded"
 }
 
-unchanged() { # but what was mended meanwhile is read: it may be the way to the cluster
+unchanged() {
   echo "$1; nothing changed" >&2
-  [ ! -f "$state/loaded" ] || reload
   exit 0
 }
 
+# What was mended meanwhile is read first: it may be the way to the cluster.
+[ ! -f "$state/loaded" ] || reload
 renew
 live >"$state/live.new" || unchanged "the cluster does not answer"
 [ -s "$state/live.new" ] || unchanged "the cluster names no API server"

@@ -283,12 +283,19 @@ def test_haproxys_pod_follows_its_config_and_not_what_somebody_wrote_there() -> 
 
 
 def test_servers_that_the_timer_has_not_found_yet_are_its_affair() -> None:
-    backends = [("cp-1", "192.0.2.11", 6443), ("cp-2", "192.0.2.12", 6443)]
+    backends = [("cp-1", "192.0.2.11", 6443), ("cp-2", "192.0.2.12", 6443), ("cp-3", "192.0.2.13", 6443)]
     there = ("192.0.2.13:6443",)
     assert load_balancer.servers(NODE, backends, there).split()[1::4] == [*there, "192.0.2.11:6443"]
     worker = dataclasses.replace(NODE, name="w-1", role="worker")
     assert load_balancer.servers(worker, backends, there).split() == ["server", *there * 2]
-    assert load_balancer.servers(worker, backends).count("server ") == 2
+    assert load_balancer.servers(worker, backends).count("server ") == 3
+
+
+def test_who_knows_dead_servers_alone_is_told_of_those_that_live() -> None:
+    worker, gone = dataclasses.replace(NODE, name="w-1", role="worker"), "192.0.2.9:6443"
+    backends = [("cp-1", "192.0.2.11", 6443), ("cp-2", "192.0.2.12", 6443)]
+    told = load_balancer.servers(worker, backends, (gone,)).split()[1::3]
+    assert told == [gone, "192.0.2.11:6443", "192.0.2.12:6443"]
 
 
 def test_servers_that_the_timer_has_found_stay_and_a_new_base_takes_them_along() -> None:
