@@ -107,8 +107,8 @@ class EnsureServers(Step):
     def apply(self, do: Target, vals: Values) -> None:
         """Whatever haproxy has read by now, it reads this: what it was told to read is forgotten first."""
         wanted = self._wanted(do.host.read(self.path))
-        if do.host.stat(STATE):
-            do.host.write(LOADED, b"")
+        if do.host.stat(LOADED):
+            do.host.remove(LOADED)
         do.host.write(self.path, wanted)
         if do.host.unit(TIMER).active == "active":
             do.host.start(SERVICE)

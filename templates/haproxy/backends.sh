@@ -106,8 +106,7 @@ unchanged() {
   exit 0
 }
 
-# What was mended meanwhile is read first: it may be the way to the cluster.
-[ ! -f "$state/loaded" ] || reload
+reload # what was mended meanwhile is read first: it may be the way to the cluster
 renew
 live >"$state/live.new" || unchanged "the cluster does not answer"
 [ -s "$state/live.new" ] || unchanged "the cluster names no API server"
