@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping
 
@@ -44,9 +45,8 @@ def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     if not _leads(wanted):
         made = _PLANS[wanted.role](spec, node, source, cpus, cluster)
         return _run(scene, made, api, Others(), emit)
-    silent = surroundings.silent(surroundings.machines(api), cluster.control_planes)
-    cluster = dataclasses.replace(cluster, silent=silent)
-    plan = control_planes.plan(spec, node, source, cpus, cluster, given)
+    heard = surroundings.heard(cluster, scene.around.peers)
+    plan = control_planes.plan(spec, node, source, cpus, heard, given)
     admin_conf = (table.KUBECONFIGS + "/admin.conf",)
     own = here.api(scene.see, admin_conf, _own_server(spec, node), wanted.timeout_scale)
     return _run(scene, plan, own, _others(scene, given, emit), emit)
@@ -63,6 +63,11 @@ class _Scene:
     machine: Facts
     cluster: facts.ClusterFacts
     api: client.Client
+
+    @functools.cached_property
+    def around(self) -> preflight.Surroundings:
+        """The cluster, asked once."""
+        return here.around(self.api, self.cluster)
 
 
 _PLANS = {"worker": planning.plan, "load_balancer": balancers.plan}
@@ -102,12 +107,10 @@ def _scene(wanted: JoinOptions, api: client.Client, authority: bytes) -> _Scene:
 
 def _findings(scene: _Scene, given: Mapping[str, bytes]) -> tuple[preflight.Finding, ...]:
     """Everything that preflight says of this machine, which is to get the files that are given."""
-    around = here.around(scene.api, scene.cluster)
     places = shared.places(scene.spec.etcd.external)
     files = {path: given[name] for name, path in places.items() if name in given}
-    found = preflight.Scene(
-        scene.spec, scene.node, scene.machine, scene.see, environ=os.environ, cluster=around, given=files
-    )
+    spec, node, machine, see = scene.spec, scene.node, scene.machine, scene.see
+    found = preflight.Scene(spec, node, machine, see, environ=os.environ, cluster=scene.around, given=files)
     return here.findings(found, scene.wanted.ignore_preflight)
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.fleet import leaving, shared
+from kubeboot.fleet import here, leaving, shared
 from kubeboot.fleet.reach import Approach, Crew, Reached, each
 from kubeboot.fleet.run import Others
 from kubeboot.fleet.ways import Ways
@@ -187,10 +187,8 @@ def _known(lead: Reached, api: Client, given: Mapping[str, bytes], ways: Ways) -
     found = _read(api, given["ca.crt"])
     if found is None:
         return None
-    peers, living = surroundings.machines(api), found.control_planes
-    found = dataclasses.replace(found, silent=surroundings.silent(peers, living))
-    around = Surroundings(peers, living, found.version, surroundings.ahead(api))
-    return Cluster(lead, api, given, ways, found, around)
+    around = here.around(api, found)
+    return Cluster(lead, api, given, ways, surroundings.heard(found, around.peers), around)
 
 
 def _read(api: Client, authority: bytes) -> ClusterFacts | None:

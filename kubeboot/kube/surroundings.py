@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from kubeboot.kube.api import ApiUnavailable, ApiView, Object
+from kubeboot.kube.facts import ClusterFacts
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
@@ -37,10 +38,11 @@ def machines(api: ApiView) -> tuple[Machine, ...]:
         return ()
 
 
-def silent(peers: Iterable[Machine], serving: Iterable[tuple[str, int]]) -> frozenset[str]:
-    """The addresses of control planes whose API servers are not among those that live."""
+def heard(cluster: ClusterFacts, peers: Iterable[Machine]) -> ClusterFacts:
+    """With the addresses of the control planes whose API servers are not among those that live."""
     known = {address for peer in peers if peer.control_plane for address in peer.addresses}
-    return frozenset(known - {address for address, _ in serving})
+    silent = frozenset(known - {address for address, _ in cluster.control_planes})
+    return dataclasses.replace(cluster, silent=silent)
 
 
 def addresses(node: Object) -> tuple[str, ...]:

@@ -113,7 +113,8 @@ def test_a_dead_one_is_known_by_its_node() -> None:
         surroundings.Machine(name, addresses=(f"192.0.2.1{number}",), control_plane=name.startswith("cp"))
         for number, name in enumerate(("cp-1", "cp-2", "worker-1"), 1)
     ]
-    assert surroundings.silent(peers, [("192.0.2.12", 6443)]) == {"192.0.2.11"}
+    cluster = ClusterFacts(CA, ClusterSpec(), "", (("192.0.2.12", 6443),), "v1.37.1")
+    assert surroundings.heard(cluster, peers).silent == {"192.0.2.11"}
 
 
 def test_its_haproxy_knows_every_control_plane_and_itself_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,11 @@ class _Home:
     cluster: ClusterFacts | None
     command: str
 
+    @functools.cached_property
+    def around(self) -> Surroundings | None:
+        """The cluster, where it is known, as a machine sees it that joins; asked once."""
+        return here.around(self.api, self.cluster) if self.cluster else None
+
 
 def examine(spec: ClusterSpec, kubeconfig: str) -> Diagnosis:
     """Look at this machine and, through its API, at its cluster. `spec` says where artifacts are."""
@@ -115,11 +121,7 @@ def _api(see: HostView, kubeconfig: str) -> Client:
 
 def _machine(home: _Home) -> Iterable[Finding]:
     """Preflight, as of a machine of ours: swap that came back, a full disk, a clock that is off."""
-    around = None
-    if home.cluster is not None:
-        peers, ahead = surroundings.machines(home.api), surroundings.ahead(home.api)
-        around = Surroundings(peers, home.cluster.control_planes, home.cluster.version, ahead)
-    scene = preflight.Scene(home.spec, home.node, home.facts, home.see, True, os.environ, around)
+    scene = preflight.Scene(home.spec, home.node, home.facts, home.see, True, os.environ, home.around)
     return preflight.examine(scene, preflight.CHECKS)
 
 
@@ -182,5 +184,6 @@ def _plan(home: _Home, cluster: ClusterFacts) -> Plan:
         return init_plan.plan(spec, node, source, facts.cpus, ())
     if node.role == "control_plane":
         given = shared.on_disk(home.see, spec.etcd.external)
-        return control_plane_plan.plan(spec, node, source, facts.cpus, cluster, given)
+        heard = surroundings.heard(cluster, home.around.peers if home.around else ())
+        return control_plane_plan.plan(spec, node, source, facts.cpus, heard, given)
     return join_plan.plan(spec, node, source, facts.cpus, cluster)
