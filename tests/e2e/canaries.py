@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from tests.e2e.harness import Lab, Machine
+from tests.e2e.harness import Lab, Machine, repeatedly
 
 KEYS = """
 for file in /etc/kubernetes/pki/*.key /etc/kubernetes/pki/etcd/*.key /var/lib/kubelet/pki/*.pem; do
@@ -27,21 +26,14 @@ rm /root/canaries /root/journal
 def watching() -> Iterator[set[bytes]]:
     """The arguments of all processes within the block, those of the lab's machines too."""
     seen: set[bytes] = set()
-    over = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(0.1):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    seen.add(path.read_bytes())
+    def look() -> None:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                seen.add(path.read_bytes())
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with repeatedly(look, 0.1):
         yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 def keys(lab: Lab) -> set[bytes]:

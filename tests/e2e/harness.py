@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,24 @@ class Lab:
             for machine in made.machines:
                 machine.host.close()
             subprocess.run((str(LAB), "down", "--name", name), check=True)
+
+
+@contextmanager
+def repeatedly(do: Callable[[], object], every: float) -> Iterator[None]:
+    """Done again and again within the block, beside it; `every`: seconds between two times."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(every):
+            do()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def ill(machine: Machine) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from tests.bench import failover_probe
 from tests.bench.failover_cluster import Cluster
 from tests.bench.failover_probe import Place
 from tests.bench.prober import MODES
-from tests.e2e.harness import Lab, Machine
+from tests.e2e.harness import Lab, Machine, repeatedly
 from tests.e2e.test_ha import NAMES, eventually, kubectl
 
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
@@ -75,19 +74,9 @@ class Site:
     def watched(self) -> Iterator[list[tuple[float, frozenset[str]]]]:
         """Who had it, every few milliseconds."""
         seen: list[tuple[float, frozenset[str]]] = []
-        tables, stop = self.tables(), threading.Event()
-
-        def watch() -> None:
-            while not stop.wait(EVERY):
-                seen.append((time.monotonic(), self.holders(tables)))
-
-        thread = threading.Thread(target=watch)
-        thread.start()
-        try:
+        tables = self.tables()
+        with repeatedly(lambda: seen.append((time.monotonic(), self.holders(tables))), EVERY):
             yield seen
-        finally:
-            stop.set()
-            thread.join()
 
 
 def shared(seen: list[tuple[float, frozenset[str]]]) -> float:

@@ -139,12 +139,17 @@ def test_nor_does_anybody_wait_for_it_whose_cluster_is_taken_away_or_who_runs_a_
     assert world.held_up == []
 
 
-def test_who_is_new_joins_before_the_others_are_looked_at(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def one_is_known_to_be_new(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """w-2, since the Nodes tell where all others are; it has all the time to answer."""
     monkeypatch.setattr(turns, "GRACE", 60.0)
     world.members |= {*PLANES, "w-1"}
     world.addresses = {name: f"10.0.0.{number}" for number, name in enumerate((*PLANES, "w-1"), 1)}
+
+
+def test_who_is_new_joins_before_the_others_are_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_is_known_to_be_new(world, monkeypatch)
     result = world.up("w-1", *PLANES, "w-2")
     assert world.looks[:4] == [("w-2", "joining")] * 4 and world.states(result)["w-1"] == "ok"
     assert done(world) == ["w-2"]
@@ -153,9 +158,7 @@ def test_who_is_new_joins_before_the_others_are_looked_at(
 def test_they_are_looked_at_while_it_waits_for_its_node(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "GRACE", 60.0)
-    world.members |= {*PLANES, "w-1"}
-    world.addresses = {name: f"10.0.0.{number}" for number, name in enumerate((*PLANES, "w-1"), 1)}
+    one_is_known_to_be_new(world, monkeypatch)
     world.awaiting["w-2"] = 4
     result = world.up("w-1", *PLANES, "w-2")
     assert world.held_up == [] and world.states(result)["w-2"] == "changed"
