@@ -154,13 +154,12 @@ def sections(text: str) -> dict[str, str]:
 
 def difference(before: dict[str, str], after: dict[str, str]) -> list[str]:
     """Every line that came or went, with its section."""
-    return [
-        f"{mark} {section}: {line}"
-        for section in sorted(before.keys() | after.keys())
-        for mark, first, second in (("-", before, after), ("+", after, before))
-        for line in first.get(section, "").splitlines()
-        if line not in second.get(section, "").splitlines()
-    ]
+    found = []
+    for section in sorted(before.keys() | after.keys()):
+        first, second = (side.get(section, "").splitlines() for side in (before, after))
+        for mark, here, there in (("-", first, set(second)), ("+", second, set(first))):
+            found += [f"{mark} {section}: {line}" for line in here if line not in there]
+    return found
 
 
 def _without_logs(body: str) -> str:
