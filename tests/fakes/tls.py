@@ -71,6 +71,12 @@ def issued(
     return build.Pair(made, pem.encode_key(key))
 
 
+class _Http(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """Python's 5 drops whoever connects as a sixth, who asks again after a second."""
+
+
 class Server:
     """The running server: change `answer` at any time, look at `requests`."""
 
@@ -78,8 +84,7 @@ class Server:
         self.answer = answer
         self.requests: list[Request] = []
         handler = type("Handler", (_Handler,), {"owner": self})
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._http.daemon_threads = True
+        self._http = _Http(("127.0.0.1", 0), handler)
         self._tls = context(certificate, clients)
         self._http.socket = self._tls.wrap_socket(
             self._http.socket, server_side=True, do_handshake_on_connect=False
