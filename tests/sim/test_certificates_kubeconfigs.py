@@ -14,14 +14,15 @@ from kubeboot import render
 from kubeboot.config import spec as specs
 from kubeboot.config.node import NodeSettings
 from kubeboot.engine.step import Check, Drift, Later, Ok, Step, Target
-from kubeboot.engine.values import Secret, Values
+from kubeboot.engine.values import Values
 from kubeboot.kube.api import NoApi
-from kubeboot.pki import build, inspect, kubeconfig, pem, table
-from kubeboot.steps import authorities, kubeconfigs
+from kubeboot.pki import inspect, kubeconfig, pem, table
+from kubeboot.steps import kubeconfigs
 from kubeboot.steps.kubelet import kubeconfig as kubelet_conf
 from tests.fakes.host import FakeHost
 from tests.fakes.pki import AT, authority, leaf
 from tests.sim.contract import converges
+from tests.sim.pki_support import vals
 
 SPEC = specs.ClusterSpec()
 NODE = NodeSettings("cp-1", "10.0.0.11", "control_plane")
@@ -38,14 +39,8 @@ def steps(
     return {step.id: step for step in made if step.id.startswith("kubeconfig/")}
 
 
-def vals(pair: build.Pair = CA) -> Values:
-    values = Values()
-    values.put(authorities.CA, Secret(pair))
-    return values
-
-
 def check(host: FakeHost, step: Step, values: Values | None = None) -> Check:
-    return step.check(Target(host, NoApi()).see, values or vals())
+    return step.check(Target(host, NoApi()).see, values or vals(CA))
 
 
 def found(host: FakeHost, name: str) -> kubeconfig.Kubeconfig:
@@ -56,7 +51,7 @@ def found(host: FakeHost, name: str) -> kubeconfig.Kubeconfig:
 def done() -> FakeHost:
     host = FakeHost("cp-1")
     for step in steps().values():
-        step.apply(Target(host, NoApi()), vals())
+        step.apply(Target(host, NoApi()), vals(CA))
     return host
 
 
@@ -67,7 +62,7 @@ def test_ids_are_what_others_wait_for() -> None:
 
 @pytest.mark.parametrize("name", [*FILES, "kubelet"])
 def test_every_step_converges_and_is_taken_back(name: str) -> None:
-    drift = converges(steps()[f"kubeconfig/{name}"], FakeHost("cp-1"), vals())
+    drift = converges(steps()[f"kubeconfig/{name}"], FakeHost("cp-1"), vals(CA))
     assert drift == Drift(f"create /etc/kubernetes/{name}.conf", "create")
 
 
@@ -146,7 +141,7 @@ def test_a_kubelet_that_joins_does_not_wait_for_its_own_api_server(
     spec = SPEC.model_copy(update={"load_balancer": specs.LoadBalancer(mode=mode)})
     node = NodeSettings("cp-2", "10.0.0.12", "control_plane")
     host = FakeHost("cp-2")
-    converges(kubelet(kubeconfigs.join_steps(spec, node, "x:8443")), host, vals())
+    converges(kubelet(kubeconfigs.join_steps(spec, node, "x:8443")), host, vals(CA))
     assert found(host, "kubelet").server == server
 
 
@@ -160,14 +155,14 @@ def test_whichever_way_a_control_planes_kubelet_was_given_it_keeps() -> None:
         (init, join, "https://10.0.0.11:6443"),
     ):
         host = FakeHost("cp-1")
-        first.apply(Target(host, NoApi()), vals())
+        first.apply(Target(host, NoApi()), vals(CA))
         assert check(host, then) == Ok()
         host.chmod(f"{ETC}/kubelet.conf", 0o644)
-        converges(then, host, vals())
+        converges(then, host, vals(CA))
         assert found(host, "kubelet").server == server
         edited = (host.read(f"{ETC}/kubelet.conf") or b"").replace(b"443\n", b"444\n")
         host.write(f"{ETC}/kubelet.conf", edited, 0o600)
-        assert f"points at {server[:-1]}4 instead of" in converges(then, host, vals()).summary
+        assert f"points at {server[:-1]}4 instead of" in converges(then, host, vals(CA)).summary
 
 
 def test_a_second_run_changes_nothing(done: FakeHost) -> None:
@@ -187,7 +182,7 @@ def test_nothing_is_known_before_the_authority(done: FakeHost, name: str) -> Non
 
 def test_a_moved_endpoint_keeps_the_certificate(done: FakeHost) -> None:
     before = found(done, "admin")
-    drift = converges(steps("api.example.org:8443")["kubeconfig/admin"], done, vals())
+    drift = converges(steps("api.example.org:8443")["kubeconfig/admin"], done, vals(CA))
     assert (
         drift.summary == "admin.conf points at https://10.0.0.11:8443 instead of https://api.example.org:8443"
     )
@@ -201,7 +196,7 @@ def test_a_moved_endpoint_keeps_the_certificate(done: FakeHost) -> None:
     [(340, "has a certificate that expires in 25 days"), (366, "has a certificate that expired")],
 )
 def test_an_old_certificate_is_renewed(done: FakeHost, days: int, told: str) -> None:
-    drift = converges(steps(at=AT + days * DAY)["kubeconfig/scheduler"], done, vals())
+    drift = converges(steps(at=AT + days * DAY)["kubeconfig/scheduler"], done, vals(CA))
     assert told in drift.summary
 
 
@@ -217,14 +212,14 @@ def test_another_authority_means_another_certificate(done: FakeHost) -> None:
 @pytest.mark.parametrize("name", ["scheduler", "kubelet"])
 def test_a_broken_file_is_written_anew(done: FakeHost, name: str, data: bytes) -> None:
     done.write(f"{ETC}/{name}.conf", data, 0o600)
-    drift = converges(steps()[f"kubeconfig/{name}"], done, vals())
+    drift = converges(steps()[f"kubeconfig/{name}"], done, vals(CA))
     assert drift.summary == f"{name}.conf is not a kubeconfig with a current context"
 
 
 @pytest.mark.parametrize("name", ["scheduler", "kubelet"])
 def test_an_exposed_file_is_closed(done: FakeHost, name: str) -> None:
     done.chmod(f"{ETC}/{name}.conf", 0o644)
-    drift = converges(steps()[f"kubeconfig/{name}"], done, vals())
+    drift = converges(steps()[f"kubeconfig/{name}"], done, vals(CA))
     assert drift.summary == f"{name}.conf has mode 0644 instead of 0600"
 
 
@@ -271,5 +266,5 @@ def test_the_algorithm_is_the_configurations() -> None:
     spec = SPEC.model_copy(update={"certificates": specs.Certificates(algorithm="ECDSA-P384")})
     host = FakeHost("cp-1")
     for step in kubeconfigs.init_steps(spec, NODE, "x:8443", clock=lambda: AT):
-        step.apply(Target(host, NoApi()), vals())
+        step.apply(Target(host, NoApi()), vals(CA))
     assert pem.private_key(found(host, "admin").key).key_size == 384

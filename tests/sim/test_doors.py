@@ -21,7 +21,7 @@ from kubeboot.inventory.model import Access, Machine
 from tests.fakes import sshd as servers
 from tests.fakes import swarm
 from tests.fakes.sshd import Sshd
-from tests.sim.test_ssh_chaos import SUDO
+from tests.sim.ssh_trouble import SUDO
 from tests.unit.cli_support import Ran, run
 
 

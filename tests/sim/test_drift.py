@@ -18,7 +18,7 @@ from kubeboot.pki import build
 from kubeboot.steps import backends, load_balancer
 from tests.fakes.entries import File
 from tests.fakes.world import World
-from tests.sim.test_resume import INIT, after, init_plan
+from tests.sim.commands import INIT, after, init_plan
 
 MANIFESTS = "/etc/kubernetes/manifests"
 UNITS = {"kubelet/service": "kubelet.service", "runtime/service": "containerd.service"}

@@ -26,8 +26,8 @@ from kubeboot.fleet.orders_cluster import TokenCreateOptions
 from kubeboot.kube.api import NoApi
 from kubeboot.pki import pem, tokens
 from tests.fakes.world import World
-from tests.sim import test_resume as commands
-from tests.sim.test_resume import Command
+from tests.sim import commands
+from tests.sim.commands import Command
 
 MADE = (commands.INIT, commands.JOIN, commands.ETCD, commands.FURTHER)
 COMMANDS = (*MADE, *map(commands.reset_of, MADE))

@@ -7,14 +7,9 @@ import re
 
 import pytest
 
-from tests.unit import malformed
 from tests.unit.cli_support import Ran, golden, run
+from tests.unit.malformed import CASES, HEAD
 
-CASES = (
-    *((malformed.HEAD + body).encode() for body in malformed.FIELDS),
-    *(text.encode() for text in malformed.RAW),
-    *malformed.BYTES,
-)
 _LINE = re.compile(r"^  (<stdin>(:\d+)?): \S")
 
 
@@ -41,7 +36,7 @@ def test_a_malformed_configuration_is_refused(text: bytes) -> None:
 def test_what_is_said_of_each() -> None:
     said = []
     for n, text in enumerate(CASES):
-        shown = text.removeprefix(malformed.HEAD.encode()).decode("utf-8", "backslashreplace")[:160]
+        shown = text.removeprefix(HEAD.encode()).decode("utf-8", "backslashreplace")[:160]
         problems = [line for line in _validate(text).err.splitlines() if line.startswith("  ")]
         said.append("\n".join([f"[{n}] {shown!a}", *problems]))
     golden("cli-malformed.txt", "\n\n".join(said) + "\n")
@@ -49,7 +44,7 @@ def test_what_is_said_of_each() -> None:
 
 def test_everything_wrong_in_a_long_file_is_said_in_one_go() -> None:
     """One problem of each kind in one file: no kind keeps another from being found."""
-    text = f"""{malformed.HEAD}
+    text = f"""{HEAD}
 clusterNmae: a
 clusterName: A_B
 kubernetesVersion: 1.37

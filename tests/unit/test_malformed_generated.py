@@ -24,11 +24,6 @@ from tests.unit.cli_support import Ran, run
 SEED = int(os.environ.get("KUBEBOOT_SEED", "1"))
 DOCUMENTED = {0, 1, 2, 3, 4, 5, 6, 7, 130}
 """Exit codes; those of a configuration are 0 and 4."""
-DOCUMENTS = (
-    *((malformed.HEAD + body).encode() for body in malformed.FIELDS),
-    *(text.encode() for text in malformed.RAW),
-    *malformed.BYTES,
-)
 PIECES = (
     b"\0", b"\xff", b"\r", b"\t", b"\n---\n", b": ", b"- ", b"{", b"}", b"[", b"]", b"&a ", b"*a", b"<<: *a",
     b"!!binary ", b"!!python/object:os.system ", b"'", b'"', b"|\n", b"null", b"~", b"1e999", b"-1", b"0x10",
@@ -99,7 +94,7 @@ def spoilt(draw: random.Random, word: str) -> str:
 
 def configurations(draw: random.Random) -> Iterator[Callable[[], Ran]]:
     while True:
-        text = mutated(draw, draw.choice(DOCUMENTS))
+        text = mutated(draw, draw.choice(malformed.CASES))
         yield lambda text=text: run("config", "validate", "-", stdin=text)  # type: ignore[misc]
 
 
