@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from kubeboot import errors
 from kubeboot.cli import runtime
+from kubeboot.config.purpose import LOOK, Purpose
 
 if TYPE_CHECKING:
     from kubeboot.config.layers import Setting
@@ -45,14 +46,14 @@ PATHS = (("artifacts", "bundle"), ("artifacts", "cacheDir"), ("artifacts", "lock
 
 def load(
     ctx: click.Context,
-    sources: tuple[str, ...],
-    *unwanted: str,
-    read_files: bool = True,
+    files: Sequence[str],
+    purpose: Purpose = LOOK,
+    *,
     default: bool = True,
     more: Sequence[Setting] = (),
     below: Sequence[Setting] = (),
 ) -> Loaded:
-    """The configuration from all its sources; warnings are said. `unwanted`: documents for other commands.
+    """The configuration from all its sources; warnings are said.
 
     `default`: the file in /etc belongs to the sources. `more`: what else flags say of the cluster.
     `below`: what an inventory says, over that file.
@@ -61,17 +62,14 @@ def load(
 
     now = runtime.current(ctx)
     flags, environment = _settings(ctx)
-    stdin = getattr(sys.stdin, "buffer", None)
-    loaded = loader.load(
-        sources,
-        flags=[*flags, *more],
-        environment=[*below, *environment],
+    sources = loader.Sources(
         default=loader.DEFAULT_FILE if default else None,
-        stdin=stdin,
-        unwanted=frozenset(unwanted),
-        read_files=read_files,
-        joining="InitConfiguration" in unwanted,
+        environment=[*below, *environment],
+        files=files,
+        flags=[*flags, *more],
+        stdin=getattr(sys.stdin, "buffer", None),
     )
+    loaded = loader.load(sources, purpose)
     for warning in loaded.warnings:
         now.say(f"{now.stderr.paint('warn', 'warning:')} {warning}")
     return loaded

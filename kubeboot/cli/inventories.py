@@ -12,6 +12,7 @@ import click
 
 from kubeboot import errors
 from kubeboot.cli import asking, doors, flags, params, runtime
+from kubeboot.config import purpose
 
 if TYPE_CHECKING:
     from kubeboot.artifacts.api import Catalog
@@ -86,7 +87,7 @@ def _found(
     if given["inventory"] is None:
         from kubeboot.inventory import listed
 
-        loaded = flags.load(ctx, given["config"], "JoinConfiguration")
+        loaded = flags.load(ctx, given["config"], purpose.MAKE)
         if not loaded.spec.hosts:
             raise errors.UsageProblem(
                 "which machines? there is no --inventory, and the configuration lists no `hosts`",
@@ -100,7 +101,7 @@ def described(
     ctx: click.Context, given: Mapping[str, Any], found: Inventory
 ) -> tuple[Inventory, ClusterSpec]:
     """What an inventory says of its cluster, below what --config files and flags say."""
-    loaded = flags.load(ctx, given["config"], "JoinConfiguration", below=_settings(found))
+    loaded = flags.load(ctx, given["config"], purpose.MAKE, below=_settings(found))
     return found, loaded.spec
 
 

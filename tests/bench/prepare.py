@@ -29,7 +29,7 @@ def main() -> None:
     """The first part of init's plan, and nothing of the rest."""
     see = LocalView()
     facts = see.facts()
-    spec = loader.load(default=loader.DEFAULT_FILE).spec
+    spec = loader.load(loader.Sources(default=loader.DEFAULT_FILE)).spec
     settings = node.settings(spec, facts, "control_plane")
     source = here.source(spec, facts.arch, lambda event: None)
     whole = init.plan(spec, settings, source, facts.cpus, tokens.steps(settings, None, datetime.timedelta(1)))

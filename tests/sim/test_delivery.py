@@ -12,6 +12,7 @@ from kubeboot.artifacts import pack
 from kubeboot.artifacts.bundle import Bundle
 from kubeboot.artifacts.stock import Stock
 from kubeboot.config import loader
+from kubeboot.config.loader import Sources
 from kubeboot.config.problems import InvalidConfig
 from kubeboot.engine import plan as plans
 from kubeboot.engine.plan import Plan
@@ -143,5 +144,5 @@ def test_deliveries_that_mean_nothing(said: str, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(f"apiVersion: kubeboot.io/v1alpha1\nkind: Cluster\nartifacts: {said}\n")
     with pytest.raises(InvalidConfig) as raised:
-        loader.load([str(path)])
+        loader.load(Sources(files=[str(path)]))
     assert [problem.path for problem in raised.value.problems] == [("artifacts", "delivery")]

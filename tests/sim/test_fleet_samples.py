@@ -10,6 +10,7 @@ import pytest
 
 from kubeboot.config import loader
 from kubeboot.config.components import Etcd, ExternalEtcd
+from kubeboot.config.loader import Sources
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import plan as plans
@@ -56,7 +57,7 @@ def separate_etcd() -> tuple[ClusterSpec, Inventory]:
 
 
 def own_balancers() -> tuple[ClusterSpec, Inventory]:
-    spec = loader.load([str(SAMPLES / "own-balancers" / "cluster.yaml")]).spec
+    spec = loader.load(Sources(files=[str(SAMPLES / "own-balancers" / "cluster.yaml")])).spec
     return spec, listed.read(spec, "cluster.yaml")
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
 from kubeboot.config import kubeadm, loader
+from kubeboot.config.layers import Setting
 
 
-def load(text: str | bytes, **more: Any) -> loader.Loaded:
+def load(text: str | bytes, flags: Sequence[Setting] = ()) -> loader.Loaded:
     """What the text is, read from standard input."""
-    return loader.load(["-"], stdin=io.BytesIO(text.encode() if isinstance(text, str) else text), **more)
+    stdin = io.BytesIO(text.encode() if isinstance(text, str) else text)
+    return loader.load(loader.Sources(files=["-"], flags=flags, stdin=stdin))
 
 
 def kubeadm_document(kind: str, **fields: Any) -> str:

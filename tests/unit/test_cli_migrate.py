@@ -8,6 +8,8 @@ import pytest
 
 from kubeboot import render
 from kubeboot.config import describe, loader
+from kubeboot.config.loader import Sources
+from kubeboot.config.purpose import PRINT, Purpose
 from tests.unit.cli_support import run
 
 EXAMPLES = pathlib.Path(__file__).parent / "golden" / "cli-kubeadm-examples"
@@ -24,8 +26,9 @@ def test_what_it_prints_means_the_same(path: pathlib.Path, tmp_path: pathlib.Pat
         return
     made = tmp_path / "cluster.yaml"
     made.write_text(ran.out)
-    again = loader.load([str(made)], read_files=False, joining="join" in path.stem)
-    assert again.spec == loader.load([str(path)], read_files=False).spec
+    purpose = Purpose(joins="join" in path.stem, read_files=False)
+    again = loader.load(Sources(files=[str(made)]), purpose)
+    assert again.spec == loader.load(Sources(files=[str(path)]), PRINT).spec
     assert again.warnings == ()
 
 

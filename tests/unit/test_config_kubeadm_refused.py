@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeboot.config import kubeadm, loader
+from kubeboot.config.loader import Sources
 from kubeboot.config.problems import InvalidConfig
+from kubeboot.config.purpose import PRINT
 from tests.unit.config_support import kubeadm_document, load
 
 EXAMPLES = pathlib.Path(__file__).parent / "golden" / "cli-kubeadm-examples"
@@ -102,7 +104,7 @@ def test_warned_of(kind: str, fields: Mapping[str, Any], field: str) -> None:
 def test_kubeadms_own_examples_are_understood(path: pathlib.Path) -> None:
     """Each is accepted, or refused for what kubeboot does not do; no field of kubeadm's is unknown."""
     try:
-        loader.load([str(path)], read_files=False)
+        loader.load(Sources(files=[str(path)]), PRINT)
     except InvalidConfig as error:
         said = [str(p) for p in error.problems]
         assert not [s for s in said if "unknown field" in s]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kubeboot import render
 from kubeboot.config import describe, layers, loader, rules
 from kubeboot.config.layers import Layer, Setting
+from kubeboot.config.loader import Sources
 from kubeboot.config.problems import InvalidConfig, Origin
 from kubeboot.config.spec import ClusterSpec
 from tests.unit.config_support import load
@@ -84,13 +85,13 @@ node:
 def test_json_is_read_too(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "c.json"
     path.write_text(json.dumps(describe.document(_spec(cluster_name="j"))))
-    assert loader.load([str(path)]).spec.cluster_name == "j"
+    assert loader.load(Sources(files=[str(path)])).spec.cluster_name == "j"
 
 
 def test_a_directory_is_its_files_in_order(tmp_path: pathlib.Path) -> None:
     for name, cluster in (("20-b.yaml", "b"), ("10-a.yml", "a"), (".hidden.yaml", "h"), ("c.txt", "t")):
         (tmp_path / name).write_text(f"{HEAD}clusterName: {cluster}\n")
-    found = loader.load([str(tmp_path)])
+    found = loader.load(Sources(files=[str(tmp_path)]))
     assert found.spec.cluster_name == "b"
     assert [pathlib.Path(s).name for s in found.sources] == ["10-a.yml", "20-b.yaml"]
 
@@ -106,21 +107,21 @@ def test_problems_are_of_the_file_and_line_that_won(tmp_path: pathlib.Path) -> N
     first.write_text(f"{HEAD}clusterName: A\nnetworking: {{dnsDomain: B}}\n")
     second.write_text(f"{HEAD}\n\nclusterName: C\n")
     with pytest.raises(InvalidConfig) as caught:
-        loader.load([str(first), str(second)])
+        loader.load(Sources(files=[str(first), str(second)]))
     assert [str(p.origin) for p in caught.value.problems] == [f"{first}:4", f"{second}:5"]
 
 
 def test_the_default_file_may_be_absent_and_counts_when_it_is_there(tmp_path: pathlib.Path) -> None:
     default = tmp_path / "cluster.yaml"
-    assert loader.load(default=default).spec == ClusterSpec()
+    assert loader.load(Sources(default=default)).spec == ClusterSpec()
     default.write_text(f"{HEAD}clusterName: d\n")
-    assert loader.load(default=default).sources == (str(default),)
+    assert loader.load(Sources(default=default)).sources == (str(default),)
 
 
 def test_flags_alone_are_a_matter_of_usage_and_files_of_configuration() -> None:
     flag = Setting(("clusterName",), "A_B", Origin("--x", field="--x", command_line=True))
     with pytest.raises(InvalidConfig) as caught:
-        loader.load(flags=[flag])
+        loader.load(Sources(flags=[flag]))
     assert (caught.value.exit_code, str(caught.value.problems[0])[:4]) == (2, "--x:")
     with pytest.raises(InvalidConfig) as caught:
         load(f"{HEAD}networking: {{dnsDomain: B}}\n", flags=[flag])

@@ -10,6 +10,7 @@ import pytest
 
 from kubeboot.cli import app
 from kubeboot.config import component_fields, describe, loader, reference, wording
+from kubeboot.config.loader import Sources
 from tests.unit.cli_support import run
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -78,7 +79,7 @@ def test_examples_of_configuration_are_valid(page: str, tmp_path: pathlib.Path) 
     for text in blocks:
         path = tmp_path / "cluster.yaml"
         path.write_text(text)
-        assert loader.load([str(path)]).warnings == ()
+        assert loader.load(Sources(files=[str(path)])).warnings == ()
     assert blocks or page == "troubleshooting.md"
 
 

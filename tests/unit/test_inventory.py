@@ -15,6 +15,7 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.config import loader
+from kubeboot.config.loader import Sources
 from kubeboot.inventory import ansible, listed, variables
 from kubeboot.inventory.model import Inventory, Machine
 
@@ -80,7 +81,7 @@ def test_group_vars_and_host_vars_reach_the_machines() -> None:
 
 
 def test_the_machines_of_a_cluster_file() -> None:
-    spec = loader.load([str(SAMPLES / "own-balancers" / "cluster.yaml")]).spec
+    spec = loader.load(Sources(files=[str(SAMPLES / "own-balancers" / "cluster.yaml")])).spec
     found = listed.read(spec, "cluster.yaml")
     assert [m.name for m in found.of("lb")] == ["lb-1", "lb-2"]
     worker = found.of("worker")[0]

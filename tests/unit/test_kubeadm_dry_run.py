@@ -11,6 +11,7 @@ import pytest
 
 from kubeboot import render
 from kubeboot.config import loader
+from kubeboot.config.loader import Sources
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.steps import control_plane, etcd, static_pod
@@ -64,7 +65,7 @@ def load(example: str, tmp_path: pathlib.Path) -> ClusterSpec:
     text = (record_kubeadm.EXAMPLES / f"{example}.yaml").read_text()
     path = tmp_path / "config.yaml"
     path.write_text(text.replace(record_kubeadm.PATCHES_PATH, str(record_kubeadm.PATCHES)))
-    return loader.load([str(path)]).spec
+    return loader.load(Sources(files=[str(path)])).spec
 
 
 def node(spec: ClusterSpec) -> NodeSettings:

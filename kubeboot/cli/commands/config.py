@@ -9,6 +9,7 @@ import click
 
 from kubeboot.cli import flags, params, runtime
 from kubeboot.cli.command import Group
+from kubeboot.config import purpose
 
 
 @click.group(
@@ -41,7 +42,8 @@ def print_(ctx: click.Context, defaults: bool, effective: bool, config: tuple[st
     from kubeboot.config.spec import ClusterSpec
 
     now = runtime.current(ctx)
-    spec = ClusterSpec() if defaults else flags.load(ctx, config, read_files=effective).spec
+    wanted = purpose.LOOK if effective else purpose.PRINT
+    spec = ClusterSpec() if defaults else flags.load(ctx, config, wanted).spec
     data = describe.document(spec)
     now.console.data(json.dumps(data, indent=2) if now.settings.json else render.dump(data))
     return 0
@@ -64,7 +66,7 @@ def migrate(ctx: click.Context, files: tuple[str, ...]) -> int:
     from kubeboot.config import describe
 
     now = runtime.current(ctx)
-    loaded = flags.load(ctx, files, read_files=False, default=False)
+    loaded = flags.load(ctx, files, purpose.PRINT, default=False)
     for line in describe.flags(loaded.run):
         now.say(f"{now.stderr.paint('warn', 'warning:')} {line}")
     data = describe.said(loaded.spec)

@@ -11,6 +11,7 @@ import click
 from kubeboot import errors, outputs
 from kubeboot.cli import flags, hidden, params, runtime, work
 from kubeboot.cli.command import Command
+from kubeboot.config import purpose
 
 if TYPE_CHECKING:
     from kubeboot.config.etcd_access import Invitation
@@ -79,7 +80,7 @@ def _run(ctx: click.Context, given: dict[str, Any], invited: Invitation | None) 
     from kubeboot.cli import actions_etcd
     from kubeboot.fleet.orders_etcd import EtcdMachineOptions
 
-    loaded = flags.load(ctx, given["config"], "JoinConfiguration", "InitConfiguration")
+    loaded = flags.load(ctx, given["config"], purpose.ETCD)
     if loaded.spec.etcd.external is not None:
         raise errors.UsageProblem("etcd.external is for control planes; this machine is to run etcd itself")
     options = EtcdMachineOptions(loaded.spec, invited, **flags.run(given, loaded.run))

@@ -10,6 +10,7 @@ import click
 from kubeboot import errors
 from kubeboot.cli import flags, hidden, params, runtime, work
 from kubeboot.cli.command import Command
+from kubeboot.config import purpose
 
 if TYPE_CHECKING:
     from kubeboot.config.etcd_access import Access
@@ -100,7 +101,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> InitOptions:
     hidden.one_reader(given["token_file"], given["config"], *files)
     token = hidden.token(ctx, given["token"], given["token_file"])
     etcd = _etcd(given["external_etcd"])
-    loaded = flags.load(ctx, given["config"], "JoinConfiguration", more=_endpoints(etcd))
+    loaded = flags.load(ctx, given["config"], purpose.MAKE, more=_endpoints(etcd))
     run = loaded.run
     key = _key(ctx, given, run.certificate_key)
     if token is None:

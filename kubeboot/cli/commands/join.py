@@ -9,6 +9,7 @@ import click
 from kubeboot import errors
 from kubeboot.cli import flags, hidden, params, runtime, work
 from kubeboot.cli.command import Command
+from kubeboot.config import purpose
 
 if TYPE_CHECKING:
     from kubeboot.config.loader import Loaded
@@ -74,7 +75,7 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     pins = _pins(given["discovery_token_ca_cert_hash"])
     token = hidden.token(ctx, given["token"], given["token_file"])
     key = hidden.certificate_key(ctx, given["certificate_key"], given["certificate_key_file"])
-    loaded = flags.load(ctx, given["config"], "InitConfiguration")
+    loaded = flags.load(ctx, given["config"], purpose.JOIN)
     run = loaded.run
     role = _role(given["role"], given["control_plane"] or run.control_plane)
     key = key or hidden.certificate_key(ctx, None, None, run.certificate_key)
