@@ -11,7 +11,7 @@ from pathlib import Path
 from kubeboot.artifacts import sources
 from kubeboot.config.node import Role
 from kubeboot.engine.events import Emit, HostFinished, StepFinished
-from kubeboot.fleet import changing, followers, hooks, logins, reach, survey, work
+from kubeboot.fleet import changing, followers, hooks, logins, meeting, reach, survey, work
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Approach, Reached
@@ -35,7 +35,7 @@ def plan(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host
     emit(started("plan", wanted, machines))
     with reach.approach(machines, emit, opener) as way:
         way.set_out(machine for machine in machines if machine.role not in reach.HEADS)
-        crew, found = survey.meet(wanted.inventory, way, wanted.spec)
+        crew, found = meeting.meet(wanted.inventory, way, wanted.spec)
         shop = Shop(
             wanted.spec, Supply(wanted.spec, emit, peek=True, kept=wanted.catalogs), books, skip=wanted.skip
         )

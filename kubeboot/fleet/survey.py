@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from kubeboot import errors
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.fleet import here, leaving, shared
-from kubeboot.fleet.reach import Approach, Crew, Reached, each
+from kubeboot.fleet.reach import Crew, Reached, each
 from kubeboot.fleet.run import Others
 from kubeboot.fleet.ways import Ways
 from kubeboot.host import looks
 from kubeboot.host.api import HostView
 from kubeboot.host.facts import Facts
-from kubeboot.inventory.model import Inventory, Machine
+from kubeboot.inventory.model import Inventory
 from kubeboot.kube import facts, surroundings
 from kubeboot.kube.client import Client
 from kubeboot.kube.facts import ClusterFacts
@@ -25,8 +24,6 @@ from kubeboot.steps.preflight import Surroundings
 
 SUPER_ADMIN = "/etc/kubernetes/super-admin.conf"
 API_SERVER = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-GRACE = 1.0
-"""Seconds after the first control plane in which the others are waited for, if the cluster is known then."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Cluster:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Seen:
+class Seen:
     """A control plane's part of a cluster, as far as it has one."""
 
     who: Reached
@@ -72,58 +69,17 @@ class Found:
     first: Reached | None
 
 
-def meet(inventory: Inventory, way: Approach, spec: ClusterSpec) -> tuple[Crew, Found]:
-    """Who tells what there is, and what that is; errors.Unreachable as of `look`.
-
-    A control plane that does not answer holds up nobody who needs only the others: it is not in the crew.
-    """
-    planes, port = inventory.of("control_plane"), spec.api_server.bind_port
-    coming = {machine.name: way.meet(machine, _see) for machine in planes}
-    voters = inventory.of("etcd")
-    members = way.crew(voters)
-    wait(coming.values(), return_when=FIRST_COMPLETED)
-    wait(coming.values(), GRACE)
-    while missing := [machine for machine in planes if not coming[machine.name].done()]:
-        found = _answering(_seen_by(coming), port)
-        if found is not None and not _may_lead(missing, planes, found):
-            come = [machine for machine in planes if machine not in missing]
-            return _joined(members, way.crew(come)), Found(found, None)
-        wait((coming[machine.name] for machine in missing), return_when=FIRST_COMPLETED)
-    crew = _joined(members, way.crew(planes))
-    return crew, _found(inventory, crew, _seen_by(coming), port)
-
-
-def _joined(members: Crew, planes: Crew) -> Crew:
-    return Crew((*planes.reached, *members.reached), {**planes.lost, **members.lost})
-
-
-def _seen_by(coming: Mapping[str, Future[_Seen]]) -> list[_Seen]:
-    """Of those who have come, in the inventory's order."""
-    done = (future for future in coming.values() if future.done())
-    return [future.result() for future in done if not isinstance(future.exception(), errors.KubebootError)]
-
-
-def _may_lead(missing: Iterable[Machine], planes: tuple[Machine, ...], found: Cluster) -> bool:
-    """Two workstations must have the same lead, or each would hold a part of the fleet.
-
-    It is the first that serves. A Node's address that is not among the cluster's API servers does not.
-    """
-    known = {address for peer in found.around.peers for address in peer.addresses}
-    silent = known - {address for address, _ in found.facts.control_planes}
-    lead = planes.index(found.lead.machine)
-    return any(machine.address not in silent for machine in missing if planes.index(machine) < lead)
-
-
 def look(inventory: Inventory, crew: Crew, spec: ClusterSpec) -> Found:
     """Look at every control plane; errors.Unreachable when a cluster must be there and none answers."""
     names = {machine.name for machine in inventory.of("control_plane")}
     planes = [reached for reached in crew.reached if reached.name in names]
-    seen, _ = each({reached.name: reached for reached in planes}, _see)
-    return _found(inventory, crew, list(seen.values()), spec.api_server.bind_port)
+    seen, _ = each({reached.name: reached for reached in planes}, see_part)
+    return found_by(inventory, crew, list(seen.values()), spec.api_server.bind_port)
 
 
-def _found(inventory: Inventory, crew: Crew, seen: list[_Seen], port: int) -> Found:
-    found = _answering(seen, port)
+def found_by(inventory: Inventory, crew: Crew, seen: list[Seen], port: int) -> Found:
+    """What these control planes tell of together; errors as of `look`."""
+    found = answering(seen, port)
     if found is not None:
         return Found(found, None)
     begun = [one.who for one in seen if one.first]
@@ -132,21 +88,22 @@ def _found(inventory: Inventory, crew: Crew, seen: list[_Seen], port: int) -> Fo
     return Found(None, _new(inventory, crew, seen))
 
 
-def _see(reached: Reached) -> _Seen:
+def see_part(reached: Reached) -> Seen:
+    """What this machine has of a cluster."""
     see = reached.view()
     return looks.settled(see, lambda: _seen(reached, see))
 
 
-def _seen(reached: Reached, see: HostView) -> _Seen:
+def _seen(reached: Reached, see: HostView) -> Seen:
     first, runs = looks.together(
         (lambda: see.stat(SUPER_ADMIN) is not None, lambda: see.read(API_SERVER) is not None)
     )
     external = external_etcd.found(see)
     given = shared.on_disk(see, external)
-    return _Seen(reached, given, runs and shared.is_complete(given, external), first)
+    return Seen(reached, given, runs and shared.is_complete(given, external), first)
 
 
-def _new(inventory: Inventory, crew: Crew, seen: Iterable[_Seen]) -> Reached:
+def _new(inventory: Inventory, crew: Crew, seen: Iterable[Seen]) -> Reached:
     """Who is to be the first. Never a second cluster beside one that only does not answer now."""
     traces = [one.who.name for one in seen if one.given]
     traces += [reached.name for reached in crew.reached if reached.facts.joined]
@@ -167,7 +124,7 @@ def orphaned(names: Iterable[str]) -> errors.Unreachable:
     )
 
 
-def _answering(seen: list[_Seen], port: int) -> Cluster | None:
+def answering(seen: list[Seen], port: int) -> Cluster | None:
     """By the first API server that is ready."""
     serving = [one for one in seen if one.serves]
     ways = Ways({address: one.who.host for one in serving for address in _addresses(one.who)})

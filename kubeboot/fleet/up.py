@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from kubeboot import errors
 from kubeboot.artifacts import sources
 from kubeboot.engine.events import Emit, RunFinished, RunStarted
-from kubeboot.fleet import changing, hooks, layout, logins, making, reach, survey, turns
+from kubeboot.fleet import changing, hooks, layout, logins, making, meeting, reach, turns
 from kubeboot.fleet.etcd import fleet as etcd_fleet
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
@@ -36,7 +36,7 @@ def up(given: FleetOptions, emit: Emit, opener: logins.Open = logins.open_host) 
     emit(started("up", wanted, machines))
     with reach.approach(machines, emit, opener) as way, stoppable(emit) as stop:
         way.set_out(turns.newest(machines))
-        crew, found = survey.meet(wanted.inventory, way, wanted.spec)
+        crew, found = meeting.meet(wanted.inventory, way, wanted.spec)
         supply = Supply(wanted.spec, emit, peek=False, kept=wanted.catalogs)
         shop = Shop(wanted.spec, supply, books, wanted.ignore_preflight, wanted.skip)
         works = Works(wanted, shop, Shift(emit, stop, wanted.timeout_scale), way, crew, opener)

@@ -18,7 +18,7 @@ from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.events import Event, HostFinished, StepFinished, StepStarted
 from kubeboot.engine.plan import Plan
-from kubeboot.fleet import departing, health, planning, record, survey, turns, up, work
+from kubeboot.fleet import departing, health, meeting, planning, record, survey, turns, up, work
 from kubeboot.fleet.etcd import fleet as etcd_fleet
 from kubeboot.fleet.orders_fleet import FleetOptions, FleetResult
 from kubeboot.fleet.reach import Crew, Reached
@@ -155,14 +155,17 @@ class World:
         state = "drift" if task.name in self.dirty else "ok"
         return work.Looked(task, (StepFinished("a/b", task.name, "A", state, 0.0, 0.0),))  # type: ignore[arg-type]
 
-    def see(self, reached: Reached) -> survey._Seen:
-        return survey._Seen(reached, {}, reached.name in self.members, False)
+    def see(self, reached: Reached) -> survey.Seen:
+        return survey.Seen(reached, {}, reached.name in self.members, False)
 
-    def answering(self, seen: list[survey._Seen], port: int) -> Any:
+    def answering(self, seen: list[survey.Seen], port: int) -> Any:
         serving = sorted((one.who for one in seen if one.serves), key=lambda who: who.name != self.lead)
-        nodes = tuple(surroundings.Machine(name, addresses=(at,)) for name, at in self.addresses.items())
-        around = preflight.Surroundings(nodes)
-        return _Cluster(serving[0], _serving(self.living), around) if serving else None
+        nodes = tuple(
+            surroundings.Machine(name, addresses=(at,), control_plane=role_of(name) == "control_plane")
+            for name, at in self.addresses.items()
+        )
+        facts = surroundings.heard(_serving(self.living), nodes)
+        return _Cluster(serving[0], facts, preflight.Surroundings(nodes)) if serving else None
 
     def judged(self, dead: dict[str, str]) -> str | None:
         self.mourned = dead
@@ -222,9 +225,9 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> World:
         (Shop, "examine", lambda self, task, cluster: ()),
         (work.Shift, "work", made.work),
         (work, "look", made.look),
-        (survey, "_see", made.see),
-        (survey, "_answering", made.answering),
-        (survey, "GRACE", 0.05),
+        (survey, "see_part", made.see),
+        (survey, "answering", made.answering),
+        (meeting, "GRACE", 0.05),
         (turns, "GRACE", 0.05),
         (departing, "find", lambda cluster, inventory: ()),
         (health, "awaited", lambda cluster, stop, scale, etcd, dead: made.judged(dead)),
