@@ -5,28 +5,23 @@ from __future__ import annotations
 import dataclasses
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import urlsplit
 
-from kubeboot import errors
 from kubeboot.artifacts import replies
 from kubeboot.artifacts.cache import Cache
 from kubeboot.artifacts.ending import until
 from kubeboot.artifacts.part import Part
+from kubeboot.artifacts.patience import Patience
+from kubeboot.artifacts.refusals import nobody
 from kubeboot.artifacts.replies import Open, Reply
-from kubeboot.artifacts.trouble import Failure, refused, unreachable
-
-T = TypeVar("T")
+from kubeboot.artifacts.trouble import Failure
 
 LARGEST = 8 << 30
 """Bytes that a file of unknown size may have."""
 _RANGE = re.compile(r"^bytes (\d+)-\d+/(\d+|\*)\Z")
 _WHOLE = re.compile(r"^bytes \*/(\d+)\Z")
-_CAPTIVE = "this may be a proxy's or a hotel's own page: open the URL in a browser"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,32 +40,6 @@ class Watch:
 
     said: Callable[[str], None] = lambda text: None
     moved: Callable[[str, int, int], None] = lambda name, done, total: None
-
-
-@dataclasses.dataclass(frozen=True)
-class Patience:
-    """How often one server is asked again without progress, after which pauses, and how to wait."""
-
-    tries: int = 4
-    pauses: tuple[float, ...] = (0.5, 2.0, 5.0)
-    most: int = 200
-    sleep: Callable[[float], None] = time.sleep
-
-    def rest(self, failure: Failure, idle: int) -> None:
-        """Wait as long as the server asked for, or as we find polite."""
-        pause = self.pauses[min(idle, len(self.pauses) - 1)]
-        self.sleep(failure.after if failure.after is not None else pause)
-
-    def __call__(self, ask: Callable[[], T]) -> T:
-        """Ask again for a small thing while that may help."""
-        for idle in range(1, self.tries):
-            try:
-                return ask()
-            except Failure as failure:
-                if not failure.again:
-                    raise
-                self.rest(failure, idle - 1)
-        return ask()
 
 
 class Downloader:
@@ -202,23 +171,3 @@ def _plausible(reply: Reply, wanted: Wanted, part: Part) -> None:
         raise Failure("sends the file encoded, which was not asked for")
     if wanted.size and reply.length is not None and part.size + reply.length > wanted.size:
         raise Failure(f"offers {part.size + reply.length} bytes for a file of {wanted.size}")
-
-
-def nobody(
-    name: str, refusals: Sequence[tuple[str, Failure]], done: str = "downloaded"
-) -> errors.KubebootError:
-    """What became of everybody who was asked for something."""
-    lines = [f"{_shown(url)} {failure.why}" for url, failure in refusals]
-    hint = "check the network, the proxy in the environment, and artifacts.mirrors in the configuration"
-    if any("web page" in failure.why for _, failure in refusals):
-        hint = _CAPTIVE
-    if any("other bytes" in failure.why for _, failure in refusals):
-        hint = "compare the sum with upstream's; do not use a mirror that changes files"
-        return refused(f"{name} is not what it must be: {'; '.join(lines)}", hint)
-    return unreachable(f"{name} cannot be {done}: {'; '.join(lines)}", hint)
-
-
-def _shown(url: str) -> str:
-    """A URL without what a signature or a password in it would tell."""
-    parts = urlsplit(url)
-    return f"{replies.origin(url)}{parts.path}"

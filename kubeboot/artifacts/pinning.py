@@ -7,9 +7,9 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from kubeboot.artifacts import archives, replies, resolve, together
-from kubeboot.artifacts.download import nobody
 from kubeboot.artifacts.known import Entry, Known
 from kubeboot.artifacts.manifests import Manifest
+from kubeboot.artifacts.refusals import nobody
 from kubeboot.artifacts.registry import Registries
 from kubeboot.artifacts.releases import Release
 from kubeboot.artifacts.stock import Depot, manifest

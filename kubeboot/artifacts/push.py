@@ -13,9 +13,11 @@ from urllib.parse import urljoin
 
 from kubeboot.artifacts import oci, replies
 from kubeboot.artifacts.bundle import Bundle
-from kubeboot.artifacts.download import Patience, Watch, nobody
+from kubeboot.artifacts.download import Watch
 from kubeboot.artifacts.manifests import INDEXES
 from kubeboot.artifacts.mirrors import Mirrors, Reference
+from kubeboot.artifacts.patience import Patience
+from kubeboot.artifacts.refusals import nobody
 from kubeboot.artifacts.registry import Registries
 from kubeboot.artifacts.trouble import Failure
 from kubeboot.config import names

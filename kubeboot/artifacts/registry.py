@@ -8,9 +8,11 @@ from typing import Any
 
 from kubeboot.artifacts import manifests, oci, replies
 from kubeboot.artifacts.credentials import Credentials
-from kubeboot.artifacts.download import Patience, Wanted, nobody
+from kubeboot.artifacts.download import Wanted
 from kubeboot.artifacts.manifests import INDEXES, MANIFESTS, Manifest
 from kubeboot.artifacts.mirrors import Mirrors, Reference
+from kubeboot.artifacts.patience import Patience
+from kubeboot.artifacts.refusals import nobody
 from kubeboot.artifacts.registry_access import LARGEST, Access, damaged
 from kubeboot.artifacts.trouble import Failure
 from kubeboot.artifacts.web import Web

@@ -6,9 +6,10 @@ import dataclasses
 
 from kubeboot.artifacts.cache import Cache
 from kubeboot.artifacts.credentials import Credentials
-from kubeboot.artifacts.download import Patience, Watch
+from kubeboot.artifacts.download import Watch
 from kubeboot.artifacts.known import Known, UserLock
 from kubeboot.artifacts.mirrors import Mirrors
+from kubeboot.artifacts.patience import Patience
 from kubeboot.artifacts.web import Web
 
 

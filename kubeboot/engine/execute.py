@@ -11,7 +11,7 @@ from typing import Protocol
 from kubeboot import errors
 from kubeboot.engine import causes
 from kubeboot.engine.events import Event, StepWaiting
-from kubeboot.engine.failpoints import UNWATCHED, Watch
+from kubeboot.engine.places import UNWATCHED, Watch
 from kubeboot.engine.remembering import Memory
 from kubeboot.engine.step import Blocked, Condition, Drift, Later, Ok, Step, Target
 from kubeboot.engine.undo import Undo

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, cast
 
-from kubeboot.engine.failpoints import HOST_WRITES
+from kubeboot.engine.places import HOST_WRITES
 from kubeboot.host.api import HostTarget, HostView
 from kubeboot.host.model import Stat
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kubeboot.engine.events import Emit, RunStarted, State, StepStarted
 from kubeboot.engine.execute import Context, Intents, execute
-from kubeboot.engine.failpoints import UNWATCHED, Watch
+from kubeboot.engine.places import UNWATCHED, Watch
 from kubeboot.engine.plan import Node, Plan, edges, node, remaining, requirements
 from kubeboot.engine.step import CLUSTER, Slot, Step, Target
 from kubeboot.engine.tally import Done, Outcome, Tally

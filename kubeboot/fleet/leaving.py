@@ -19,7 +19,7 @@ from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.etcd import EtcdView
 from kubeboot.pki import endpoint, kubeconfig, table
 from kubeboot.plan import remove
-from kubeboot.steps import load_balancer
+from kubeboot.steps import haproxy
 from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.etcd import local as etcd_local
 from kubeboot.steps.etcd import machine as etcd_machine
@@ -82,7 +82,7 @@ def _listed(
     """The API servers that there are, as one of them says, this machine's own if it answers; else as haproxy
     knows them, which forgets those that are gone only after an hour. Without haproxy: by the endpoint.
     """
-    known = load_balancer.known(see)
+    known = haproxy.known(see)
     own_first = sorted(known, key=lambda server: server[0] not in mine)
     for where in [endpoint.url(*server) for server in own_first] or _endpoint(see):
         if found := _told(shared.administrator(given, where, dialler=dialler)):

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kubeboot import errors
 from kubeboot.kube import client, configmaps, dial, rbac
 from kubeboot.kube import discovery_refusals as refusals
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
@@ -67,11 +66,7 @@ def discover(search: Discovery) -> tuple[client.Client, bytes]:
     found = _proven(search)
     again = _read(search, found.trusted)
     if again.get(configmaps.INFO_KEY) != found.text:
-        raise errors.Unreachable(
-            f"{search.address} shows another cluster-info once its certificate is verified",
-            hint="someone may be intercepting the connection; check before you try again",
-            reason="KB_DISCOVERY_CHANGED",
-        )
+        raise refusals.changed(search.address)
     _authenticate(search, found.trusted)
     return client.Client(search.session(found.bundle, search.token.text)), found.bundle
 
@@ -119,20 +114,11 @@ def _read(search: Discovery, authority: bytes = b"") -> dict[str, str]:
     if answer.status == 200 and found.get("kind") == "ConfigMap":
         return dict(found.get("data") or {})
     if found.get("kind") != "Status":
-        raise refusals.not_kubernetes(
-            search.address, f"it answers {answer.status} to a question for cluster-info"
-        )
+        why = f"it answers {answer.status} to a question for cluster-info"
+        raise refusals.not_kubernetes(search.address, why)
     if answer.status == 404:
-        raise errors.Unreachable(
-            f"the API server at {search.address} has no cluster-info to join with",
-            hint="was this cluster made by kubeboot or kubeadm?",
-            reason="KB_NO_CLUSTER_INFO",
-        )
-    raise errors.Unreachable(
-        f"the API server at {search.address} does not show cluster-info: {found.get('message')}",
-        hint="let anonymous clients read ConfigMap kube-public/cluster-info while machines join",
-        reason="KB_DISCOVERY_FORBIDDEN",
-    )
+        raise refusals.without_cluster_info(search.address)
+    raise refusals.forbidden(search.address, str(found.get("message")))
 
 
 def _answer(search: Discovery, session: Session) -> Response:
@@ -160,11 +146,7 @@ def _authority(search: Discovery, text: str) -> bytes:
     except ValueError:
         found = b""
     if not _PEM.search(found):
-        raise errors.Unreachable(
-            f"the cluster-info at {search.address} names no certificate authority",
-            hint="run `kubeboot init` on a control plane: it repairs ConfigMap kube-public/cluster-info",
-            reason="KB_NO_CLUSTER_INFO",
-        )
+        raise refusals.without_authority(search.address)
     return found
 
 
@@ -174,13 +156,7 @@ def _pinned(search: Discovery, bundle: bytes) -> bytes:
     trusted = b"".join(one for one in every if pins.is_pinned(one, search.pins))
     if trusted:
         return trusted
-    raise errors.Unreachable(
-        f"the cluster at {search.address} has an authority other than the pinned one: "
-        f"expected {', '.join(search.pins)}, seen {', '.join(map(_pin, every))}",
-        hint="take --discovery-token-ca-cert-hash from that cluster: "
-        "`kubeboot token create --print-join-command` on a control plane prints it",
-        reason="KB_CA_PIN_MISMATCH",
-    )
+    raise refusals.not_pinned(search.address, search.pins, map(_pin, every))
 
 
 def _pin(certificate: bytes) -> str:

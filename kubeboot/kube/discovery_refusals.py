@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kubeboot import errors
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.kube.failures import NO_TLS
@@ -64,4 +66,51 @@ def unsigned(address: str, waited: float) -> errors.TimedOut:
         f"waited {waited:.0f}s for the cluster at {address} to sign for its token",
         hint="kube-controller-manager signs for tokens: check that it runs on a control plane",
         reason="KB_TOKEN_UNSIGNED",
+    )
+
+
+def without_cluster_info(address: str) -> errors.Unreachable:
+    """It is a cluster that nothing joins by a token."""
+    return errors.Unreachable(
+        f"the API server at {address} has no cluster-info to join with",
+        hint="was this cluster made by kubeboot or kubeadm?",
+        reason="KB_NO_CLUSTER_INFO",
+    )
+
+
+def forbidden(address: str, why: str) -> errors.Unreachable:
+    """Anonymous clients may not read cluster-info; `why` in the server's words."""
+    return errors.Unreachable(
+        f"the API server at {address} does not show cluster-info: {why}",
+        hint="let anonymous clients read ConfigMap kube-public/cluster-info while machines join",
+        reason="KB_DISCOVERY_FORBIDDEN",
+    )
+
+
+def without_authority(address: str) -> errors.Unreachable:
+    """Its cluster-info is damaged."""
+    return errors.Unreachable(
+        f"the cluster-info at {address} names no certificate authority",
+        hint="run `kubeboot init` on a control plane: it repairs ConfigMap kube-public/cluster-info",
+        reason="KB_NO_CLUSTER_INFO",
+    )
+
+
+def not_pinned(address: str, pins: Iterable[str], seen: Iterable[str]) -> errors.Unreachable:
+    """None of its authorities is pinned."""
+    return errors.Unreachable(
+        f"the cluster at {address} has an authority other than the pinned one: "
+        f"expected {', '.join(pins)}, seen {', '.join(seen)}",
+        hint="take --discovery-token-ca-cert-hash from that cluster: "
+        "`kubeboot token create --print-join-command` on a control plane prints it",
+        reason="KB_CA_PIN_MISMATCH",
+    )
+
+
+def changed(address: str) -> errors.Unreachable:
+    """Who answers shows one thing to everybody and another over verified TLS."""
+    return errors.Unreachable(
+        f"{address} shows another cluster-info once its certificate is verified",
+        hint="someone may be intercepting the connection; check before you try again",
+        reason="KB_DISCOVERY_CHANGED",
     )

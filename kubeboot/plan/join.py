@@ -11,9 +11,9 @@ from kubeboot.kube.facts import ClusterFacts
 from kubeboot.plan import machine
 from kubeboot.steps import certificates, kubelet
 from kubeboot.steps import node as marks
+from kubeboot.steps.haproxy import Backend
 from kubeboot.steps.kubelet import csr as kubelet_csr
 from kubeboot.steps.kubelet import kubeconfig as kubelet_conf
-from kubeboot.steps.load_balancer import Backend
 
 BEFORE_KUBELET = frozenset({"images/"})
 """Pods come the moment that the Node is registered: their images must be there."""

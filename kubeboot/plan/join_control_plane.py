@@ -27,7 +27,8 @@ from kubeboot.steps import node as marks
 from kubeboot.steps.dns import spread as dns_spread
 from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.etcd import join as etcd_join
-from kubeboot.steps.load_balancer import MANIFEST, Backend
+from kubeboot.steps.haproxy import Backend
+from kubeboot.steps.load_balancer import MANIFEST
 
 BEFORE_NODE = frozenset({"images/"})
 """Pods come the moment that the Node is registered, and their images must be there by then.

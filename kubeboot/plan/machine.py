@@ -22,7 +22,7 @@ from kubeboot.steps import (
     trees,
     virtual_ip,
 )
-from kubeboot.steps.load_balancer import Backend
+from kubeboot.steps.haproxy import Backend
 
 IMAGES = {
     "etcd/manifest": "images/etcd",

@@ -9,7 +9,8 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Step
 from kubeboot.steps import basic
-from kubeboot.steps.static_pod import MANIFESTS, PodReader
+from kubeboot.steps.pod_manifest import PodReader
+from kubeboot.steps.static_pod import MANIFESTS
 
 READ = frozenset({"control-plane/audit-policy", "control-plane/admission-config"})
 """The steps that write what it reads at its start."""

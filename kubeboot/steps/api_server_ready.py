@@ -9,7 +9,7 @@ from kubeboot.engine.step import View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
 from kubeboot.steps import conditions, pod_logs, static_pod
-from kubeboot.steps.static_pod import INPUTS
+from kubeboot.steps.pod_manifest import INPUTS
 
 
 @dataclasses.dataclass(frozen=True)

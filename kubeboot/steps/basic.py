@@ -9,16 +9,9 @@ from kubeboot import errors
 from kubeboot.engine.step import Check, Condition, Drift, Ok, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.steps.files import EnsureDir, EnsureFile, EnsureLink, EnsureUnitFile, unified
-from kubeboot.steps.machine import (
-    INPUTS,
-    EnsureActive,
-    EnsureEnabled,
-    EnsureModule,
-    EnsureSysctl,
-    EnsureUnit,
-    Reader,
-)
+from kubeboot.steps.machine import EnsureModule, EnsureSysctl
 from kubeboot.steps.offered import CONTAINERD, EnsureBinary, EnsureImage, LookForImages
+from kubeboot.steps.units import INPUTS, EnsureActive, EnsureEnabled, EnsureUnit, Reader
 
 __all__ = [
     "Await", "CONTAINERD", "EnsureActive", "EnsureBinary", "EnsureDir", "EnsureEnabled", "EnsureFile",

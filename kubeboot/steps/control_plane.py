@@ -11,7 +11,8 @@ from kubeboot.pki import endpoint
 from kubeboot.steps import api_server_files, api_server_ready, basic, etcd, static_pod
 from kubeboot.steps import component_flags as flags
 from kubeboot.steps.etcd import external as external_etcd
-from kubeboot.steps.static_pod import PKI, EnsureStaticPod, StaticPod, Volume
+from kubeboot.steps.pod_manifest import EnsureStaticPod
+from kubeboot.steps.static_pod import PKI, StaticPod, Volume
 
 READY = "control-plane/ready"
 RIGHTS = "control-plane/rights"

@@ -11,7 +11,7 @@ from kubeboot.engine.step import Blocked, Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import RemoveDir, RestoreMode, RestoreUnit, Undo
 from kubeboot.engine.values import Values
 from kubeboot.steps import paths, trees
-from kubeboot.steps.machine import Reads
+from kubeboot.steps.units import Reads
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

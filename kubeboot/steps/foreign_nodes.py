@@ -17,7 +17,7 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import CLUSTER, Check, Drift, Ok, Ref, Step, Target, View
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import Object
-from kubeboot.steps import load_balancer, manifests, objects
+from kubeboot.steps import haproxy, manifests, objects
 from kubeboot.steps.kubelet import settings as kubelet_config
 from kubeboot.steps.static_pod import PKI
 
@@ -47,7 +47,7 @@ def server_steps(
     """For every control plane: its API server is one of the servers."""
     if not balancing.runs_haproxy(spec, "worker"):
         return ()
-    line = load_balancer.servers(_ANY, ((node.name, node.address, spec.api_server.bind_port),))
+    line = haproxy.servers(_ANY, ((node.name, node.address, spec.api_server.bind_port),))
     step = EnsureServer(
         id=SERVER,
         title=f"Tell nodes that others joined about {node.name}",
@@ -78,10 +78,10 @@ def load(spec: ClusterSpec, image: str) -> tuple[Object, ...]:
         workload=NAME,
         label=kubelet_config.LOCAL_LB[0],
         image=image,
-        files=(script, ("haproxy.base.cfg", load_balancer.config(spec, _ANY))),
+        files=(script, ("haproxy.base.cfg", haproxy.config(spec, _ANY))),
         inputs=manifests.inputs((script,)),
-        health=load_balancer.health_port(spec),
-        user=load_balancer.USER,
+        health=haproxy.health_port(spec),
+        user=haproxy.USER,
         pki=PKI,
     )
 

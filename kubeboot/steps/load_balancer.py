@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from kubeboot import render
 from kubeboot.artifacts.api import Catalog
 from kubeboot.config import balancing
 from kubeboot.config.node import NodeSettings
@@ -13,7 +12,6 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
-from kubeboot.host.api import HostView
 from kubeboot.kube import client
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import endpoint
@@ -22,23 +20,12 @@ from kubeboot.steps import basic, paths, pod_logs
 from kubeboot.steps.backends import SERVICE, STATE, TIMER
 from kubeboot.steps.backends import steps as backends_steps
 from kubeboot.steps.etcd import loopback
-from kubeboot.steps.static_pod import PKI, EnsureStaticPod, Probe, StaticPod, Volume
-
-Backend = tuple[str, str, int]
-"""An API server: its node's name, address and port."""
+from kubeboot.steps.haproxy import BASE, CA, CONFIG, USER, Backend, config, health_port, listed, servers
+from kubeboot.steps.pod_manifest import EnsureStaticPod
+from kubeboot.steps.static_pod import Probe, StaticPod, Volume
 
 MANIFEST = "load-balancer/manifest"
-CONFIG = "/etc/kubernetes/haproxy/haproxy.cfg"
-BASE = "/etc/kubernetes/haproxy/haproxy.base.cfg"
-"""All of the config but the servers."""
 LOADED = f"{STATE}/loaded"
-MAX_CONNECTIONS = 4000
-_CA = f"{PKI}/ca.crt"
-_SERVER = b"    server "
-USER = 99
-"""Upstream's image has this user; any other that is not root does as well."""
-_TIMES = {"connect": 500, "look": 1000, "inter": 1000, "fastinter": 250, "downinter": 500}
-"""haproxy's patience in milliseconds: to connect, for a check's answer, and between two checks."""
 
 
 def steps(
@@ -131,75 +118,12 @@ class Serves:
     sentence: str = "an API server to answer through haproxy"
 
     def look(self, see: View, vals: Values) -> str | None:
-        url, authority = endpoint.url(self.address, self.port), see.host.read(_CA) or b""
+        url, authority = endpoint.url(self.address, self.port), see.host.read(CA) or b""
         where = Endpoint(url, authority, tls_server_name=SERVER_NAME)
         return client.readiness(where, see.host.dial)
 
     def explain(self, see: View) -> str:
         return pod_logs.explain(see.host, see.host.name, self.pods)
-
-
-def health_port(spec: ClusterSpec) -> int:
-    """Where haproxy says on the loopback address that it is alive."""
-    return spec.load_balancer.port + 1
-
-
-def config(spec: ClusterSpec, node: NodeSettings) -> str:
-    """haproxy.base.cfg for this machine. A control plane uses its own API server while that is ready."""
-    local = node.role == "control_plane"
-    return render.template(
-        "haproxy/haproxy.cfg.j2",
-        maxconn=MAX_CONNECTIONS,
-        binds=_binds(spec, node),
-        local=local,
-        ca_file=_CA,
-        times={name: _time(wanted * max(1.0, node.timeout_scale)) for name, wanted in _TIMES.items()},
-        virtual=balancing.runs_keepalived(spec, node.role),
-        health=endpoint.join(loopback(node.address), health_port(spec)),
-    )
-
-
-def _time(milliseconds: float) -> str:
-    """As haproxy reads it; a slow machine's servers are given more time, or all would seem to be down."""
-    whole = round(milliseconds)
-    return f"{whole}ms" if whole % 1000 else f"{whole // 1000}s"
-
-
-def servers(node: NodeSettings, backends: Sequence[Backend], there: Sequence[str] = ()) -> str:
-    """The servers' lines, as kubeboot-backends too writes them.
-
-    Those that are `there` keep their places, and only the machine's own is added: the others are the timer's
-    affair, which is told of a new one half a minute late and adds it by itself. It asks by them: when none of
-    them lives any more, all that live are added.
-    """
-    own = {endpoint.join(address, port) for name, address, port in backends if name == node.name}
-    wanted = {endpoint.join(address, port) for _, address, port in backends}
-    told = own if wanted & {*there} else wanted
-    new = sorted(told - {*there}, key=lambda where: (where not in own, where))
-    backup = " backup" if node.role == "control_plane" else ""
-    return "".join(
-        f"    server {where} {where}{'' if where in own else backup}\n" for where in (*there, *new)
-    )
-
-
-def listed(config: bytes) -> tuple[str, ...]:
-    """The servers in a haproxy.cfg, each once; a line that leads nowhere is none."""
-    lines = (line.decode(errors="replace") for line in config.splitlines() if line.startswith(_SERVER))
-    words = map(str.split, lines)
-    return tuple(dict.fromkeys(w[2] for w in words if len(w) > 2 and endpoint.is_place(w[2])))
-
-
-def known(see: HostView) -> tuple[tuple[str, int], ...]:
-    """The API servers, address and port, that this machine's haproxy goes to."""
-    return tuple(endpoint.split(where, 6443) for where in listed(see.read(CONFIG) or b""))
-
-
-def _binds(spec: ClusterSpec, node: NodeSettings) -> tuple[str, ...]:
-    """IPv6 only where the cluster uses it: a kernel without it refuses such a socket."""
-    port = spec.load_balancer.port
-    if node.role == "worker":
-        return (f"127.0.0.1:{port}",)
-    return (f":::{port} v4v6",) if ":" in node.address else (f"*:{port}",)
 
 
 def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
@@ -216,12 +140,12 @@ def pod(spec: ClusterSpec, node: NodeSettings, image: str) -> StaticPod:
         port=health_port(spec),
         probes=(Probe("liveness", "/healthz", 10, 10, 3, 5), Probe("readiness", "/healthz", 0, 1, 3, 5)),
         volumes=(
-            Volume("ca", _CA, _CA, kind="File"),
+            Volume("ca", CA, CA, kind="File"),
             Volume("config", directory, directory, kind="Directory"),
             Volume("run", "", "/run/haproxy", read_only=False),
         ),
         requests=(("cpu", "25m"), ("memory", "32Mi")),
-        inputs=(_CA,),
+        inputs=(CA,),
         annotations=(("kubeboot.io/config", basic.digest(config(spec, node))[:32]),),
         probe_host=loopback(node.address),
         probe_scheme="HTTP",

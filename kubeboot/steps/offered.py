@@ -12,7 +12,7 @@ from kubeboot.engine.undo import RemoveImage, Undo
 from kubeboot.engine.values import Key, Values
 from kubeboot.host import model
 from kubeboot.steps import paths
-from kubeboot.steps.machine import Reader
+from kubeboot.steps.units import Reader
 
 CONTAINERD = "containerd.service"
 SEEN: Key[frozenset[model.Image]] = Key("images")

@@ -12,9 +12,10 @@ from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine.step import Step
 from kubeboot.host.api import HostView
 from kubeboot.pki import endpoint
-from kubeboot.steps import basic, load_balancer
+from kubeboot.steps import basic, haproxy, load_balancer
 from kubeboot.steps.etcd import loopback
-from kubeboot.steps.static_pod import MANIFESTS, EnsureStaticPod, PodReader, StaticPod, Volume
+from kubeboot.steps.pod_manifest import EnsureStaticPod, PodReader
+from kubeboot.steps.static_pod import MANIFESTS, StaticPod, Volume
 
 DIRECTORY = "/etc/kubernetes/keepalived"
 CONFIG = f"{DIRECTORY}/keepalived.conf"
@@ -66,7 +67,7 @@ def steps(spec: ClusterSpec, node: NodeSettings, catalog: Catalog) -> tuple[Step
 def config(spec: ClusterSpec, node: NodeSettings) -> str:
     """keepalived.conf. All peers or none: who is not among them would have the address as well."""
     found = spec.load_balancer.virtual_ip
-    health = endpoint.join(loopback(node.address), load_balancer.health_port(spec))
+    health = endpoint.join(loopback(node.address), haproxy.health_port(spec))
     return render.template(
         "keepalived/keepalived.conf.j2",
         node=node.name,

@@ -29,7 +29,8 @@ from kubeboot.pki import build, jws, table
 from kubeboot.steps import first_pods
 from kubeboot.steps.etcd import METRICS_PORT
 from kubeboot.steps.kubelet import csr as kubelet_csr
-from kubeboot.steps.static_pod import INPUTS, MANIFESTS
+from kubeboot.steps.pod_manifest import INPUTS
+from kubeboot.steps.static_pod import MANIFESTS
 from tests.fakes.api import FakeApi
 from tests.fakes.entries import Dir, File
 from tests.fakes.host import FakeHost

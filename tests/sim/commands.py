@@ -12,7 +12,7 @@ from typing import Any
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.events import Event
-from kubeboot.engine.failpoints import UNWATCHED, Leave, Watch, Watched
+from kubeboot.engine.places import UNWATCHED, Leave, Watch, Watched
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import CLUSTER, Step
@@ -25,7 +25,7 @@ from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import tokens
 from kubeboot.plan import etcd_machine, init, join, join_control_plane, remove, reset
 from kubeboot.plan import node as nodes
-from kubeboot.steps import load_balancer
+from kubeboot.steps import haproxy
 from kubeboot.steps import tokens as token_steps
 from tests.fakes import tls
 from tests.fakes.source import FakeSource
@@ -142,7 +142,7 @@ def leave(world: World) -> tuple[Step, ...]:
     """As fleet.leaving finds it, by haproxy's servers alone."""
     given = shared.on_disk(world.host)
     mine = leaving.addresses(world.host)
-    others = [host for host, _ in load_balancer.known(world.host) if host not in mine]
+    others = [host for host, _ in haproxy.known(world.host) if host not in mine]
     if not isinstance(world, FurtherWorld) or not shared.is_complete(given, None) or not others:
         return ()
     going = remove.Going(world.host.name, mine, others[0], given["ca.crt"])

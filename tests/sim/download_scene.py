@@ -10,7 +10,8 @@ import pytest
 
 from kubeboot import errors
 from kubeboot.artifacts.cache import Cache
-from kubeboot.artifacts.download import Downloader, Patience, Wanted, Watch
+from kubeboot.artifacts.download import Downloader, Wanted, Watch
+from kubeboot.artifacts.patience import Patience
 from kubeboot.artifacts.web import Limits, Web
 from tests.fakes import downloads as fake
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from kubeboot.artifacts import releases
 from kubeboot.artifacts.cache import Cache
 from kubeboot.artifacts.credentials import Credentials
-from kubeboot.artifacts.download import Patience, Watch
+from kubeboot.artifacts.download import Watch
 from kubeboot.artifacts.known import Known, UserLock
 from kubeboot.artifacts.mirrors import Mirrors, Reference
+from kubeboot.artifacts.patience import Patience
 from kubeboot.artifacts.releases import Executable, Release
 from kubeboot.artifacts.stock import Stock
 from kubeboot.artifacts.upstream import Upstream

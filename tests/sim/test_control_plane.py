@@ -14,9 +14,18 @@ from kubeboot.engine.step import Blocked, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import EmptyTree, RemoveTree
 from kubeboot.engine.values import Values
 from kubeboot.kube.api import ApiRefused, ApiUnavailable, NoApi
-from kubeboot.steps import basic, control_plane, etcd, load_balancer, pod_logs, static_pod
+from kubeboot.steps import (
+    basic,
+    control_plane,
+    etcd,
+    haproxy,
+    load_balancer,
+    pod_logs,
+    pod_manifest,
+    static_pod,
+)
 from kubeboot.steps.api_server_ready import ApiServerReady
-from kubeboot.steps.static_pod import EnsureStaticPod
+from kubeboot.steps.pod_manifest import EnsureStaticPod
 from tests.fakes.api import FakeApi
 from tests.fakes.entries import Dir, File
 from tests.fakes.host import FakeHost
@@ -107,7 +116,7 @@ def test_a_file_that_is_only_read_at_start_restarts_the_pod_when_it_changes(step
         host.write(path, b"renewed")
         found = step.check(view(host), Values())
         assert isinstance(found, Drift) and found.change == "change", path
-        assert found.diff is not None and static_pod.INPUTS in found.diff
+        assert found.diff is not None and pod_manifest.INPUTS in found.diff
         step.apply(Target(host, NoApi()), Values())
         assert step.check(view(host), Values()) == Ok()
 
@@ -115,7 +124,7 @@ def test_a_file_that_is_only_read_at_start_restarts_the_pod_when_it_changes(step
 def test_a_dry_run_on_an_empty_machine_does_not_claim_a_digest() -> None:
     found = all_steps()["control-plane/kube-apiserver"].check(view(FakeHost("cp-1")), Values())
     assert isinstance(found, Drift) and found.diff is not None
-    assert static_pod.UNKNOWN in found.diff
+    assert pod_manifest.UNKNOWN in found.diff
 
 
 def test_only_trust_directories_of_the_machine_are_mounted() -> None:
@@ -138,7 +147,7 @@ def test_changing_a_flag_changes_the_digest_too() -> None:
 @pytest.mark.parametrize("step_id", ["etcd/manifest", "control-plane/kube-apiserver"])
 def test_a_patient_run_gives_pods_longer_to_start_and_a_hasty_one_takes_nothing_away(step_id: str) -> None:
     host, step = machine(), all_steps()[step_id]
-    assert isinstance(step, static_pod.EnsureStaticPod)
+    assert isinstance(step, pod_manifest.EnsureStaticPod)
     contract.converges(step, host)
     assert allowed(host, step) == static_pod.STARTUP
     patient = dataclasses.replace(step, timeout_scale=2.5)
@@ -148,7 +157,7 @@ def test_a_patient_run_gives_pods_longer_to_start_and_a_hasty_one_takes_nothing_
     assert (patient.check(view(host), Values()), step.check(view(host), Values())) == (Ok(), Ok())
 
 
-def allowed(host: FakeHost, step: static_pod.EnsureStaticPod) -> int:
+def allowed(host: FakeHost, step: pod_manifest.EnsureStaticPod) -> int:
     """Seconds that the written manifest gives its process to start."""
     [container] = render.load(host.files[step.pod.path].data)["spec"]["containers"]
     probe = container["startupProbe"]
@@ -172,7 +181,7 @@ def test_rights_are_there_when_the_first_of_them_is_even_if_the_api_server_is_no
 
 
 def annotation(host: FakeHost) -> str:
-    value: str = render.load(host.files[MANIFEST].data)["metadata"]["annotations"][static_pod.INPUTS]
+    value: str = render.load(host.files[MANIFEST].data)["metadata"]["annotations"][pod_manifest.INPUTS]
     return value
 
 
@@ -207,7 +216,7 @@ def mirror(inputs: str) -> dict[str, object]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {**meta, "annotations": {static_pod.INPUTS: inputs}},
+        "metadata": {**meta, "annotations": {pod_manifest.INPUTS: inputs}},
     }
 
 
@@ -275,7 +284,7 @@ def test_logs_of_another_machines_pod_are_not_ours() -> None:
 
 def test_haproxys_pod_follows_its_config_and_not_what_somebody_wrote_there() -> None:
     step = all_steps()["load-balancer/manifest"]
-    assert isinstance(step, EnsureStaticPod) and load_balancer.BASE not in step.pod.inputs
+    assert isinstance(step, EnsureStaticPod) and haproxy.BASE not in step.pod.inputs
     other = dataclasses.replace(NODE, timeout_scale=NODE.timeout_scale + 2)
     assert load_balancer.pod(SPEC, other, step.pod.image) != step.pod
     assert "load-balancer/servers" in step.after
@@ -285,26 +294,26 @@ def test_haproxys_pod_follows_its_config_and_not_what_somebody_wrote_there() -> 
 def test_servers_that_the_timer_has_not_found_yet_are_its_affair() -> None:
     backends = [("cp-1", "192.0.2.11", 6443), ("cp-2", "192.0.2.12", 6443), ("cp-3", "192.0.2.13", 6443)]
     there = ("192.0.2.13:6443",)
-    assert load_balancer.servers(NODE, backends, there).split()[1::4] == [*there, "192.0.2.11:6443"]
+    assert haproxy.servers(NODE, backends, there).split()[1::4] == [*there, "192.0.2.11:6443"]
     worker = dataclasses.replace(NODE, name="w-1", role="worker")
-    assert load_balancer.servers(worker, backends, there).split() == ["server", *there * 2]
-    assert load_balancer.servers(worker, backends).count("server ") == 3
+    assert haproxy.servers(worker, backends, there).split() == ["server", *there * 2]
+    assert haproxy.servers(worker, backends).count("server ") == 3
 
 
 def test_who_knows_dead_servers_alone_is_told_of_those_that_live() -> None:
     worker, gone = dataclasses.replace(NODE, name="w-1", role="worker"), "192.0.2.9:6443"
     backends = [("cp-1", "192.0.2.11", 6443), ("cp-2", "192.0.2.12", 6443)]
-    told = load_balancer.servers(worker, backends, (gone,)).split()[1::3]
+    told = haproxy.servers(worker, backends, (gone,)).split()[1::3]
     assert told == [gone, "192.0.2.11:6443", "192.0.2.12:6443"]
 
 
 def test_servers_that_the_timer_has_found_stay_and_a_new_base_takes_them_along() -> None:
     host, step = machine(), all_steps()["load-balancer/servers"]
-    base = load_balancer.config(SPEC, NODE).encode()
+    base = haproxy.config(SPEC, NODE).encode()
     found = b"    server 192.0.2.12:6443 192.0.2.12:6443 backup\n    server 192.0.2.11:6443 192.0.2.11:6443\n"
-    host.files[load_balancer.CONFIG] = File(base + found)
+    host.files[haproxy.CONFIG] = File(base + found)
     assert step.check(view(host), Values()) == Ok()
-    host.files[load_balancer.CONFIG] = File(b"# another base\n" + found)
+    host.files[haproxy.CONFIG] = File(b"# another base\n" + found)
     assert isinstance(step.check(view(host), Values()), Drift)
     step.apply(Target(host, NoApi()), Values())
-    assert host.files[load_balancer.CONFIG].data == base + found
+    assert host.files[haproxy.CONFIG].data == base + found

@@ -18,7 +18,7 @@ from kubeboot.fleet.orders import ADMIN_CONF, ResetOptions
 from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube.api import ApiRefused, NoApi
 from kubeboot.pki import build, pem, sealed, table
-from kubeboot.steps import load_balancer
+from kubeboot.steps import haproxy
 from tests.fakes import tls
 from tests.fakes.api import FakeApi
 from tests.fakes.host import FakeHost
@@ -45,7 +45,7 @@ def damaged(keys: dict[str, bytes], file: str, data: bytes = b"") -> FakeHost:
         host.write(f"{table.DIRECTORY}/{name}", keys[name])
     host.write(f"{table.DIRECTORY}/{file}", data)
     servers = "".join(f"    server 192.0.2.{n}:6443 192.0.2.{n}:6443\n" for n in (11, 12))
-    host.write(load_balancer.CONFIG, servers.encode())
+    host.write(haproxy.CONFIG, servers.encode())
     journal = Journal(host)
     journal.begin("init")
     journal.intend("kubelet/config", (RemovePath("/var/lib/kubelet/config.yaml"),))

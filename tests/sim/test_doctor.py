@@ -27,7 +27,7 @@ from kubeboot.kube import client
 from kubeboot.kube.api import ApiError, ApiRefused
 from kubeboot.kube.http import Response
 from kubeboot.pki import kubeconfig
-from kubeboot.steps import load_balancer
+from kubeboot.steps import haproxy
 from kubeboot.steps.preflight import Finding
 from tests.fakes import tls
 from tests.fakes.api import FakeApi
@@ -155,7 +155,7 @@ ILL: tuple[tuple[str, Callable[[Patient], Patient]], ...] = (
     ("error:LoadBalancer", _do(lambda p: _host(p).dialers.pop(("127.0.0.1", 8444)))),
     (
         "error:Backend-cp-2",
-        _do(lambda p: _host(p).write(load_balancer.CONFIG, b"    server cp-2 127.0.0.1:1 check\n")),
+        _do(lambda p: _host(p).write(haproxy.CONFIG, b"    server cp-2 127.0.0.1:1 check\n")),
     ),
     (
         "error:VersionSkew-w",
@@ -276,7 +276,7 @@ def encrypted() -> Patient:
     own = kubeconfig.Kubeconfig("k", "https://192.0.2.11:6443", tls.authority().certificate, token="t")
     _host(patient).write(ADMIN_CONF, kubeconfig.encode(own))
     lines = "".join(f"    server {a} {a}\n" for a in ("192.0.2.11:6443", "192.0.2.12:6443"))
-    _host(patient).write(load_balancer.CONFIG, lines.encode())
+    _host(patient).write(haproxy.CONFIG, lines.encode())
     return patient
 
 

@@ -14,7 +14,7 @@ from kubeboot.fleet.doctor import balancer_machine as doctor_balancer
 from kubeboot.fleet.doctor import checkup
 from kubeboot.kube import rbac
 from kubeboot.kube.api import ApiRefused
-from kubeboot.steps import backends, balancer_access, load_balancer
+from kubeboot.steps import backends, balancer_access, haproxy
 from tests.fakes.api import FakeApi
 from tests.fakes.host import FakeHost
 
@@ -41,7 +41,7 @@ def well() -> tuple[FakeHost, FakeApi]:
         host.start(unit)
     for address in ("192.0.2.11", "192.0.2.12"):
         lines += f"    server {address}:6443 {address}:6443\n"
-    host.write(load_balancer.CONFIG, lines.encode())
+    host.write(haproxy.CONFIG, lines.encode())
     host.write(balancer_access.TOKEN, token(3600))
     return host, FakeApi(SLICE)
 
@@ -63,7 +63,7 @@ ILLNESSES: dict[str, Callable[[FakeHost, FakeApi], object]] = {
     "Unit-kubelet": lambda host, api: host.stop("kubelet.service"),
     "Unit-kubeboot-backends": lambda host, api: host.stop(backends.TIMER),
     "Backend-192.0.2.12:6443": lambda host, api: host.write(
-        load_balancer.CONFIG, b"    server 192.0.2.11:6443 192.0.2.11:6443\n"
+        haproxy.CONFIG, b"    server 192.0.2.11:6443 192.0.2.11:6443\n"
     ),
 }
 

@@ -15,7 +15,7 @@ from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import CLUSTER, View
 from kubeboot.pki import build
-from kubeboot.steps import backends, load_balancer
+from kubeboot.steps import backends, haproxy, load_balancer
 from tests.fakes.entries import File
 from tests.fakes.world import World
 from tests.sim.commands import INIT, after, init_plan
@@ -153,18 +153,18 @@ DRIFTS: dict[str, tuple[Change, set[str]]] = {
     "containerd's unit edited": (edit("/etc/systemd/system/containerd.service"), {RUNTIME}),
     "runc replaced": (replaced("/usr/local/bin/runc"), set()),
     "a sysctl": (sysctl("net.ipv4.ip_forward", "0"), set()),
-    "haproxy's base edited": (edit(load_balancer.BASE), set()),
-    "haproxy's base deleted": (delete(load_balancer.BASE), set()),
-    "haproxy's base's mode": (mode(load_balancer.BASE, 0o600), set()),
-    "haproxy's config's mode": (mode(load_balancer.CONFIG, 0o600), set()),
+    "haproxy's base edited": (edit(haproxy.BASE), set()),
+    "haproxy's base deleted": (delete(haproxy.BASE), set()),
+    "haproxy's base's mode": (mode(haproxy.BASE, 0o600), set()),
+    "haproxy's config's mode": (mode(haproxy.CONFIG, 0o600), set()),
     "the authority's key's mode": (mode("/etc/kubernetes/pki/ca.key", 0o644), set()),
-    "haproxy's config edited": (edit(load_balancer.CONFIG), set()),
-    "haproxy's config deleted": (delete(load_balancer.CONFIG), set()),
-    "haproxy's servers disabled": (edit(load_balancer.CONFIG, b" disabled\n"), set()),
-    "haproxy without servers": (instead(load_balancer.CONFIG, OWN, b""), set()),
-    "haproxy with a server's name alone": (edit(load_balancer.CONFIG, b"    server x\n"), set()),
-    "haproxy's own server as a backup": (edit(load_balancer.CONFIG, OWN[:-1] + b" backup\n"), set()),
-    "haproxy's base and config edited": (both(edit(load_balancer.BASE), edit(load_balancer.CONFIG)), set()),
+    "haproxy's config edited": (edit(haproxy.CONFIG), set()),
+    "haproxy's config deleted": (delete(haproxy.CONFIG), set()),
+    "haproxy's servers disabled": (edit(haproxy.CONFIG, b" disabled\n"), set()),
+    "haproxy without servers": (instead(haproxy.CONFIG, OWN, b""), set()),
+    "haproxy with a server's name alone": (edit(haproxy.CONFIG, b"    server x\n"), set()),
+    "haproxy's own server as a backup": (edit(haproxy.CONFIG, OWN[:-1] + b" backup\n"), set()),
+    "haproxy's base and config edited": (both(edit(haproxy.BASE), edit(haproxy.CONFIG)), set()),
     "haproxy's manifest edited": (edit(f"{MANIFESTS}/haproxy.yaml"), {load_balancer.MANIFEST}),
     "haproxy's manifest deleted": (delete(f"{MANIFESTS}/haproxy.yaml"), set()),
     "haproxy's timer stopped": (stop(backends.TIMER), set()),
@@ -235,7 +235,7 @@ def test_certificates_that_end_are_announced_with_every_restart_that_their_mendi
 def test_a_mended_haproxy_config_is_read_by_whatever_read_the_other() -> None:
     world = after(INIT)()
     world.host.write(load_balancer.LOADED, b"of the good one\n")
-    edit(load_balancer.CONFIG)(world)
+    edit(haproxy.CONFIG)(world)
     rerun(world, init_plan(world))
     assert world.host.stat(load_balancer.LOADED) is None, "the next look reloads, whatever was loaded"
     assert world.host.unit(backends.SERVICE).active == "active", "and that is now"

@@ -13,7 +13,8 @@ from kubeboot.config.spec import ClusterSpec, LoadBalancer, VirtualIp
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.step import Step
 from kubeboot.steps import api_server_files, control_plane, virtual_ip
-from kubeboot.steps.static_pod import MANIFESTS, EnsureStaticPod
+from kubeboot.steps.pod_manifest import EnsureStaticPod
+from kubeboot.steps.static_pod import MANIFESTS
 from tests.fakes.source import FakeSource
 from tests.fakes.world import World
 from tests.sim.test_drift import announced, look, rerun

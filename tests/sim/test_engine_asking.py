@@ -14,7 +14,7 @@ from kubeboot.engine.values import Values
 from kubeboot.host.api import Lost
 from kubeboot.host.model import Stat
 from kubeboot.steps.files import EnsureFile
-from kubeboot.steps.machine import Reader
+from kubeboot.steps.units import Reader
 from tests.fakes.host import FakeHost
 from tests.sim.engine_steps import Put, go
 

@@ -12,7 +12,7 @@ from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import inspect, journal
 from kubeboot.engine.events import Event, StepFinished
-from kubeboot.engine.failpoints import UNWATCHED, Leave, Watch, Watched
+from kubeboot.engine.places import UNWATCHED, Leave, Watch, Watched
 from kubeboot.engine.plan import Plan
 from kubeboot.engine.run import Site, run
 from kubeboot.engine.step import CLUSTER, Blocked, Target, View

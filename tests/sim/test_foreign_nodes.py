@@ -22,7 +22,7 @@ from kubeboot.kube.api import Object
 from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import sealed
 from kubeboot.plan import fleet
-from kubeboot.steps import foreign_nodes, load_balancer
+from kubeboot.steps import foreign_nodes, haproxy, load_balancer
 from kubeboot.steps.kubelet import settings as kubelet_config
 from kubeboot.steps.node import MarkNode
 from tests.fakes.api import Change, FakeApi
@@ -152,7 +152,7 @@ def test_its_config_is_that_of_our_workers() -> None:
     spec = ClusterSpec(load_balancer=LoadBalancer(port=9443))
     config_map = foreign_nodes.load(spec, "i")[0]
     worker = NodeSettings("worker-1", "192.0.2.21", "worker")
-    assert config_map["data"]["haproxy.base.cfg"] == load_balancer.config(spec, worker)
+    assert config_map["data"]["haproxy.base.cfg"] == haproxy.config(spec, worker)
     probe = daemon_set(spec)["spec"]["template"]["spec"]["containers"][0]["livenessProbe"]["httpGet"]
     assert (probe["host"], probe["port"]) == ("127.0.0.1", 9444)
 

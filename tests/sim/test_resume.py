@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kubeboot.engine import journal
 from kubeboot.engine import plan as plans
 from kubeboot.engine.execute import Context, execute
-from kubeboot.engine.failpoints import Leave, Watched
+from kubeboot.engine.places import Leave, Watched
 from kubeboot.engine.step import Step, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values

@@ -21,7 +21,7 @@ from kubeboot.kube.facts import ClusterFacts
 from kubeboot.pki import sealed
 from kubeboot.plan import init, join, join_balancer, join_control_plane
 from kubeboot.plan import node as nodes
-from kubeboot.steps import certificates, load_balancer, network, proxy, virtual_ip
+from kubeboot.steps import certificates, haproxy, network, proxy, virtual_ip
 from kubeboot.steps.kubelet import standalone
 from tests.fakes import tls
 from tests.fakes.host import FakeHost
@@ -191,8 +191,8 @@ def test_keepalived_takes_the_address_from_nobody_and_asks_haproxy() -> None:
     made = virtual_ip.config(VIRTUAL, CP)
     assert "nopreempt" in made and "state BACKUP" in made and "vrrp_version 3" in made
     assert "http://127.0.0.1:8444/serving" in made
-    assert "path /serving" in load_balancer.config(VIRTUAL, CP)
-    assert "path /serving" not in load_balancer.config(VIRTUAL, WORKER) + load_balancer.config(MACHINES, LB)
+    assert "path /serving" in haproxy.config(VIRTUAL, CP)
+    assert "path /serving" not in haproxy.config(VIRTUAL, WORKER) + haproxy.config(MACHINES, LB)
 
 
 def test_what_asks_haproxy_wants_no_option_that_a_busybox_may_lack() -> None:

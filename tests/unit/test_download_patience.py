@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kubeboot.artifacts import progress, replies
-from kubeboot.artifacts.download import Patience
+from kubeboot.artifacts.patience import Patience
 from kubeboot.artifacts.trouble import Failure
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors
-from kubeboot.engine import failpoints
-from kubeboot.engine.failpoints import Failpoint, Failpoints, Recorder, Watched
+from kubeboot.engine import failpoints, places
+from kubeboot.engine.failpoints import Failpoint, Failpoints, Recorder
+from kubeboot.engine.places import Watched
 from kubeboot.engine.step import Target
 from kubeboot.fleet.run import holder
 from kubeboot.host import locks
@@ -78,10 +79,10 @@ def test_unset_nothing_is_wrapped(environ: dict[str, str]) -> None:
 
 
 def test_every_way_to_change_a_machine_or_a_cluster_has_places() -> None:
-    assert {"write", "put", "start", "kill", "import_images", "remove_tree"} < failpoints.HOST_WRITES
-    assert {"apply", "create", "patch_merge", "delete", "evict"} == failpoints.API_WRITES
-    assert {"add_learner", "promote", "remove"} == failpoints.ETCD_WRITES
-    assert not {"read", "stat", "lock", "dial"} & failpoints.HOST_WRITES
+    assert {"write", "put", "start", "kill", "import_images", "remove_tree"} < places.HOST_WRITES
+    assert {"apply", "create", "patch_merge", "delete", "evict"} == places.API_WRITES
+    assert {"add_learner", "promote", "remove"} == places.ETCD_WRITES
+    assert not {"read", "stat", "lock", "dial"} & places.HOST_WRITES
 
 
 def test_an_error_comes_where_it_was_asked_for() -> None:

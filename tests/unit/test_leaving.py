@@ -13,7 +13,7 @@ from kubeboot.fleet.leaving import Leaving
 from kubeboot.host.facts import Facts, Nic
 from kubeboot.kube.etcd import Etcd, NoEtcd
 from kubeboot.pki import sealed, table
-from kubeboot.steps import load_balancer
+from kubeboot.steps import haproxy
 from kubeboot.steps.leaving import EndpointElsewhere, LeaveEtcd
 from tests.fakes.api import FakeApi
 from tests.fakes.etcd import FakeEtcd, member
@@ -30,7 +30,7 @@ def machine(*known: str) -> FakeHost:
     for file in sealed.shared(False):
         host.write(f"{table.DIRECTORY}/{file}", b"x")
     lines = "".join(f"    server {address}:6443 {address}:6443\n" for address in known)
-    host.write(load_balancer.CONFIG, lines.encode())
+    host.write(haproxy.CONFIG, lines.encode())
     return host
 
 

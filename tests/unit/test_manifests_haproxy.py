@@ -8,7 +8,7 @@ import pytest
 
 from kubeboot.config.node import NodeSettings
 from kubeboot.config.spec import ClusterSpec, LoadBalancer
-from kubeboot.steps import load_balancer
+from kubeboot.steps import haproxy, load_balancer
 
 SPEC = ClusterSpec()
 NODE = NodeSettings("cp-2", "10.0.0.12", "control_plane")
@@ -17,7 +17,7 @@ BACKENDS = (("cp-1", "10.0.0.11", 6443), ("cp-2", "10.0.0.12", 6443), ("cp-3", "
 
 
 def config(node: NodeSettings, spec: ClusterSpec = SPEC, backends: object = BACKENDS) -> str:
-    return load_balancer.config(spec, node) + load_balancer.servers(node, backends)  # type: ignore[arg-type]
+    return haproxy.config(spec, node) + haproxy.servers(node, backends)  # type: ignore[arg-type]
 
 
 def lines(text: str, word: str) -> list[str]:
@@ -64,7 +64,7 @@ def test_where_it_listens(node: NodeSettings, bind: str) -> None:
 
 def test_only_the_machine_itself_can_ask_for_its_health() -> None:
     assert lines(config(NODE), "bind")[1] == "bind 127.0.0.1:8444"
-    assert load_balancer.pod(SPEC, NODE, "haproxy").port == load_balancer.health_port(SPEC) == 8444
+    assert load_balancer.pod(SPEC, NODE, "haproxy").port == haproxy.health_port(SPEC) == 8444
 
 
 @pytest.mark.parametrize("node", [NODE, WORKER])

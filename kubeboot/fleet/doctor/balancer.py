@@ -11,8 +11,8 @@ from kubeboot.host.api import HostView
 from kubeboot.kube import client
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import endpoint, table
-from kubeboot.steps import load_balancer
 from kubeboot.steps.etcd import loopback
+from kubeboot.steps.haproxy import CONFIG, health_port
 from kubeboot.steps.preflight import Finding
 
 _SERVER = re.compile(r"^\s*server (\S+) (\S+)", re.MULTILINE)
@@ -22,7 +22,7 @@ def balancer(patient: Patient) -> Iterable[Finding]:
     """This machine's haproxy, if it has one."""
     if not patient.balancer:
         return ()
-    port = load_balancer.health_port(patient.spec)
+    port = health_port(patient.spec)
     return haproxy(patient.see, loopback(patient.address), port)
 
 
@@ -51,7 +51,7 @@ def haproxy(see: HostView, address: str, port: int) -> Iterable[Finding]:
             f"haproxy does not answer at port {port}: {error}",
             "see /var/log/pods/kube-system_haproxy-*; kubectl -n kube-system get pods",
         )
-    config = (see.read(load_balancer.CONFIG) or b"").decode(errors="replace")
+    config = (see.read(CONFIG) or b"").decode(errors="replace")
     for name, address in _SERVER.findall(config):
         problem = _readiness(see, f"https://{address}")
         if problem:

@@ -15,7 +15,7 @@ from kubeboot.kube import client, facts, identity, surroundings
 from kubeboot.kube.client import Client
 from kubeboot.pki import endpoint, kubeconfig
 from kubeboot.plan import node as nodes
-from kubeboot.steps import backends, balancer_access, load_balancer, preflight
+from kubeboot.steps import backends, balancer_access, haproxy, preflight
 from kubeboot.steps.preflight import Finding, Surroundings
 
 _AGAIN = (
@@ -41,7 +41,7 @@ def examine(see: HostView) -> tuple[Finding, ...]:
 
 def _machine(see: HostView, spec: ClusterSpec, api: Client) -> Iterable[Finding]:
     """Preflight, as of a machine of ours."""
-    machine, known = see.facts(), load_balancer.known(see)
+    machine, known = see.facts(), haproxy.known(see)
     near = see.route_source(known[0][0]) if known else None
     node = nodes.settings(spec, machine, "load_balancer", near)
     around = Surroundings((), known, "", _ahead(api))
@@ -61,7 +61,7 @@ def _units(see: HostView, spec: ClusterSpec, api: Client) -> Iterable[Finding]:
 
 
 def _haproxy(see: HostView, spec: ClusterSpec, api: Client) -> Iterable[Finding]:
-    return checkup_balancer.haproxy(see, "127.0.0.1", load_balancer.health_port(spec))
+    return checkup_balancer.haproxy(see, "127.0.0.1", haproxy.health_port(spec))
 
 
 def _token(see: HostView, spec: ClusterSpec, api: Client) -> Iterable[Finding]:
@@ -82,7 +82,7 @@ def _current(see: HostView, spec: ClusterSpec, api: Client) -> Iterable[Finding]
     except errors.KubebootError as error:
         yield Finding("Endpoints", f"the endpoints cannot be read: {error.message}", _AGAIN)
         return
-    for host, port in sorted(set(named) - set(load_balancer.known(see))):
+    for host, port in sorted(set(named) - set(haproxy.known(see))):
         where = endpoint.join(host, port)
         hint = f"journalctl -u {backends.SERVICE}; systemctl start {backends.SERVICE}"
         yield Finding(f"Backend-{where}", f"haproxy does not know the API server at {where}", hint, "warning")

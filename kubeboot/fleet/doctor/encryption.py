@@ -13,7 +13,7 @@ from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.kube import client
 from kubeboot.pki import endpoint
-from kubeboot.steps import load_balancer
+from kubeboot.steps import haproxy
 from kubeboot.steps.encryption import PATH
 from kubeboot.steps.preflight import Finding
 
@@ -35,7 +35,7 @@ def encryption(patient: Patient) -> Iterable[Finding]:
         with contextlib.suppress(errors.KubebootError):
             yield from in_clear(checkup_etcd.member(patient))
     admin = patient.see.read(ADMIN_CONF)
-    for address, port in load_balancer.known(patient.see) if admin else ():
+    for address, port in haproxy.known(patient.see) if admin else ():
         yield from _unread(admin or b"", endpoint.join(address, port))
 
 

@@ -10,7 +10,7 @@ from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.fleet.orders import ADMIN_CONF
 from kubeboot.kube import client
 from kubeboot.pki import endpoint
-from kubeboot.steps import load_balancer
+from kubeboot.steps import haproxy
 from kubeboot.steps.preflight import Finding
 
 
@@ -31,7 +31,7 @@ def signing(patient: Patient) -> Iterable[Finding]:
 
 
 def _keys(patient: Patient, admin: bytes) -> Iterator[tuple[str, frozenset[str]]]:
-    for address, port in load_balancer.known(patient.see):
+    for address, port in haproxy.known(patient.see):
         where = endpoint.join(address, port)
         api = client.from_kubeconfig(admin, server=f"https://{where}")
         with contextlib.suppress(errors.KubebootError):

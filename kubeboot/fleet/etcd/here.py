@@ -15,7 +15,7 @@ from kubeboot.kube.deferred import Deferred
 from kubeboot.kube.etcd import CLIENT_PORT, PEER_PORT, Member
 from kubeboot.kube.etcd_client import Client
 from kubeboot.pki import endpoint
-from kubeboot.steps import load_balancer
+from kubeboot.steps import haproxy
 from kubeboot.steps.etcd import external as external_etcd
 from kubeboot.steps.etcd import local as etcd_local
 from kubeboot.steps.etcd import machine as etcd_machine
@@ -55,7 +55,7 @@ def client(see: HostView, api: Api | None = None, timeout_scale: float = 1.0) ->
             hint="run this on a control plane",
             reason="KB_NO_CERTIFICATES",
         )
-    near = (*(host for host, _ in load_balancer.known(see)), *etcd_machine.neighbours(see))
+    near = (*(host for host, _ in haproxy.known(see)), *etcd_machine.neighbours(see))
     hosts = dict.fromkeys((mine.address, *near))
     return shared.members(given, hosts, api, see.name, timeout_scale)
 
@@ -83,7 +83,7 @@ def members(mine: Local, etcd: Client) -> tuple[Member, ...]:
 
 def others(see: HostView, mine: Local, found: Iterable[Member]) -> dict[str, str]:
     """Every other control plane that is known: its address, and its name where etcd has one for it."""
-    known = {host: host for host, _ in load_balancer.known(see)}
+    known = {host: host for host, _ in haproxy.known(see)}
     named = {etcd_local.host_of(url): member.label for member in found for url in member.peer_urls}
     return {host: name for host, name in {**known, **named}.items() if host != mine.address}
 

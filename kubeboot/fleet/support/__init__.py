@@ -15,7 +15,8 @@ from pathlib import Path
 
 from kubeboot import errors
 from kubeboot.fleet.support import redact
-from kubeboot.fleet.support.parts import SOURCES, Scene
+from kubeboot.fleet.support.parts import SOURCES
+from kubeboot.fleet.support.scene import Scene
 from kubeboot.host.api import HostView
 from kubeboot.kube.api import ApiView
 

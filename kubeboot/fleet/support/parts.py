@@ -3,57 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
-import os
 import platform
-import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import yaml
-
 import kubeboot
-from kubeboot import log, render
 from kubeboot.config import versions
-from kubeboot.engine import journal
 from kubeboot.fleet import status
-from kubeboot.fleet.support import redact
-from kubeboot.host.api import HostView
-from kubeboot.kube.api import ApiView
+from kubeboot.fleet.support.files import listing, own_logs, pod_logs, text_files, toml_files, yaml_files
+from kubeboot.fleet.support.scene import Part, Scene
 
 UNITS = ("containerd.service", "kubelet.service", "kubeboot-backends.service", "kubeboot-backends.timer")
 _LINES = 2000
-_BYTES = 1 << 20
-"""Of a log, the end counts."""
-_LOGS = 10
-_YAML = ("/etc/kubernetes/manifests", redact.CONFIG_DIRECTORY)
-_YAML_FILES = ("/var/lib/kubelet/config.yaml", "/var/lib/kubelet/instance-config.yaml")
-_TOML_FILES = ("/etc/containerd/config.toml",)
-_TEXT_FILES = (
-    journal.PATH,
-    "/etc/resolv.conf",
-    "/etc/hosts",
-    "/etc/kubernetes/haproxy/haproxy.cfg",
-    "/etc/kubernetes/keepalived/keepalived.conf",
-    "/var/lib/kubelet/kubeadm-flags.env",
-)
-_LISTED = ("/etc/kubernetes", "/etc/kubernetes/pki", "/etc/kubernetes/pki/etcd", "/var/lib/kubelet/pki")
-_POD_LOGS = "/var/log/pods"
-_OURS = tuple(f"{namespace}_" for namespace in status.NAMESPACES)
-
-
-@dataclasses.dataclass(frozen=True)
-class Scene:
-    """What the sources may ask."""
-
-    see: HostView
-    api: ApiView
-    at: datetime.datetime
-
-
-Part = tuple[str, str]
-"""A name in the file, and its text."""
+"""How much of a unit's journal is packed."""
+_EVENT = ("lastTimestamp", "eventTime", "type", "reason", "message", "count", "involvedObject", "source")
 
 
 def _versions(scene: Scene) -> Iterator[Part]:
@@ -105,72 +69,6 @@ def _images(scene: Scene) -> Iterator[Part]:
     yield "runtime/images.json", _json([dataclasses.asdict(found) for found in scene.see.images()])
 
 
-def _yaml_files(scene: Scene) -> Iterator[Part]:
-    """Read and written again, less what is secret; what cannot be read so is not packed at all."""
-    inside = (f"{where}/{name}" for where in _YAML for name in scene.see.listdir(where))
-    for path in (*inside, *_YAML_FILES):
-        data = scene.see.read(path)
-        if data is not None:
-            yield f"files{path}", _plain(path, data)
-
-
-def _plain(path: str, data: bytes) -> str:
-    try:
-        if path.endswith(".toml"):
-            return render.dump(redact.structured(tomllib.loads(data.decode())))
-        found = render.load_all(data)
-    except (yaml.YAMLError, ValueError):
-        return "(left out: it cannot be read, so nothing can be taken out of it)\n"
-    return render.dump_all([doc for doc in map(redact.structured, found) if isinstance(doc, dict)])
-
-
-def _toml_files(scene: Scene) -> Iterator[Part]:
-    for path in _TOML_FILES:
-        data = scene.see.read(path)
-        if data is not None:
-            yield f"files{path}.yaml", _plain(path, data)
-
-
-def _text_files(scene: Scene) -> Iterator[Part]:
-    yield from _tails(scene.see, _TEXT_FILES, "files")
-
-
-def _own_logs(scene: Scene) -> Iterator[Part]:
-    where = str(log.directory(os.environ, os.geteuid()))
-    newest = sorted(name for name in scene.see.listdir(where) if name.endswith(".log"))[-_LOGS:]
-    for name in newest:
-        yield from _tails(scene.see, (f"{where}/{name}",), "files")
-
-
-def _pod_logs(scene: Scene) -> Iterator[Part]:
-    """Those of the cluster's own pods."""
-    see = scene.see
-    for pod in see.listdir(_POD_LOGS):
-        if pod.startswith(_OURS):
-            for container in see.listdir(f"{_POD_LOGS}/{pod}"):
-                where = f"{_POD_LOGS}/{pod}/{container}"
-                found = (f"{where}/{name}" for name in see.listdir(where) if name.endswith(".log"))
-                yield from _tails(see, found, "files")
-
-
-def _tails(see: HostView, paths: Iterable[str], under: str) -> Iterator[Part]:
-    for path in paths:
-        data = see.read(path)
-        if data is not None:
-            yield f"{under}{path}", data[-_BYTES:].decode(errors="replace")
-
-
-def _listing(scene: Scene) -> Iterator[Part]:
-    """Names, modes and owners of what is never packed itself."""
-    see = scene.see
-    rows = [f"{path} {see.stat(path)}" for where in _LISTED for path in _below(see, where)]
-    yield "files/listing.txt", "\n".join(rows) + "\n"
-
-
-def _below(see: HostView, where: str) -> Iterator[str]:
-    return (f"{where}/{name}" for name in see.listdir(where))
-
-
 def _cluster(scene: Scene) -> Iterator[Part]:
     found = status.look(scene.see, scene.api, scene.at)
     yield "cluster/status.json", _json(dataclasses.asdict(found))
@@ -183,8 +81,6 @@ def _events(scene: Scene) -> Iterator[Part]:
         yield "cluster/events.json", _json(list(rows))
 
 
-_EVENT = ("lastTimestamp", "eventTime", "type", "reason", "message", "count", "involvedObject", "source")
-
 SOURCES: tuple[Callable[[Scene], Iterator[Part]], ...] = (
     _versions,
     _facts,
@@ -194,12 +90,12 @@ SOURCES: tuple[Callable[[Scene], Iterator[Part]], ...] = (
     _processes,
     _containers,
     _images,
-    _yaml_files,
-    _toml_files,
-    _text_files,
-    _own_logs,
-    _pod_logs,
-    _listing,
+    yaml_files,
+    toml_files,
+    text_files,
+    own_logs,
+    pod_logs,
+    listing,
     _cluster,
     _events,
 )

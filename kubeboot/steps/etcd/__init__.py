@@ -15,7 +15,8 @@ from kubeboot.engine.values import Values
 from kubeboot.kube.etcd import CLIENT_PORT, PEER_PORT
 from kubeboot.pki import endpoint
 from kubeboot.steps import basic, static_pod, trees
-from kubeboot.steps.static_pod import PKI, EnsureStaticPod, StaticPod, Volume
+from kubeboot.steps.pod_manifest import EnsureStaticPod
+from kubeboot.steps.static_pod import PKI, StaticPod, Volume
 
 METRICS_PORT = 2381
 MANIFEST = "etcd/manifest"

@@ -16,7 +16,7 @@ from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.pki import build, inspect, pem, table
 from kubeboot.steps import authorities, credentials, paths
-from kubeboot.steps.machine import undo_unit
+from kubeboot.steps.units import undo_unit
 
 STORE = "/var/lib/kubelet/pki"
 CURRENT = f"{STORE}/kubelet-client-current.pem"
