@@ -20,8 +20,8 @@ from kubeboot.artifacts.trouble import Failure
 
 LARGEST = 8 << 30
 """Bytes that a file of unknown size may have."""
-_RANGE = re.compile(r"^bytes (\d+)-\d+/(\d+|\*)\Z")
-_WHOLE = re.compile(r"^bytes \*/(\d+)\Z")
+_RANGE = re.compile(r"^bytes ([0-9]{1,18})-[0-9]+/([0-9]+|\*)\Z")
+_WHOLE = re.compile(r"^bytes \*/([0-9]{1,18})\Z")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from email.utils import parsedate_to_datetime
@@ -29,7 +30,7 @@ class Reply:
     def length(self) -> int | None:
         """What the answer says of its own length."""
         said = self.headers.get("content-length", "")
-        return int(said) if said.isdigit() else None
+        return int(said) if re.fullmatch(r"[0-9]{1,18}", said) else None
 
     def read(self, most: int) -> bytes:
         """The whole body; Failure when it is larger than `most`."""
@@ -72,10 +73,10 @@ def _status(number: int) -> str:
 
 def _seconds(said: str) -> float | None:
     """Retry-After: a number of seconds, or a date."""
-    if said.strip().isdigit():
+    if re.fullmatch(r"[0-9]+", said.strip()):
         return min(float(said), _LONGEST_WAIT)
     try:
         left = (parsedate_to_datetime(said) - datetime.datetime.now(datetime.UTC)).total_seconds()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return min(max(left, 0.0), _LONGEST_WAIT)

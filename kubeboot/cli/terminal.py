@@ -83,7 +83,8 @@ def _is_tty(stream: TextIO) -> bool:
 
 
 def _width(stream: TextIO | None, environ: Mapping[str, str]) -> int:
-    if (columns := environ.get("COLUMNS", "")).isdigit() and int(columns) > 0:
+    columns = environ.get("COLUMNS", "")
+    if columns.isdecimal() and len(columns) <= 5 and int(columns) > 0:
         return int(columns)
     try:
         return os.get_terminal_size(stream.fileno()).columns if stream is not None else 0

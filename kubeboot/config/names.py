@@ -94,6 +94,11 @@ def port(number: int) -> str | None:
     return None if 1 <= number <= 65535 else "is not between 1 and 65535"
 
 
+def is_port(text: str) -> bool:
+    """Whether a text is the number of a TCP port, in ASCII digits."""
+    return re.fullmatch(r"[0-9]{1,5}", text) is not None and port(int(text)) is None
+
+
 def host(text: str) -> str | None:
     """An IP address or a DNS name."""
     if ip(text) is not None:

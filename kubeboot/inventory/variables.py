@@ -72,7 +72,7 @@ def _access(said: Variables, home: Path) -> Access:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5) or names.port(int(text)):
+    if not names.is_port(text):
         raise ValueError(f"the port `{text[:20]}` is not a number from 1 to 65535")
     return int(text)
 

@@ -94,7 +94,7 @@ def _proven(search: Discovery) -> _Found:
             known = True
         waited = search.clock() - began
         if signature is None and waited > SIGNED_WITHIN * search.timeout_scale:
-            raise refusals.unsigned(search.address, SIGNED_WITHIN)
+            raise refusals.unsigned(search.address, SIGNED_WITHIN * search.timeout_scale)
         if signature is not None and waited > STALE * search.timeout_scale:
             raise refusals.invalid(search.address, search.token)
         search.pause(0.5)
@@ -112,13 +112,19 @@ def _read(search: Discovery, authority: bytes = b"") -> dict[str, str]:
         answer = _answer(search, session)
     found = _json(answer.body)
     if answer.status == 200 and found.get("kind") == "ConfigMap":
-        return dict(found.get("data") or {})
+        return _texts(found.get("data"))
     if found.get("kind") != "Status":
         why = f"it answers {answer.status} to a question for cluster-info"
         raise refusals.not_kubernetes(search.address, why)
     if answer.status == 404:
         raise refusals.without_cluster_info(search.address)
     raise refusals.forbidden(search.address, str(found.get("message")))
+
+
+def _texts(data: object) -> dict[str, str]:
+    """A ConfigMap's data; who answers is not believed yet, so that it may be anything."""
+    rows = data.items() if isinstance(data, dict) else ()
+    return {str(key): value for key, value in rows if isinstance(value, str)}
 
 
 def _answer(search: Discovery, session: Session) -> Response:
@@ -181,6 +187,6 @@ def _authenticate(search: Discovery, trusted: bytes) -> None:
 def _json(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -39,7 +39,8 @@ def is_place(text: str) -> bool:
     """Whether it is an address and a port, as `join` writes them."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    return is_ip(host) and port.isdecimal() and 0 < int(port) < 65536 and text == join(host, int(port))
+    number = int(port) if port.isdecimal() and len(port) <= 5 else 0
+    return is_ip(host) and 0 < number < 65536 and text == join(host, number)
 
 
 def url(host: str, port: int) -> str:

@@ -159,6 +159,22 @@ def test_a_cluster_that_never_signs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(error, errors.TimedOut)
 
 
+def test_the_time_that_a_slow_cluster_was_given_to_sign_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "SIGNED_WITHIN", 3.0)
+    with serving(Cluster([], [TOKEN])) as server, pytest.raises(errors.TimedOut, match="waited 6s"):
+        discover(dataclasses.replace(search(server.address, Clock()), timeout_scale=2.0))
+
+
+def test_a_signature_that_is_no_text_is_none() -> None:
+    class Odd(Cluster):
+        def info(self) -> dict[str, object]:
+            made = configmaps.cluster_info(self.bundle, self.where)
+            return {**made, "data": {**made["data"], jws.KEY_PREFIX + TOKEN.id: 5}}
+
+    with serving(Odd([], [])) as server:
+        refused(server.address, "KB_TOKEN_UNKNOWN", within=0.1)
+
+
 def test_a_cluster_info_that_was_just_changed_is_signed_again_soon() -> None:
     def move(cluster: Cluster, asked: int) -> None:
         cluster.signed = [OTHER] if asked < 3 else [TOKEN]
@@ -223,7 +239,11 @@ def _greet(listener: socket.socket) -> None:
         (Reply(hang_up=True), "KB_DISCOVERY_UNREACHABLE"),
         (reply({"kind": "ConfigMap", "data": {}}), "KB_NO_CLUSTER_INFO"),
         (reply({"kind": "ConfigMap", "data": {"kubeconfig": "x: ["}}), "KB_NO_CLUSTER_INFO"),
+        (reply({"kind": "ConfigMap", "data": {"kubeconfig": 5}}), "KB_NO_CLUSTER_INFO"),
+        (reply({"kind": "ConfigMap", "data": "text"}), "KB_NO_CLUSTER_INFO"),
+        (Reply(200, b"[" * 100_000), "KB_DISCOVERY_NOT_KUBERNETES"),
     ],
+    ids=range(13),
 )
 def test_each_kind_of_wrong_server_has_its_own_words(answer: Reply, reason: str) -> None:
     with serving(lambda _: answer) as server:

@@ -79,7 +79,7 @@ def test_no_stream_at_all_and_a_closed_one() -> None:
     assert terminal.look(closed, PLAIN).smart is False
 
 
-@pytest.mark.parametrize(("columns", "width"), [("120", 120), ("0", 0), ("x", 0), ("-5", 0)])
+@pytest.mark.parametrize(("columns", "width"), [("120", 120), ("0", 0), ("x", 0), ("-5", 0), ("²", 0)])
 def test_the_width(tty: TextIO, columns: str, width: int) -> None:
     found = terminal.look(tty, {"TERM": "xterm", "COLUMNS": columns}).width
     assert found == (width or os.get_terminal_size(tty.fileno()).columns)

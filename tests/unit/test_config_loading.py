@@ -111,6 +111,13 @@ def test_problems_are_of_the_file_and_line_that_won(tmp_path: pathlib.Path) -> N
     assert [str(p.origin) for p in caught.value.problems] == [f"{first}:4", f"{second}:5"]
 
 
+@pytest.mark.parametrize("server", ["10.0.0.53:", "10.0.0.53:²", f"10.0.0.53:{'9' * 5000}"], ids=range(3))
+def test_a_name_server_with_a_port_that_is_none_is_refused(server: str) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        load(f"{HEAD}dns: {{upstream: ['{server}']}}\n")
+    assert "is not a name server's address" in str(caught.value.problems[0])
+
+
 def test_the_default_file_may_be_absent_and_counts_when_it_is_there(tmp_path: pathlib.Path) -> None:
     default = tmp_path / "cluster.yaml"
     assert loader.load(Sources(default=default)).spec == ClusterSpec()

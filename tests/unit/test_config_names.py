@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeboot.config import names, phases
+from kubeboot.pki import endpoint
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,14 @@ def test_an_endpoint_is_taken_apart_or_refused(text: str) -> None:
     else:
         assert names.host(host) is None
         assert port is None or 1 <= port <= 65535
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "²", "9" * 5000, "+1", " 1", "", "1\n"])
+def test_what_is_no_port(port: str) -> None:
+    assert not names.is_port(port)
+    with pytest.raises(ValueError):
+        names.split_endpoint(f"10.0.0.1:{port}")
+    assert not endpoint.is_place(f"10.0.0.1:{port}")
 
 
 @given(st.text(max_size=30))

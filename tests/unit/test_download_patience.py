@@ -60,6 +60,8 @@ def test_what_cannot_change_is_asked_once() -> None:
     [
         (503, "3", True, 3.0), (429, "999999", True, 120.0), (429, "soon", True, None),
         (404, "", False, None),
+        (429, "²", True, None), (429, "9" * 5000, True, 120.0),
+        (429, "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", True, None),
         (429, "Thu, 01 Jan 1970 00:00:00 GMT", True, 0.0), (401, "", False, None), (599, "", False, None),
     ],
 )  # fmt: skip
@@ -69,3 +71,10 @@ def test_what_a_status_means(status: int, said: str, again: bool, after: float |
     assert failure is not None
     assert (failure.again, failure.after) == (again, after)
     assert str(status) in failure.why
+
+
+@pytest.mark.parametrize(
+    ("said", "length"), [("12", 12), ("", None), ("²", None), ("-1", None), ("9" * 5000, None)]
+)
+def test_a_length_that_is_no_number_is_not_known(said: str, length: int | None) -> None:
+    assert replies.Reply(200, {"content-length": said}, "https://h/", iter(())).length == length

@@ -91,8 +91,8 @@ def _instead(spec: ClusterSpec, section: str, flags: Iterable[str]) -> Iterator[
 
 def _dns(spec: ClusterSpec) -> Iterator[Problem]:
     for n, server in enumerate(spec.dns.upstream):
-        host, _, port = server.partition(":") if server.count(":") == 1 else (server, "", "")
-        if names.ip(host) is None or (port and (not port.isdigit() or names.port(int(port)))):
+        host, colon, port = server.partition(":") if server.count(":") == 1 else (server, "", "")
+        if names.ip(host) is None or (colon and not names.is_port(port)):
             path = ("dns", "upstream", n)
             yield Problem(path, f"`{server}` is not a name server's address", "write it like 10.0.0.53")
     depth = 0
