@@ -57,6 +57,16 @@ _SELINUX = {"1": "enforcing", "0": "permissive"}
 _Said = Mapping[str, Sequence[str]]
 
 
+def is_loopback(nameserver: str) -> bool:
+    """Whether a resolver's address is this machine's own for everybody who asks: 0.0.0.0 is, too."""
+    try:
+        address = ipaddress.ip_address(nameserver.split("%")[0])
+    except ValueError:
+        return False
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return bool(plain.is_loopback or plain.is_unspecified)
+
+
 def parse(out: bytes) -> Facts:
     """What probe.sh printed. ValueError when it did not come to its end."""
     said: dict[str, list[str]] = defaultdict(list)

@@ -10,7 +10,7 @@ from kubeboot import errors
 from kubeboot.config import balancing, effective
 from kubeboot.config.node import NodeSettings, Role
 from kubeboot.config.spec import ClusterSpec
-from kubeboot.host.facts import Facts, Nic
+from kubeboot.host.facts import Facts, Nic, is_loopback
 
 OWN_RESOLV_CONF = "/etc/kubernetes/resolv.conf"
 RESOLVED_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
@@ -131,19 +131,12 @@ def resolver(facts: Facts, address: str) -> tuple[str, tuple[str, ...]]:
     A loopback name server would make CoreDNS ask itself. With no other known, names outside the cluster
     are asked of the machine's own address, where nothing listens: they fail at once instead of looping.
     """
-    if facts.nameservers and not any(_loopback(n) for n in facts.nameservers):
+    if facts.nameservers and not any(is_loopback(n) for n in facts.nameservers):
         return "/etc/resolv.conf", ()
-    if any(not _loopback(n) for n in facts.resolved_nameservers):
+    if any(not is_loopback(n) for n in facts.resolved_nameservers):
         return RESOLVED_RESOLV_CONF, ()
-    usable = tuple(n for n in facts.nameservers if not _loopback(n))
+    usable = tuple(n for n in facts.nameservers if not is_loopback(n))
     return OWN_RESOLV_CONF, usable or (address,)
-
-
-def _loopback(nameserver: str) -> bool:
-    try:
-        return ipaddress.ip_address(nameserver.split("%")[0]).is_loopback
-    except ValueError:
-        return False
 
 
 def _taints(spec: ClusterSpec, role: Role) -> tuple[tuple[str, str, str], ...]:

@@ -30,6 +30,12 @@ FIREWALLS = (
     "nftables.service",
     "netfilter-persistent.service",
     "iptables.service",
+    "ip6tables.service",
+    "shorewall.service",
+    "shorewall6.service",
+    "ferm.service",
+    "firehol.service",
+    "csf.service",
 )
 VXLAN = 8472
 POD_LINKS = ("cni0", "flannel.1", "flannel-v6.1")

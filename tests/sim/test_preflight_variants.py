@@ -8,29 +8,17 @@ import pytest
 
 from kubeboot.host.api import Unread
 from kubeboot.host.facts import Nic
-from kubeboot.host.model import Chain, Link, Listener, Mount, Rule
+from kubeboot.host.model import Chain, Link, Listener, Mount
 from tests.sim import preflight_seeds as seeds
+from tests.sim import preflight_variants
 from tests.sim.preflight_seeds import FIT, Seed, Stage, all_of, facts, host, link, link_to, put
+from tests.sim.preflight_variants import UNITS, refused, unit_file, wanted
 
-WANTS = "/etc/systemd/system/multi-user.target.wants"
-UNITS = "/etc/systemd/system"
 CONTAINERD = "/etc/containerd/config.toml"
-
-
-def unit_file(name: str, text: str = "[Service]\nExecStart=/bin/true\n") -> Seed:
-    return put(f"/usr/lib/systemd/system/{name}", text)
-
-
-def wanted(name: str) -> Seed:
-    return all_of(unit_file(name), link_to(f"{WANTS}/{name}", f"/usr/lib/systemd/system/{name}"))
 
 
 def held(port: int, address: str) -> Seed:
     return host(lambda h: h.listener_table.append(Listener("tcp", address, port, 7, "nc")))
-
-
-def refused(text: str, chain: str = "in") -> Seed:
-    return host(lambda h: h.refusals.append(Rule("inet", "f", chain, text)))
 
 
 def chain(hook: str) -> Seed:
@@ -42,6 +30,7 @@ def mounted(point: str, option: str) -> Seed:
 
 
 FOUND: tuple[tuple[str, str, Seed], ...] = (
+    *preflight_variants.FOUND,
     ("v6-only", "Port-6443", held(6443, "::")),
     ("loopback", "Port-2379", held(2379, "127.0.0.1")),
     ("metrics", "Port-10249", held(10249, "127.0.0.1")),
@@ -176,6 +165,7 @@ def test_another_way_to_the_same_fault_is_found(finding: str, seed: Seed) -> Non
 
 
 NO_FAULT: tuple[tuple[str, Seed], ...] = (
+    *preflight_variants.NO_FAULT,
     ("Debian's own name at a loopback address", put("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 cp-1\n")),
     ("its name at its address", put("/etc/hosts", "127.0.0.1 localhost\n192.0.2.11 cp-1\n")),
     ("tunl0, which the kernel makes", link("tunl0", up=False)),
@@ -244,6 +234,15 @@ def test_on_a_machine_of_ours_its_own_rules_and_drop_ins_are_none_of_preflights_
     put(f"{UNITS}/kubelet.service.d/10-cpu.conf", "[Service]\nCPUQuota=400%\n")(stage)
     stage.host.link_table["cni0"] = Link("cni0", addresses=("10.244.0.1/24",))
     assert [str(found) for found in stage.findings()] == []
+
+
+def test_what_keeps_many_addresses_is_told_of_once() -> None:
+    stage = Stage(seeds.fit())
+    for number in range(30):
+        put(f"/var/lib/cni/results/cbr0-{number}-eth0")(stage)
+    assert [(found.name, found.hint) for found in stage.findings()] == [
+        ("CNIState", "rm -r /var/lib/cni/results")
+    ]
 
 
 class Batched:

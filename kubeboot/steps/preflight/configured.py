@@ -52,7 +52,8 @@ def masked(scene: Scene, names: Iterable[str]) -> frozenset[str]:
 
 
 def enabled(scene: Scene) -> frozenset[str]:
-    """The units that the next boot starts because someone has enabled them."""
+    """The units that the next boot starts because someone has enabled them, and nobody has masked since."""
     wanting = [name for name in scene.see.listdir(ADMINISTRATORS) if name.endswith((".wants", ".requires"))]
     listings = scene.listings(f"{ADMINISTRATORS}/{folder}" for folder in wanting)
-    return frozenset(name for names in listings.values() for name in names)
+    names = frozenset(name for names in listings.values() for name in names)
+    return names - masked(scene, names)

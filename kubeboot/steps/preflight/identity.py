@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 
 from kubeboot.steps.preflight.model import Finding, Scene
 
-NAMES_OF_EVERY_MACHINE = frozenset({"localhost", "localhost.localdomain", "localhost4", "debian", "ubuntu"})
+NAMES_OF_EVERY_MACHINE = frozenset({"localhost", "localhost4", "localhost6"})
+"""With any domain. An installer's own, such as `debian`, is one machine's until another one joins with it."""
 
 
 def machine_id(scene: Scene) -> Iterable[Finding]:
@@ -21,7 +22,7 @@ def machine_id(scene: Scene) -> Iterable[Finding]:
 
 def hostname(scene: Scene) -> Iterable[Finding]:
     name = scene.node.name
-    if name in NAMES_OF_EVERY_MACHINE or name.isdigit():
+    if name.split(".")[0] in NAMES_OF_EVERY_MACHINE or name.isdigit():
         yield Finding(
             "Hostname",
             f"this machine's name in the cluster would be {name}, which is not a name of its own",

@@ -18,7 +18,12 @@ OTHERS = {
     "snap.microk8s.daemon-kubelite.service": "snap remove --purge microk8s",
     "snap.microk8s.daemon-containerd.service": "snap remove --purge microk8s",
     "snap.k8s.kubelet.service": "snap remove --purge k8s",
+    "snap.k8s.containerd.service": "snap remove --purge k8s",
+    "snap.kubelet.daemon.service": "snap remove --purge kubelet",
+    "microshift.service": "systemctl disable --now microshift, and dnf remove microshift",
+    "edgecore.service": "keadm reset",
     "crio.service": "systemctl disable --now crio",
+    "cri-o.service": "systemctl disable --now cri-o",
     "cri-docker.service": "systemctl disable --now cri-docker.service cri-docker.socket",
     "etcd.service": "systemctl disable --now etcd",
     "kube-apiserver.service": "systemctl disable --now kube-apiserver",
@@ -27,12 +32,19 @@ OTHERS = {
     "kube-proxy.service": "systemctl disable --now kube-proxy",
     "flanneld.service": "systemctl disable --now flanneld",
 }
+DOCKER = {
+    "docker.service": "systemctl disable --now docker.service docker.socket",
+    "docker.socket": "systemctl disable --now docker.service docker.socket",
+    "snap.docker.dockerd.service": "snap remove docker",
+}
 STATES = {
     "/etc/rancher": "k3s-uninstall.sh or rke2-uninstall.sh",
     "/var/lib/rancher": "k3s-uninstall.sh or rke2-uninstall.sh",
     "/var/lib/k0s": "k0s reset",
     "/var/snap/microk8s": "snap remove --purge microk8s",
     "/var/snap/k8s": "snap remove --purge k8s",
+    "/var/lib/microshift": "rm -r /var/lib/microshift",
+    "/var/lib/minikube": "minikube delete; rm -r /var/lib/minikube",
     "/var/lib/calico": "rm -r /var/lib/calico",
     "/var/lib/weave": "rm -r /var/lib/weave",
     "/var/lib/cri-dockerd": "rm -r /var/lib/cri-dockerd",
@@ -65,13 +77,13 @@ def others(scene: Scene) -> Iterable[Finding]:
                 f"remove it: {removal}",
                 "error" if unit in active | returning else "warning",
             )
-    docker = next((u for u in ("docker.service", "docker.socket") if u in active | returning), "")
+    docker = next((unit for unit in DOCKER if unit in active | returning), "")
     if docker and not scene.touched:
         yield Finding(
             "Service-docker",
             f"{docker} {_state(docker, active, returning)} this machine: Docker sets the "
             "forwarding policy to DROP, and shares containerd",
-            "systemctl disable --now docker.service docker.socket, if nothing needs it",
+            f"{DOCKER[docker]}, if nothing needs it",
             "warning",
         )
 

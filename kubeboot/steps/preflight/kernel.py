@@ -12,7 +12,12 @@ from kubeboot.steps.preflight.model import Finding, Scene, each
 CONTROLLERS = ("cpu", "memory", "pids", "cpuset")
 MODPROBE_DIRS = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
 MODULES = (*kernel.MODULES, "vxlan", "nf_tables")
-_OFF = re.compile(r"^\s*(?:install\s+(\S+)\s+(?:\S*/)?(?:true|false)\b|blacklist\s+(\S+))", re.MULTILINE)
+_OFF = re.compile(
+    r"^\s*(?:install\s+(\S+)[ \t]+(?!.*\b(?:modprobe|insmod)\b)\S|blacklist\s+(\S+))", re.MULTILINE
+)
+"""What is installed by another command than one that loads modules is not loaded."""
+CMDLINE = "/proc/cmdline"
+_BOOTED_OFF = re.compile(r"\b(?:module_blacklist|modprobe\.blacklist)=(\S+)")
 
 
 def version(scene: Scene) -> Iterable[Finding]:
@@ -91,7 +96,9 @@ def modules_off(scene: Scene) -> Iterable[Finding]:
             f"ModuleDisabled-{name}",
             f"{path} forbids loading {name}, which pods' network needs"
             f"{'; it is loaded, and will not be after a reboot' if loaded else ''}",
-            f"sed -i -E '/(install|blacklist) {name.replace('_', '[-_]')}/d' {path}",
+            "take it from the kernel's command line (/etc/default/grub, update-grub), and reboot"
+            if path == CMDLINE
+            else f"sed -i -E '/(install|blacklist)\\s+{name.replace('_', '[-_]')}/d' {path}",
             "warning" if loaded else "error",
         )
 
@@ -103,6 +110,8 @@ def _forbidden(scene: Scene) -> dict[str, str]:
         for path, text in configured.confs(scene, MODPROBE_DIRS)
         for installed, listed in _OFF.findall(text)
     }
+    for listed in _BOOTED_OFF.findall(scene.text(CMDLINE)):
+        off |= {name.replace("-", "_"): CMDLINE for name in listed.split(",")}
     return {name: off[name] for name in MODULES if name in off}
 
 

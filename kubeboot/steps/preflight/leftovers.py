@@ -22,12 +22,13 @@ FILES = (
     "/etc/kubernetes/pki/front-proxy-ca.crt",
     "/var/lib/kubelet/config.yaml",
     "/var/lib/kubelet/kubeadm-flags.env",
+    "/var/lib/kubelet/pki/kubelet-client-current.pem",
     "/var/lib/kubelet/cpu_manager_state",
     "/var/lib/kubelet/memory_manager_state",
 )
 _LINKS = re.compile(
     r"cni0|flannel[.-].+|cilium_.+|cali[0-9a-f]{11}|vxlan(-v6)?\.calico|wireguard\.cali|weave|vethwe-.+"
-    r"|kube-ipvs0|kube-bridge|kube-dummy-if|nodelocaldns|antrea-gw0|ovn-k8s-mp0|tunl0"
+    r"|kube-ipvs0|kube-bridge|kube-dummy-if|nodelocaldns|antrea-.+|ovn-k8s-mp0|tunl0|cbr0|lxc_health"
 )
 CNI_DIR = "/etc/cni/net.d"
 CNI_CONFIG = "10-flannel.conflist"
@@ -99,9 +100,11 @@ def cni(scene: Scene) -> Iterable[Finding]:
     if scene.touched:
         return
     states = scene.listings(CNI_STATES)
-    for path in (f"{folder}/{name}" for folder, names in states.items() for name in names):
+    for folder in (folder for folder, names in states.items() if names):
         yield Finding(
-            "CNIState", f"{path} keeps addresses that another cluster gave to pods", f"rm -r {path}"
+            "CNIState",
+            f"{folder} keeps addresses that another cluster gave to pods: {', '.join(states[folder][:3])}",
+            f"rm -r {folder}",
         )
 
 

@@ -51,8 +51,11 @@ TIME_UNITS = frozenset(
         "ntp",
         "ntpsec",
         "openntpd",
+        "ntpd-rs",
         "ptp4l",
         "vmtoolsd",
+        "vboxadd-service",
+        "virtualbox-guest-utils",
     )
 )
 EPOCH = 1_760_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterable
 
 from kubeboot.host.model import Mount
@@ -94,9 +95,10 @@ def links(scene: Scene) -> Iterable[Finding]:
 
 
 def folders(scene: Scene) -> Iterable[Finding]:
-    for path, stat in scene.stats(FOLDERS).items():
+    etcd = (scene.spec.etcd.data_dir,) if scene.runs_etcd else ()
+    for path, stat in scene.stats((*FOLDERS, *etcd)).items():
         target = (stat.target or "") if stat is not None and stat.kind == "link" else ""
-        dangling = target.startswith("/") and scene.see.stat(target) is None
+        dangling = target and scene.see.stat(posixpath.join(posixpath.dirname(path), target)) is None
         if dangling or (stat is not None and stat.kind in ("file", "other")):
             yield Finding(
                 f"NotADirectory-{dashed(path)}",

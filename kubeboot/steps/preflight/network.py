@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from kubeboot.config import balancing
 from kubeboot.host.model import Listener
 from kubeboot.steps import firewall
+from kubeboot.steps.preflight import configured
 from kubeboot.steps.preflight.model import Finding, Scene
 
 PORTS = {
@@ -57,7 +58,9 @@ def _port_finding(holder: Listener, owner: str) -> Finding:
         f"Port-{holder.port}",
         f"port {holder.port} is needed for {owner} and held by {holder.process or 'another process'}"
         f"{f' (pid {holder.pid})' if holder.pid else ''} on {holder.address}",
-        f"stop it: systemctl status {holder.pid}" if holder.pid else f"see ss -ltnp sport = :{holder.port}",
+        f"systemctl status {holder.pid} names its unit: systemctl disable --now UNIT; or kill {holder.pid}"
+        if holder.pid
+        else f"stop what ss -ltnp sport = :{holder.port} names",
     )
 
 
@@ -83,10 +86,10 @@ def nm(scene: Scene) -> Iterable[Finding]:
             f"interface-name:veth*\\n' > {NM_DIRS[0]}/kubeboot.conf; systemctl reload NetworkManager",
             "warning",
         )
-    if active & CLOUD_SETUP:
+    if (active | configured.enabled(scene)) & CLOUD_SETUP:
         yield Finding(
             "NMCloudSetup",
-            "nm-cloud-setup is active: it deletes the pods' routes every few minutes",
+            "nm-cloud-setup runs, or starts at the next boot: it deletes the pods' routes every few minutes",
             "systemctl disable --now nm-cloud-setup.timer nm-cloud-setup.service; reboot",
         )
 
@@ -94,7 +97,8 @@ def nm(scene: Scene) -> Iterable[Finding]:
 def _unmanaged(scene: Scene) -> bool:
     files = (f"{folder}/{name}" for folder in NM_DIRS for name in scene.see.listdir(folder))
     texts = [scene.text("/etc/NetworkManager/NetworkManager.conf"), *map(scene.text, files)]
-    return any(re.search(r"unmanaged-devices.*(cni|flannel)", text) for text in texts)
+    said = re.compile(r"^\s*unmanaged-devices.*(cni|flannel)", re.MULTILINE)
+    return any(map(said.search, texts))
 
 
 def address(scene: Scene) -> Iterable[Finding]:

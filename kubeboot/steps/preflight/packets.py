@@ -11,7 +11,7 @@ from kubeboot.steps.preflight import configured
 from kubeboot.steps.preflight.model import Finding, Scene
 
 UFW = "/etc/ufw/ufw.conf"
-_PORTS = re.compile(r"\bdport (?:\{([^}]*)\}|(\S+))")
+_PORTS = re.compile(r"\bdport (!= )?(?:\{([^}]*)\}|(\S+))")
 _ALWAYS = re.compile(r"(counter( packets \d+ bytes \d+)? )?(drop|reject\b.*)")
 
 
@@ -50,8 +50,11 @@ def _catches(scene: Scene, rule: Rule) -> bool:
     if found is None:
         return _ALWAYS.fullmatch(rule.text) is not None
     wanted = (*firewall.ports(scene.spec, scene.node), firewall.VXLAN)
-    spans = (part.strip() for part in (found[1] or found[2]).split(","))
-    return any(_within(port, span) for span in spans for port in wanted)
+    spans = [part.strip() for part in (found[2] or found[3]).split(",")]
+    named = [any(_within(port, span) for span in spans) for port in wanted]
+    if found[1]:  # a set that has a name spares what nobody can tell from here
+        return not all(named) and all(span[:1].isdigit() for span in spans)
+    return any(named)
 
 
 def _within(port: int, span: str) -> bool:

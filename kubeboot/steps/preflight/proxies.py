@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable
 
@@ -26,13 +27,28 @@ def command(scene: Scene) -> Iterable[Finding]:
     """For this command's own requests, and for whatever is started from the same environment."""
     name = next((name for name in PROXIES if scene.environ.get(name)), "")
     spared = scene.environ.get("NO_PROXY") or scene.environ.get("no_proxy") or ""
-    missing = [part for part in bypass(scene).split(",") if part not in re.split(r"[,\s]+", spared)]
-    if name and spared != "*" and scene.spec.networking.service_subnet in missing:
+    missing = [part for part in bypass(scene).split(",") if not _spares(spared, part)]
+    ranges = f"{scene.spec.networking.pod_subnet},{scene.spec.networking.service_subnet}".split(",")
+    if name and spared != "*" and any(part.strip() in missing for part in ranges):
         yield Finding(
             "ProxyBypass",
             f"{name} is set, and requests to the cluster's own addresses would go through that proxy",
             f"export NO_PROXY={spared + ',' if spared else ''}{','.join(missing)}",
         )
+
+
+def _spares(spared: str, part: str) -> bool:
+    """Whether NO_PROXY has this name, or a network around this one."""
+    given = re.split(r"[,\s]+", spared)
+    return part in given or any(_around(network, part) for network in given if "/" in network)
+
+
+def _around(network: str, part: str) -> bool:
+    try:
+        outer, inner = (ipaddress.ip_network(text, strict=False) for text in (network, part))
+    except ValueError:
+        return False
+    return outer.overlaps(inner) and outer.prefixlen <= inner.prefixlen
 
 
 def logins(scene: Scene) -> Iterable[Finding]:

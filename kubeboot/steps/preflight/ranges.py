@@ -15,6 +15,8 @@ OURS = ("cni0", "flannel.1", "flannel-v6.1", "lo")
 NODE_BITS = {4: 24, 6: 64}
 """kube-controller-manager gives each node one of these."""
 FEW = 4
+HALVES = 1
+"""Bits of the two routes by which a VPN replaces the default route, and leaves more special ones alone."""
 
 
 def overlap(scene: Scene) -> Iterable[Finding]:
@@ -40,7 +42,7 @@ def routes(scene: Scene) -> Iterable[Finding]:
     connected |= {ipaddress.ip_network(r) for r in service_route.ranges(scene.spec, scene.node)}
     for device, other in _routes(scene):
         for what, net in _ranges(scene):
-            if other not in connected and other.prefixlen and net.overlaps(other):
+            if other not in connected and other.prefixlen > HALVES and net.overlaps(other):
                 yield Finding(
                     "RouteOverlap",
                     f"the range for {what}, {net}, overlaps with the route to {other} by {device}",
@@ -53,6 +55,10 @@ def _routes(scene: Scene) -> Iterable[tuple[str, Network]]:
         words = line.split()
         if len(words) > 7 and words[0] not in OURS:
             yield words[0], ipaddress.ip_network(f"{_address(words[1])}/{_address(words[7])}", strict=False)
+    for line in scene.text("/proc/net/ipv6_route").splitlines():
+        words = line.split()
+        if len(words) > 9 and words[9] not in OURS:
+            yield words[9], ipaddress.IPv6Network((bytes.fromhex(words[0]), int(words[1], 16)), strict=False)
 
 
 def _address(word: str) -> ipaddress.IPv4Address:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 
+from kubeboot.host.facts import is_loopback
 from kubeboot.steps.preflight.model import Finding, Scene
 
 RESOLVERS = 3
@@ -27,7 +28,7 @@ def _useless(scene: Scene) -> Iterable[Finding]:
             "put a name server that pods can reach into /etc/resolv.conf",
             "warning",
         )
-    elif all(ns.startswith("127.") or ns == "::1" for ns in servers) and scene.node.nameservers:
+    elif all(map(is_loopback, servers)) and scene.node.nameservers:
         yield Finding(
             "Resolver",
             f"/etc/resolv.conf names only {', '.join(servers)}, "

@@ -50,7 +50,7 @@ def config(scene: Scene) -> Iterable[Finding]:
             "warning",
         )
         return
-    off = [name for name in said.get("disabled_plugins", ()) if name in NEEDED]
+    off = [name for name in _listed(said, "disabled_plugins") if name in NEEDED]
     if off:
         yield Finding(
             "CRIDisabled",
@@ -86,14 +86,20 @@ def _effective(scene: Scene) -> Mapping[str, Any] | None:
 def _files(scene: Scene) -> Mapping[str, Any]:
     main = tomllib.loads(scene.text(CONFIG))
     merged = dict(main)
-    for pattern in main.get("imports", ()):
-        folder, _, names = str(pattern).rpartition("/")
+    for pattern in _listed(main, "imports"):
+        folder, _, names = pattern.rpartition("/")
         for name in fnmatch.filter(scene.see.listdir(folder), names):
             more = tomllib.loads(scene.text(f"{folder}/{name}"))
-            off = [*merged.get("disabled_plugins", ()), *more.get("disabled_plugins", ())]
-            merged |= {**more, "plugins": {**merged.get("plugins", {}), **more.get("plugins", {})}}
+            off = [*_listed(merged, "disabled_plugins"), *_listed(more, "disabled_plugins")]
+            merged |= {**more, "plugins": [merged.get("plugins"), more.get("plugins")]}
             merged["disabled_plugins"] = off
     return merged
+
+
+def _listed(tree: Mapping[str, Any], key: str) -> list[str]:
+    """What is no list there is containerd's to refuse."""
+    value = tree.get(key)
+    return [str(each) for each in value] if isinstance(value, list) else []
 
 
 def _found(tree: object, key: str) -> Iterable[object]:
@@ -101,6 +107,9 @@ def _found(tree: object, key: str) -> Iterable[object]:
         for name, value in tree.items():
             if name == key:
                 yield value
+            yield from _found(value, key)
+    elif isinstance(tree, list):
+        for value in tree:
             yield from _found(value, key)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from kubeboot.host.model import Mount
 from kubeboot.steps.preflight.model import Finding, Scene, each
 from kubeboot.steps.preflight.mounts import dashed, holding
 
@@ -22,10 +23,11 @@ EVICTED_BELOW = {"/var/lib/kubelet": 0.10, "/var/lib/containerd": 0.15}
 """The kubelet's own thresholds for the share that is free (nodefs.available, imagefs.available)."""
 INODES_BELOW = 0.05
 SLOW, TOO_SLOW = 0.010, 0.100
-NO_OVERLAY = frozenset(
-    {"overlay", "nfs", "nfs4", "cifs", "vfat", "exfat", "ecryptfs", "9p", "fuseblk", "aufs"}
-)
-NO_ETCD = frozenset({"nfs", "nfs4", "cifs", "9p", "glusterfs", "ceph", "tmpfs", "ramfs"})
+_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "glusterfs", "ceph"}
+NO_OVERLAY = frozenset({*_REMOTE, "overlay", "vfat", "exfat", "ntfs3", "ecryptfs", "fuseblk", "aufs"})
+NO_ETCD = frozenset({*_REMOTE, "tmpfs", "ramfs"})
+FUSE = "fuse."
+"""A program keeps these, such as fuse.glusterfs or fuse.sshfs."""
 
 
 def space(scene: Scene) -> Iterable[Finding]:
@@ -91,7 +93,7 @@ def _sync_seconds(scene: Scene) -> float | None:
 
 def snapshots(scene: Scene) -> Iterable[Finding]:
     mount = holding(scene.see.mounts(), "/var/lib/containerd")
-    if mount is not None and mount.fstype in NO_OVERLAY:
+    if mount is not None and _is(mount, NO_OVERLAY):
         yield Finding(
             "Filesystem-var-lib-containerd",
             f"/var/lib/containerd is on {mount.fstype}, which cannot hold containers' layers (overlayfs)",
@@ -99,10 +101,14 @@ def snapshots(scene: Scene) -> Iterable[Finding]:
         )
 
 
+def _is(mount: Mount, kinds: frozenset[str]) -> bool:
+    return mount.fstype in kinds or mount.fstype.startswith(FUSE)
+
+
 def etcd(scene: Scene) -> Iterable[Finding]:
     path = scene.spec.etcd.data_dir
     mount = holding(scene.see.mounts(), path)
-    if scene.runs_etcd and mount is not None and mount.fstype in NO_ETCD:
+    if scene.runs_etcd and mount is not None and _is(mount, NO_ETCD):
         yield Finding(
             f"Filesystem-{dashed(path)}",
             f"{path} is on {mount.fstype}: etcd needs a local disk that keeps what is written",

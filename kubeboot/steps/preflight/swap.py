@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable
 from kubeboot.steps.preflight import configured
 from kubeboot.steps.preflight.model import Finding, Scene
 
-ZRAM = ("/etc/systemd/zram-generator.conf", "/usr/lib/systemd/zram-generator.conf")
-ZRAM_DIRS = tuple(f"{folder}/systemd/zram-generator.conf.d" for folder in ("/etc", "/run", "/usr/lib"))
-ZRAM_UNITS = (
-    "zramswap.service",
-    "zram-swap.service",
-    "zram-config.service",
-    "systemd-zram-setup@zram0.service",
+ZRAM = tuple(
+    f"{folder}/systemd/zram-generator.conf" for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib")
+)
+"""The first one that is there hides the others."""
+ZRAM_DIRS = tuple(f"{path}.d" for path in ZRAM)
+ZRAM_UNIT = "systemd-zram-setup@zram0.service"
+_ZRAM_DEVICE = re.compile(r"^\s*\[zram\d+\]", re.MULTILINE)
+_ZRAM_UNITS = re.compile(
+    r"(zramswap|zram-swap|zram-config|zramd|armbian-zram-config|systemd-zram-setup@.+)\.service"
 )
 SWAP_UNITS = ("dphys-swapfile.service", "swapspace.service")
 """What makes swap files by itself."""
@@ -36,26 +38,30 @@ def fstab(scene: Scene) -> Iterable[Finding]:
     rows = (
         line.split() for line in scene.text("/etc/fstab").splitlines() if not line.lstrip().startswith("#")
     )
-    swaps = [row[0] for row in rows if len(row) > 2 and row[2] == "swap" and "noauto" not in row[3:4]]
+    swaps = [row[0] for row in rows if len(row) > 2 and row[2] == "swap" and "noauto" not in _options(row)]
     if swaps:
         yield Finding(
             "SwapReturns-fstab",
             f"/etc/fstab turns {', '.join(swaps)} on as swap at the next boot; the kubelet will not start",
-            r"sed -i.bak -E '/\sswap\s/s/^/#/' /etc/fstab && systemctl daemon-reload",
+            r"sed -i.bak -E '/\sswap(\s|$)/s/^/#/' /etc/fstab && systemctl daemon-reload",
         )
 
 
+def _options(row: list[str]) -> list[str]:
+    return row[3].split(",") if len(row) > 3 else []
+
+
 def zram(scene: Scene) -> Iterable[Finding]:
-    active = (scene.see.active_units() | configured.enabled(scene)) & frozenset(ZRAM_UNITS)
-    config = next((path for path, text in scene.texts(ZRAM).items() if text.strip()), "")
-    if config == ZRAM[1] and scene.see.stat(ZRAM[0]) is not None:
-        config = ""  # an empty file in /etc masks the distribution's
-    config = config or next((path for path, text in configured.confs(scene, ZRAM_DIRS) if text.strip()), "")
-    if active or config:
+    units = sorted(filter(_ZRAM_UNITS.fullmatch, scene.see.active_units() | configured.enabled(scene)))
+    first = [path for path, stat in scene.stats(ZRAM).items() if stat is not None][:1]
+    files = (*scene.texts(first).items(), *configured.confs(scene, ZRAM_DIRS))
+    config = next((path for path, text in files if _ZRAM_DEVICE.search(text)), "")
+    hide = f"install -D /dev/null /etc/systemd/{config.partition('/systemd/')[2]}; " if config else ""
+    if units or config:
         yield Finding(
             "SwapReturns-zram",
-            f"{config or ', '.join(sorted(active))} turns compressed memory on as swap at the next boot",
-            f"swapoff -a; : > {ZRAM[0]}; systemctl mask --now {' '.join(sorted(active)) or ZRAM_UNITS[-1]}",
+            f"{config or ', '.join(units)} turns compressed memory on as swap at the next boot",
+            f"swapoff -a; {hide}systemctl mask --now {' '.join(units) or ZRAM_UNIT}",
         )
 
 

@@ -31,7 +31,8 @@ LEAST = {
     "user.max_pid_namespaces": (256, "every container has a PID namespace"),
 }
 NODE_PORTS = (30_000, 32_767)
-_SETTING = re.compile(r"^\s*-?([\w./-]+)\s*=\s*(.*?)\s*$")
+_SETTING = re.compile(r"^\s*-?([\w./-]+)\s*=\s*(\S*)")
+"""Of a value the kernel takes the first word."""
 
 
 def overridden(scene: Scene) -> Iterable[Finding]:
@@ -47,7 +48,7 @@ def overridden(scene: Scene) -> Iterable[Finding]:
                 f"SysctlOverridden-{key}",
                 f"{path} sets {key} to {value} at every boot, after kubeboot's own file: {setting.why} "
                 f"with {setting.value}",
-                f"sed -i '/^\\s*{key}/d' {path}",
+                f"sed -i -E '/^\\s*-?{key}\\s*=/d' {path}",
                 "warning",
             )
 
