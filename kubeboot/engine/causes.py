@@ -6,7 +6,7 @@ It is the engine's, not a condition's, so that no condition can forget to ask.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from kubeboot import errors
 from kubeboot.engine.cause import Cause
@@ -45,23 +45,34 @@ class Suspect:
         )
 
 
-def find(lines: Iterable[Line]) -> tuple[Suspect, ...]:
-    """What the lines speak for, the more telling causes first; the latest line of each."""
+def find(
+    lines: Iterable[Line], holds: Callable[[Suspect], bool] = lambda suspect: True
+) -> tuple[Suspect, ...]:
+    """What the lines speak for and `holds`, the more telling causes first; the latest line of each."""
     found: dict[str, Suspect] = {}
     for line in lines:
         cause = next((cause for cause in CAUSES if cause.pattern.search(line.text)), None)
         if cause is not None:
             found[cause.id] = Suspect(cause, line)
+    found = {id: suspect for id, suspect in found.items() if holds(suspect)}
     order = [cause.id for cause in CAUSES]
     telling = [id for id in found if id not in VAGUE] or list(found)
     return tuple(found[id] for id in sorted(telling, key=order.index))[:MOST]
 
 
 def diagnose(host: HostView, last: str, said: str) -> tuple[Suspect, ...]:
-    """From what a condition saw and said, and else from what this machine's logs end with."""
+    """From what a condition saw and said, and else from what this machine's logs end with.
+
+    What was seen last is so now; a log may keep what no longer is.
+    """
     own = [Line("what was waited for", text) for text in (*said.splitlines(), last)]
+
+    def holds(suspect: Suspect) -> bool:
+        still, text = suspect.cause.still, suspect.line.text
+        return still is None or text == last or still(host, text)
+
     try:
-        return find([*_recent(host), *own])
+        return find([*_recent(host), *own], holds)
     except errors.KubebootError:
         return find(own)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubeboot.engine import causes_now
 from kubeboot.engine.cause import cause as _cause
 
 CLUSTER = (
@@ -62,6 +63,7 @@ CLUSTER = (
         r"(open|stat|read) /etc/kubernetes/\S+: no such file",
         "a file of the cluster is gone",
         "run the same init or join again: it puts back what is missing",
+        causes_now.missing,
     ),
     _cause(
         "permission",
@@ -141,12 +143,14 @@ CLUSTER = (
         r"open /run/flannel/subnet\.env: no such file",
         "flannel has not got this node's subnet yet",
         "kubectl -n kube-flannel logs ds/kube-flannel-ds",
+        causes_now.no_subnet,
     ),
     _cause(
         "cni",
         r"cni plugin not initialized|no networks found in /etc/cni/net\.d|NetworkPluginNotReady",
         "there is no pod network on this machine yet",
         "kubectl -n kube-flannel get pods -o wide",
+        causes_now.no_network,
     ),
     _cause(
         "cni-bridge",
@@ -171,6 +175,12 @@ CLUSTER = (
         r"Loop \(\S+ -> \S+\) detected",
         "CoreDNS asks itself: the name server is a loopback address",
         "put a name server that pods can reach into /etc/resolv.conf",
+    ),
+    _cause(
+        "kubelet-silent",
+        r"Kubelet stopped posting node status|NodeStatusUnknown",
+        "the kubelet of that machine has stopped, or cannot reach the API server",
+        "systemctl status kubelet, on that machine; journalctl -u kubelet -n 50",
     ),
     _cause(
         "no-route",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kubeboot.engine import causes_now
 from kubeboot.engine.cause import cause as _cause
 
 MACHINE = (
@@ -10,6 +11,7 @@ MACHINE = (
         r"running with swap on is not supported|failSwapOn",
         "swap is on",
         "swapoff -a, take swap out of /etc/fstab, then systemctl restart kubelet",
+        causes_now.swap_on,
     ),
     _cause(
         "cgroup-v1",
@@ -41,6 +43,7 @@ MACHINE = (
         r"containerd\.sock: connect: (no such file or directory|connection refused)",
         "containerd is not running",
         "journalctl -u containerd; systemctl restart containerd",
+        causes_now.containerd_off,
     ),
     _cause(
         "manifest",
@@ -86,6 +89,7 @@ MACHINE = (
         r"(?<!No)disk-?pressure|evicting pod|eviction manager: must evict|EvictionThresholdMet",
         "the disk is so full that the kubelet evicts pods",
         "make room on /var/lib/kubelet and /var/lib/containerd: df -h",
+        causes_now.disk_short,
     ),
     _cause(
         "memory",

@@ -18,6 +18,10 @@ WRITE = 2300
 WRITES = 20
 LIMIT = 0.5
 """Seconds that the probe of a disk may take."""
+EVICTED_BELOW = {"/var/lib/kubelet": 0.10, "/var/lib/containerd": 0.15}
+"""The kubelet's own thresholds for the share that is free (nodefs.available, imagefs.available)."""
+INODES_BELOW = 0.05
+"""The same of both for inodes."""
 
 _TOOLS = ("containerd", "runc", "iptables")
 _VERSION = re.compile(r"v?\d+\.\d+[^\s,]*")

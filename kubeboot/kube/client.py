@@ -52,7 +52,7 @@ class Client:
         if answer.status == 200:
             self._patience.answered()
             return None
-        return f"{self.server}{path} answers {answer.status}{words.failing(answer.body)}"
+        return words.unready(f"{self.server}{path}", answer.status, answer.body)
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Object | None:
         resource = self._kinds.find(api_version, kind)

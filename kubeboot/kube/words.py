@@ -22,8 +22,12 @@ def causes(body: bytes) -> str:
         return message(body)
 
 
-def failing(body: bytes) -> str:
-    """The checks that /readyz lists as failed."""
+def unready(url: str, status: int, body: bytes) -> str:
+    """Why a server is not ready: by the checks that /readyz lists as failed, else by the status.
+
+    Everybody may ask for /readyz, by a ClusterRole that an API server has to read first.
+    """
     lines = body.decode(errors="replace").splitlines()
     failed = [line[3:].split()[0] for line in lines if line.startswith("[-]")]
-    return f": {', '.join(failed)}" if failed else ""
+    why = ", ".join(failed) or ("it starts, and has not read yet who may ask it" if status == 403 else "")
+    return f"{url} answers {status}{f': {why}' if why else ''}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 from kubeboot import errors
 from kubeboot.engine import undo as undos
-from kubeboot.engine.journal import BEFORE
+from kubeboot.engine.journal import BEFORE, PATH
 from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import (
     DeleteObject,
@@ -128,9 +129,12 @@ def _clear(undo: RemoveTree | EmptyTree, path: str, do: Target) -> None:
 
 def _restore(undo: RestoreFile, do: Target) -> None:
     old = do.host.read(f"{BEFORE}/{undo.sha256}")
-    if old is None:
+    if old is None or hashlib.sha256(old).hexdigest() != undo.sha256:
         raise errors.KubebootError(
-            f"the saved bytes of {undo.path} are missing from {BEFORE}", reason="KB_JOURNAL"
+            f"the saved bytes of {undo.path} in {BEFORE} are {'missing' if old is None else 'damaged'}",
+            hint=f"put {undo.path} back from a backup, or leave it as it is: sed -i /{undo.sha256}/d "
+            f"{PATH}; then run `kubeboot reset` again",
+            reason="KB_JOURNAL",
         )
     do.host.write(undo.path, old, undo.mode, undo.owner)
     _reload(undo.path, do)

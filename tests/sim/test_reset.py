@@ -94,6 +94,24 @@ def test_reset_restores_what_was_there_and_forgets_the_journal() -> None:
     assert host.snapshot() == before
 
 
+@pytest.mark.parametrize(("saved", "said"), [(None, "missing"), (b"old conf", "damaged")])
+def test_saved_bytes_that_are_gone_are_told_with_what_to_do_and_nothing_is_written(
+    saved: bytes | None, said: str
+) -> None:
+    host = FakeHost()
+    host.write("/etc/old", b"old config")
+    digest = host.sha256("/etc/old") or ""
+    journalled(host, RestoreFile("/etc/old", digest, 0o644, "root:root"))
+    host.write("/etc/old", b"ours")
+    host.remove(f"{journals.BEFORE}/{digest}")
+    if saved is not None:
+        host.write(f"{journals.BEFORE}/{digest}", saved)
+    with pytest.raises(errors.KubebootError, match=f"are {said}") as caught:
+        undoing.perform(RestoreFile("/etc/old", digest, 0o644, "root:root"), Target(host, NoApi()))
+    assert f"sed -i /{digest}/d /var/lib/kubeboot/journal.jsonl" in (caught.value.hint or "")
+    assert host.read("/etc/old") == b"ours"
+
+
 def test_a_second_reset_has_nothing_to_do() -> None:
     host = FakeHost()
     journalled(host, RemovePath("/etc/new"))

@@ -118,6 +118,45 @@ def test_what_the_condition_says_counts_where_the_machine_says_nothing() -> None
     assert "no space left" in (_waited(FakeHost(), LINES["space"]).output or "")
 
 
+PUT_RIGHT = {
+    "swap": lambda host: host.write("/proc/swaps", b"Filename\tType\tSize\tUsed\tPriority\n"),
+    "disk-pressure": lambda host: None,
+    "containerd-down": lambda host: (
+        host.write("/etc/systemd/system/containerd.service", b"[Service]\nExecStart=/bin/containerd\n"),
+        host.daemon_reload(),
+        host.start("containerd.service"),
+    ),
+    "missing-file": lambda host: host.write("/etc/kubernetes/pki/ca.crt", b""),
+    "cni-subnet": lambda host: host.write("/run/flannel/subnet.env", b""),
+    "cni": lambda host: host.write("/etc/cni/net.d/10-flannel.conflist", b"{}"),
+}
+"""What is so no longer, although a log has it."""
+
+
+@pytest.mark.parametrize("id", [cause.id for cause in causes.CAUSES if cause.still])
+def test_a_log_line_about_what_was_put_right_since_is_no_cause(id: str) -> None:
+    host = FakeHost()
+    host.journals["kubelet.service"] = [LINES[id], LINES["refused"]]
+    PUT_RIGHT[id](host)
+    assert [suspect.cause.id for suspect in causes.diagnose(host, "not yet", "")] == ["refused"]
+    assert causes.diagnose(host, LINES[id], "")[0].cause.id == id, "what is seen now is so"
+
+
+@pytest.mark.parametrize("wrong", [{"free": 1 << 30, "size": 100 << 30}, {"free_inodes": 7}])
+def test_a_disk_that_is_still_full_is_a_cause(wrong: dict[str, int]) -> None:
+    host = FakeHost()
+    host.journals["kubelet.service"] = [LINES["disk-pressure"]]
+    vars(host).update(wrong)
+    assert [suspect.cause.id for suspect in causes.diagnose(host, "", "")] == ["disk-pressure"]
+
+
+def test_a_kubelet_that_is_silent_is_not_blamed_on_what_it_logged_long_ago() -> None:
+    host = FakeHost()
+    host.journals["kubelet.service"] = [LINES["disk-pressure"], LINES["refused"]]
+    (found,) = causes.diagnose(host, "Kubelet stopped posting node status.", "")
+    assert found.cause.id == "kubelet-silent" and "systemctl status kubelet" in found.cause.fix
+
+
 def test_without_a_known_cause_the_last_words_are_all_there_is() -> None:
     error = _waited(FakeHost(), "something new")
     assert error.output == "something new" and "see the lines above" in (error.hint or "")

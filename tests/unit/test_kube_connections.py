@@ -12,7 +12,7 @@ import time
 import pytest
 
 from kubeboot import errors
-from kubeboot.kube import client, failures, http
+from kubeboot.kube import client, failures, http, words
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import build, kubeconfig
@@ -35,6 +35,16 @@ def test_readiness_is_asked_on_a_connection_that_is_closed_then() -> None:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         assert client.readiness(Endpoint(url)) == f"{url}/readyz answers 503"
         assert asked.result() == b"GET /readyz HTTP/1.1"
+
+
+def test_a_server_that_has_not_read_its_clients_rights_yet_is_said_to_start() -> None:
+    forbidden = b'{"kind":"Status","message":"forbidden: User \\"kubernetes-admin\\" cannot get path"}'
+    assert words.unready("https://a/readyz", 403, forbidden) == (
+        "https://a/readyz answers 403: it starts, and has not read yet who may ask it"
+    )
+    assert words.unready("https://a/readyz", 500, b"[+]ping ok\n[-]etcd failed: reason withheld\n") == (
+        "https://a/readyz answers 500: etcd"
+    )
 
 
 def test_ready_never_raises_when_nobody_listens() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from kubeboot.host.health import EVICTED_BELOW, INODES_BELOW
 from kubeboot.host.model import Mount
 from kubeboot.steps.preflight.model import Finding, Scene, each
 from kubeboot.steps.preflight.mounts import dashed, holding
@@ -19,9 +20,6 @@ DISK = {
     "/run": GIB // 64,
 }
 ETCD_DISK = GIB
-EVICTED_BELOW = {"/var/lib/kubelet": 0.10, "/var/lib/containerd": 0.15}
-"""The kubelet's own thresholds for the share that is free (nodefs.available, imagefs.available)."""
-INODES_BELOW = 0.05
 SLOW, TOO_SLOW = 0.010, 0.100
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "glusterfs", "ceph"}
 NO_OVERLAY = frozenset({*_REMOTE, "overlay", "vfat", "exfat", "ntfs3", "ecryptfs", "fuseblk", "aufs"})
