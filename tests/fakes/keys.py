@@ -1,7 +1,8 @@
-"""SSH keys in OpenSSH's form, made without a process for each."""
+"""SSH keys in OpenSSH's form, made without a process for each; and lines of known-hosts files."""
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -23,3 +24,9 @@ def make(path: Path, passphrase: str = "") -> None:
 
 def _locked(passphrase: str) -> serialization.KeySerializationEncryption:
     return _FORM.encryption_builder().kdf_rounds(1).build(passphrase.encode())
+
+
+def line(name: str, key: str = "A", kind: str = "ssh-ed25519") -> str:
+    """As a known-hosts file says it; keys of a kind differ by a letter."""
+    blob = len(kind).to_bytes(4, "big") + kind.encode() + b"\0\0\0\40" + key.encode() * 32
+    return f"{name} {kind} {base64.b64encode(blob).decode()}"

@@ -32,9 +32,9 @@ from kubeboot.steps.kubelet import csr as kubelet_csr
 from kubeboot.steps.pod_manifest import INPUTS
 from kubeboot.steps.static_pod import MANIFESTS
 from tests.fakes.api import FakeApi
+from tests.fakes.dns import answer
 from tests.fakes.entries import Dir, File
 from tests.fakes.host import FakeHost
-from tests.unit.test_manifests_dns_query import answer
 
 ADDRESS = "192.0.2.11"
 DNS = "10.96.0.10"

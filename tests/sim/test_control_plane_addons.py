@@ -18,8 +18,8 @@ from kubeboot.engine.values import Values
 from kubeboot.kube.api import NoApi
 from kubeboot.steps import dns, network, objects, proxy
 from tests.fakes.api import FakeApi
+from tests.fakes.dns import answer
 from tests.fakes.host import FakeHost
-from tests.unit.test_manifests_dns_query import answer
 
 SPEC = ClusterSpec()
 NODE = NodeSettings("cp-1", "192.0.2.11", "control_plane")

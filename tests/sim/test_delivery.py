@@ -30,7 +30,7 @@ from tests.fakes import sshd as servers
 from tests.fakes.host import FakeHost
 from tests.sim.contract import converges
 from tests.sim.internet import Internet, User, a_release
-from tests.unit.test_bundle import CONTENTS
+from tests.unit.bundle_support import CONTENTS
 
 
 @pytest.fixture

@@ -8,19 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from kubeboot.engine import journal
-from kubeboot.engine.events import Event, StepFinished
-from kubeboot.engine.inspect import inspect
 from kubeboot.engine.plan import Plan
-from kubeboot.engine.run import Site, run
-from kubeboot.engine.step import CLUSTER, View
 from kubeboot.pki import build
 from kubeboot.steps import backends, haproxy, load_balancer
+from kubeboot.steps.static_pod import MANIFESTS
 from tests.fakes.entries import File
 from tests.fakes.world import World
 from tests.sim.commands import INIT, after, init_plan
+from tests.sim.drift_support import announced, look, rerun
 
-MANIFESTS = "/etc/kubernetes/manifests"
 UNITS = {"kubelet/service": "kubelet.service", "runtime/service": "containerd.service"}
 PODS = {
     load_balancer.MANIFEST: "haproxy",
@@ -97,36 +93,11 @@ def sysctl(key: str, value: str) -> Change:
     return lambda world: world.host.sysctls.update({key: value})
 
 
-def look(world: World, plan: Plan) -> dict[str, StepFinished]:
-    """What a dry run says is to be done, by step."""
-    events: list[Event] = []
-    view = View(world.host, world.api)
-    inspect(plan, {world.host.name: view, CLUSTER: view}, events.append)
-    found = (event for event in events if isinstance(event, StepFinished))
-    return {event.step: event for event in found if event.state != "ok"}
-
-
-def rerun(world: World, plan: Plan) -> dict[str, StepFinished]:
-    """What a run did, by step."""
-    events: list[Event] = []
-    book = journal.Journal(world.host)
-    book.begin(plan.command)
-    sites = {on: Site(world.target(on), book) for on in (world.host.name, CLUSTER)}
-    assert run(plan, sites, events.append, timeout_scale=0.02).failures == ()
-    found = (event for event in events if isinstance(event, StepFinished))
-    return {event.step: event for event in found if event.state == "changed"}
-
-
 def processes(world: World) -> dict[str, object]:
     """What tells one process from the one that it was before: units' pids, static pods' manifests."""
     pids = {step: world.host.unit(unit).pid for step, unit in UNITS.items()}
     pods = {name: world.host.read(f"{MANIFESTS}/{name}") for name in world.host.listdir(MANIFESTS)}
     return {**pids, **pods}
-
-
-def announced(found: dict[str, StepFinished]) -> set[str]:
-    """The steps that are said to restart something."""
-    return {step for step, event in found.items() if event.impact != "none" and event.change == "change"}
 
 
 KUBELET, RUNTIME = "kubelet/service", "runtime/service"

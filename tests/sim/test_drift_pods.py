@@ -17,7 +17,7 @@ from kubeboot.steps.pod_manifest import EnsureStaticPod
 from kubeboot.steps.static_pod import MANIFESTS
 from tests.fakes.source import FakeSource
 from tests.fakes.world import World
-from tests.sim.test_drift import announced, look, rerun
+from tests.sim.drift_support import announced, look, rerun
 
 POLICY = Audit(policy={"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]})
 NODE = NodeSettings("cp-1", "192.0.2.11", "control_plane", interface="eth0")

@@ -23,8 +23,8 @@ from kubeboot.kube import configmaps
 from tests.fakes.api import FakeApi
 from tests.fakes.entries import File
 from tests.fakes.host import FakeHost
+from tests.fakes.keys import line
 from tests.fakes.source import FakeSource
-from tests.unit.test_known_keys import line
 
 CP = Machine("cp-1", frozenset({"control_plane"}), Access(host="192.0.2.1", key_file="/gone"), "10.0.0.1")
 ETCD = Machine("e-1", frozenset({"etcd"}), address="10.0.0.2")

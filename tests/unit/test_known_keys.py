@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
 from kubeboot.inventory import known_keys
-
-
-def line(name: str, key: str = "A", kind: str = "ssh-ed25519") -> str:
-    """As a known-hosts file says it; keys of a kind differ by a letter."""
-    blob = len(kind).to_bytes(4, "big") + kind.encode() + b"\0\0\0\40" + key.encode() * 32
-    return f"{name} {kind} {base64.b64encode(blob).decode()}"
-
+from tests.fakes.keys import line
 
 A, B = line("10.0.0.1"), line("10.0.0.1", "B")
 ECDSA = line("10.0.0.1", kind="ecdsa-sha2-nistp256")

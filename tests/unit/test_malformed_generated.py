@@ -18,7 +18,7 @@ from kubeboot.artifacts import pack
 from kubeboot.config import etcd_access
 from kubeboot.config.spec import ClusterSpec
 from tests.fakes import tls
-from tests.unit import malformed, malformed_runs, test_bundle, zoo
+from tests.unit import bundle_support, malformed, malformed_runs, zoo
 from tests.unit.cli_support import Ran, run
 
 SEED = int(os.environ.get("KUBEBOOT_SEED", "1"))
@@ -56,7 +56,7 @@ def whole() -> dict[str, list[bytes]]:
     """For each way of giving a file some that are right, or nearly so."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "bundle"
-        pack.write(path, test_bundle.CONTENTS)
+        pack.write(path, bundle_support.CONTENTS)
         bundle = path.read_bytes()
     near = {how: [zoo.CONTENTS[name] for name in names] for how, names in NEAR.items()}
     known = {"etcd-join": etcd_access.encode(INVITED), "bundle-show": bundle, "list-bundle": bundle}

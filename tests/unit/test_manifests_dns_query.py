@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import struct
 import threading
@@ -13,16 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubeboot.steps.dns import query as dns_query
-
-NAME = "kubernetes.default.svc.cluster.local"
-
-
-def answer(*addresses: str, number: int = 1, code: int = 0, pointer: bool = True) -> bytes:
-    asked = dns_query.question(NAME, number)[12:]
-    header = struct.pack("!6H", number, 0x8500 | code, 1, len(addresses), 0, 0)
-    name = b"\xc0\x0c" if pointer else asked[:-4]
-    fixed = struct.pack("!2HIH", 1, 1, 30, 4)
-    return header + asked + b"".join(name + fixed + ipaddress.IPv4Address(a).packed for a in addresses)
+from tests.fakes.dns import NAME, answer
 
 
 def test_the_question_is_rfc_1035s() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from kubeboot import errors
-from kubeboot.artifacts import cache, sources
+from kubeboot.artifacts import cache, pack, sources
 from kubeboot.config.spec import Artifacts, ClusterSpec
 from kubeboot.host.facts import Facts
 from kubeboot.plan import init as planning
 from kubeboot.plan import node as nodes
-from tests.unit.test_bundle import CONTENTS, pack
+from tests.unit.bundle_support import CONTENTS
 
 
 def test_a_bundle_of_another_version_or_architecture_is_refused(tmp_path: Path) -> None:
