@@ -1,4 +1,4 @@
-"""One file from whoever gives it: resumed after a cut, checked as it comes, never used before it is right."""
+"""One file from the first server that gives it: resumed after a cut, and used only when its sum is right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kubeboot.artifacts.cache import Cache
 from kubeboot.artifacts.ending import until
 from kubeboot.artifacts.part import Part
 from kubeboot.artifacts.patience import Patience
-from kubeboot.artifacts.refusals import nobody
+from kubeboot.artifacts.refusals import unavailable
 from kubeboot.artifacts.replies import Open, Reply
 from kubeboot.artifacts.trouble import Failure
 
@@ -64,7 +64,7 @@ class Downloader:
                     return part.finish()
                 except Failure as failure:
                     refusals.append((url, failure))
-            raise nobody(wanted.name, refusals)
+            raise unavailable(wanted.name, refusals)
 
     def all(self, wanted: Sequence[Wanted], opener: Open | None = None) -> None:
         """Several, four at a time. After a failure, or Ctrl-C, the others end too; the next run goes on."""
@@ -137,7 +137,7 @@ def _validator(reply: Reply) -> str:
 
 
 def _goes_on(reply: Reply, part: Part) -> bool:
-    """Make the part fit to what the answer begins with; False when it is complete already."""
+    """Make the part end where the answer begins; False when nothing is to follow, it being complete."""
     if reply.status == 416:
         _beyond(reply, part)
         return False
@@ -154,7 +154,7 @@ def _goes_on(reply: Reply, part: Part) -> bool:
 
 
 def _beyond(reply: Reply, part: Part) -> None:
-    """Nothing follows what is there: it is complete, or it is of another file."""
+    """For an offset at or past the end: the part is complete, or it is of another file."""
     found = _WHOLE.match(reply.headers.get("content-range", ""))
     if not part.right:
         why = f"has {found[1]} bytes only" if found else "has no such range"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from kubeboot.artifacts import archives, replies, resolve, together
 from kubeboot.artifacts.known import Entry, Known
 from kubeboot.artifacts.manifests import Manifest
-from kubeboot.artifacts.refusals import nobody
+from kubeboot.artifacts.refusals import unavailable
 from kubeboot.artifacts.registry import Registries
 from kubeboot.artifacts.releases import Release
 from kubeboot.artifacts.stock import Depot, manifest
@@ -51,7 +51,7 @@ class Pinning:
             else:
                 self._ways.watch.said(f"{url}: sha256 {sha256}, says {place}")
                 return sha256
-        raise nobody(f"the sum of {url}", refusals)
+        raise unavailable(f"the sum of {url}", refusals)
 
     def _sum(self, place: str, url: str) -> str:
         if not place.startswith("https://"):

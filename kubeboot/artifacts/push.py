@@ -17,7 +17,7 @@ from kubeboot.artifacts.download import Watch
 from kubeboot.artifacts.manifests import INDEXES
 from kubeboot.artifacts.mirrors import Mirrors, Reference
 from kubeboot.artifacts.patience import Patience
-from kubeboot.artifacts.refusals import nobody
+from kubeboot.artifacts.refusals import unavailable
 from kubeboot.artifacts.registry import Registries
 from kubeboot.artifacts.trouble import Failure
 from kubeboot.config import names
@@ -95,7 +95,7 @@ class Pusher:
         try:
             return self._patience(ask)
         except Failure as failure:
-            raise nobody(place.name, [(place.base, failure)], done="pushed") from None
+            raise unavailable(place.name, [(place.base, failure)], done="pushed") from None
 
     def _blob(self, bundle: Bundle, blob: oci.Descriptor, place: Place) -> None:
         with self._registries.open(f"{place.base}/blobs/{blob.digest}", {}, "HEAD") as reply:

@@ -12,10 +12,10 @@ from kubeboot.artifacts.trouble import Failure, refused, unreachable
 _CAPTIVE = "this may be a proxy's or a hotel's own page: open the URL in a browser"
 
 
-def nobody(
+def unavailable(
     name: str, refusals: Sequence[tuple[str, Failure]], done: str = "downloaded"
 ) -> errors.KubebootError:
-    """What became of everybody who was asked for something."""
+    """One error for all these servers, in the order in which they were asked. `done`: what failed."""
     lines = [f"{_shown(url)} {failure.why}" for url, failure in refusals]
     hint = "check the network, the proxy in the environment, and artifacts.mirrors in the configuration"
     if any("web page" in failure.why for _, failure in refusals):

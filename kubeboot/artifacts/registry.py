@@ -12,7 +12,7 @@ from kubeboot.artifacts.download import Wanted
 from kubeboot.artifacts.manifests import INDEXES, MANIFESTS, Manifest
 from kubeboot.artifacts.mirrors import Mirrors, Reference
 from kubeboot.artifacts.patience import Patience
-from kubeboot.artifacts.refusals import nobody
+from kubeboot.artifacts.refusals import unavailable
 from kubeboot.artifacts.registry_access import LARGEST, Access, damaged
 from kubeboot.artifacts.trouble import Failure
 from kubeboot.artifacts.web import Web
@@ -55,7 +55,7 @@ class Registries:
                 return self._patience(functools.partial(ask, base, reference))
             except Failure as failure:
                 refusals.append((base, failure))
-        raise nobody(f"image {name}", refusals)
+        raise unavailable(f"image {name}", refusals)
 
     def _resolve(self, base: str, tag: str, arch: str) -> Manifest:
         if not base.startswith("https://"):

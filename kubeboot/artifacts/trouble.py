@@ -13,7 +13,7 @@ def refused(message: str, hint: str | None = None) -> errors.ConfigInvalid:
 
 
 def unreachable(message: str, hint: str | None = None, output: str | None = None) -> errors.Unreachable:
-    """Nobody gives it."""
+    """No server gives it."""
     return errors.Unreachable(message, hint=hint, reason="KB_DOWNLOAD", output=output)
 
 

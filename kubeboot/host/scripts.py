@@ -120,7 +120,7 @@ def commit(path: str, sum: str, mode: int, part: str, size: int, read: bool) -> 
 
 
 def consume(part: str, tell: Tell) -> Tell:
-    """The same with the part as its input, which has served then."""
+    """The same command with the part as its input; the part is removed then."""
     return dataclasses.replace(tell, argv=sh("import", runners.CONSUME, part, *tell.argv))
 
 
@@ -131,18 +131,22 @@ def append(path: str, data: bytes, mode: int) -> Tell:
 
 
 def mkdir(path: str, mode: int) -> Tell:
+    """A directory, and those above it; the mode is the last one's."""
     return Tell(sh("mkdir", changes.MKDIR, path, _octal(mode)))
 
 
 def symlink(path: str, target: str) -> Tell:
+    """A link, made under a temporary name and renamed."""
     return Tell(sh("symlink", changes.SYMLINK, path, target))
 
 
 def chmod(path: str, mode: int, owner: str) -> Tell:
+    """Mode and owner (`user:group`), never through a link."""
     return Tell(sh("chmod", changes.CHMOD, path, _octal(mode), owner))
 
 
 def remove(path: str) -> Tell:
+    """A file, a link or an empty directory; done where there is none."""
     return Tell(sh("remove", changes.REMOVE, path))
 
 
@@ -152,22 +156,27 @@ def remove_tree(path: str, points: tuple[str, ...]) -> Tell:
 
 
 def rename(path: str, to: str) -> Tell:
+    """Another name; done where only that one is there."""
     return Tell(sh("rename", changes.RENAME, path, to))
 
 
 def copy_tree(path: str, to: str) -> Tell:
+    """A tree with its modes, owners and links, synced."""
     return Tell(sh("copy", changes.COPY_TREE, path, to), deadline=1800.0)
 
 
 def remove_cgroup(path: str) -> Tell:
+    """A cgroup and all below it, which hold no process any more."""
     return Tell(sh("remove cgroup", changes.REMOVE_CGROUP, path))
 
 
 def set_sysctl(key: str, value: str) -> Tell:
+    """A kernel setting's value, now; not kept over a boot."""
     return Tell(sh("sysctl", changes.SET_SYSCTL, proc.sysctl_path(key), value, key))
 
 
 def kill(pid: int, signal: int) -> Tell:
+    """The signal of this number to a process; done where it has gone."""
     return Tell(sh("kill", changes.KILL, str(pid), str(signal)))
 
 

@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 CONNECT = 1.0
 """Seconds for a TCP connection, and again for the TLS handshake."""
 ANSWER = 10.0
+"""Seconds without a byte of the answer."""
 CONNECTIONS = 8
+"""The most that one session opens."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """A server and who one is to it. `insecure`, for the first look of a join, verifies nothing.
+    """A server, the authority that it must prove itself by, and the client's identity: PEM, or a token.
 
     Without an authority (PEM) the system's are trusted.
+    `insecure`, for the first look of a join, verifies nothing.
     """
 
     server: str
@@ -181,7 +184,7 @@ def context(endpoint: Endpoint) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _nameless(data: bytes) -> Iterator[str]:
-    """A path to read a secret from: in memory where the system can, for OpenSSL takes keys by path only."""
+    """A path to these bytes: in memory where the system can, because OpenSSL takes keys by path only."""
     if hasattr(os, "memfd_create"):
         with open(os.memfd_create("kubeboot"), "wb") as file:  # noqa: PTH123 - a descriptor
             file.write(data)

@@ -12,8 +12,8 @@ from kubeboot.plan import machine
 from kubeboot.steps import certificates, kubelet
 from kubeboot.steps import node as marks
 from kubeboot.steps.haproxy import Backend
-from kubeboot.steps.kubelet import csr as kubelet_csr
 from kubeboot.steps.kubelet import kubeconfig as kubelet_conf
+from kubeboot.steps.kubelet import requested
 
 BEFORE_KUBELET = frozenset({"images/"})
 """Pods come the moment that the Node is registered: their images must be there."""
@@ -39,7 +39,7 @@ def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, clust
     steps: tuple[Step, ...] = (
         *machine.steps(spec, node, source, cpus),
         *certificates.worker_steps(node, cluster.authority),
-        *kubelet_csr.worker_steps(spec, node, cluster.authority),
+        *requested.worker_steps(spec, node, cluster.authority),
         kubelet_conf.worker_step(spec, node, cluster.authority),
         *balancer,
         *kubelet.steps(spec, node, catalog, source, cluster.kubelet_config, BEFORE_KUBELET | first),

@@ -18,7 +18,7 @@ from kubeboot.host.api import CommandFailed
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.pki import build, table
 from kubeboot.steps import undoing
-from kubeboot.steps.kubelet import csr as kubelet_csr
+from kubeboot.steps.kubelet import csr, requested
 from kubeboot.steps.kubelet.identity import CURRENT, OURS
 from tests.fakes.api import FakeApi
 from tests.fakes.host import FakeHost
@@ -50,7 +50,7 @@ def cluster(signs: bool = True) -> FakeApi:
 
 
 def worker(authority_: bytes = CA.certificate, at: datetime.datetime = AT) -> tuple[Step, Step]:
-    asked, stored = kubelet_csr.worker_steps(SPEC, WORKER, authority_, clock=lambda: at)
+    asked, stored = requested.worker_steps(SPEC, WORKER, authority_, clock=lambda: at)
     return asked, stored
 
 
@@ -94,7 +94,7 @@ def test_a_worker_gets_its_certificate_and_keeps_no_second_key() -> None:
     host, api = FakeHost("w-1"), cluster()
     join(host, api)
     assert host.symlinks == {CURRENT: OURS}
-    assert kubelet_csr.KEY not in host.files
+    assert requested.KEY not in host.files
     assert [change.op for change in api.changes] == ["create"]
 
 
@@ -127,7 +127,7 @@ def test_killed_anywhere_on_the_machine_the_same_request_is_used(write: int, aft
     host.faults.clear()
     join(host, api)
     assert [change.op for change in api.changes] == ["create"]
-    assert kubelet_csr.KEY not in host.files
+    assert requested.KEY not in host.files
 
 
 def test_a_lost_answer_to_the_request_does_not_make_a_second_one() -> None:
@@ -192,12 +192,12 @@ def test_a_refusal_ends_the_wait_and_the_next_run_asks_anew() -> None:
 def test_a_request_that_was_tidied_away_is_made_again() -> None:
     host, api = FakeHost("w-1"), cluster(signs=False)
     worker()[0].apply(Target(host, api), Values())
-    key = host.read(kubelet_csr.KEY)
+    key = host.read(requested.KEY)
     api.objects.clear()
     assert look(host, api, worker()[0]) == "the request is gone"
     assert isinstance(check(host, worker()[0], api=api), Drift)
     worker()[0].apply(Target(host, api), Values())
-    assert host.read(kubelet_csr.KEY) == key
+    assert host.read(requested.KEY) == key
 
 
 def test_a_certificate_of_another_authority_is_not_stored() -> None:
@@ -211,7 +211,7 @@ def test_a_certificate_of_another_authority_is_not_stored() -> None:
 
 def test_a_renamed_machine_asks_under_another_name() -> None:
     key = build.new_key()
-    names = {kubelet_csr.request_name(table.kubelet_profile(node), key) for node in ("w-1", "w-2", "w-1")}
+    names = {csr.request_name(table.kubelet_profile(node), key) for node in ("w-1", "w-2", "w-1")}
     assert len(names) == 2
     assert all(name.startswith("node-csr-") and len(name) < 64 for name in names)
 

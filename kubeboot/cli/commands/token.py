@@ -124,7 +124,7 @@ def _created(result: TokenCreateResult) -> dict[str, Any]:
 @params.kubeconfig_option
 @click.pass_context
 def list_(ctx: click.Context, kubeconfig: str) -> int:
-    """A table."""
+    """One row a token, without its secret."""
     from kubeboot.cli import actions
     from kubeboot.fleet import orders_cluster
 
