@@ -120,12 +120,9 @@ def members(
     """
     who = etcd_client.identity(signer(given, "etcd/ca"))
 
-    def unlocked() -> AbstractContextManager[None]:
-        return contextlib.nullcontext()
+    def lock() -> AbstractContextManager[None]:
+        if api is None:
+            return contextlib.nullcontext()
+        return lease.held(api, holder, lease.Wait(lease.PATIENCE * timeout_scale, tell))
 
-    def locked() -> AbstractContextManager[None]:
-        patience = lease.PATIENCE * timeout_scale
-        return lease.held(api, holder, patience=patience, tell=tell) if api is not None else unlocked()
-
-    lock: Callable[[], AbstractContextManager[None]] = locked if api is not None else unlocked
     return etcd_client.Client(who, etcd_client.addresses_url(addresses), lock, dialler, timeout_scale)

@@ -1,4 +1,4 @@
-"""A lock for the whole cluster: a Lease, fenced by its resourceVersion.
+"""The lock on etcd's members, for the whole cluster: a Lease, fenced by its resourceVersion.
 
 Clocks are never compared: a lease has expired when it was seen unchanged for its whole duration.
 """
@@ -6,6 +6,7 @@ Clocks are never compared: a lease has expired when it was seen unchanged for it
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import time
 from collections.abc import Callable, Iterator
@@ -25,57 +26,57 @@ PATIENCE = 180.0
 """Seconds to wait for another holder's end."""
 
 
-@contextlib.contextmanager
-def held(
-    api: Api,
-    holder: str,
-    name: str = ETCD,
-    pause: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-    patience: float = PATIENCE,
-    tell: Callable[[str], None] = lambda text: None,
-) -> Iterator[None]:
-    """Hold the lease. `holder` is a machine: what an earlier run of that machine holds is its own.
+@dataclasses.dataclass(frozen=True)
+class Wait:
+    """How another holder's end is waited for: `patience` seconds at most.
 
     `tell` is told once for whom it is waited, and how long at most if nobody is there any more.
     """
-    _acquire(api, holder, name, pause, clock, patience, tell)
+
+    patience: float = PATIENCE
+    tell: Callable[[str], None] = lambda text: None
+    pause: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+
+PATIENTLY = Wait()
+
+
+@contextlib.contextmanager
+def held(api: Api, holder: str, wait: Wait = PATIENTLY) -> Iterator[None]:
+    """Hold the lease; Occupied when another keeps it for too long.
+
+    `holder` is a machine: what an earlier run of that machine holds is its own.
+    """
+    _acquire(api, holder, wait)
     try:
         yield
     finally:
         with contextlib.suppress(errors.KubebootError):
-            _release(api, holder, name)
+            _release(api, holder)
 
 
-def _acquire(
-    api: Api,
-    holder: str,
-    name: str,
-    pause: Callable[[float], None],
-    clock: Callable[[], float],
-    patience: float,
-    tell: Callable[[str], None],
-) -> None:
-    began = clock()
+def _acquire(api: Api, holder: str, wait: Wait) -> None:
+    began = wait.clock()
     seen, since, told = "", began, False
     while True:
-        found = api.get(*LEASE, name, rbac.SYSTEM)
+        found = api.get(*LEASE, ETCD, rbac.SYSTEM)
         version = found["metadata"]["resourceVersion"] if found else ""
         if version != seen:
-            seen, since = version, clock()
-        stale = clock() - since > DURATION
-        if (found is None or _holder(found) in ("", holder) or stale) and _take(api, holder, name, found):
+            seen, since = version, wait.clock()
+        stale = wait.clock() - since > DURATION
+        if (found is None or _holder(found) in ("", holder) or stale) and _take(api, holder, found):
             return
-        if not told and clock() - began > QUIET:
-            tell(_waiting(found or {}))
+        if not told and wait.clock() - began > QUIET:
+            wait.tell(_waiting(found or {}))
             told = True
-        if clock() - began > patience:
+        if wait.clock() - began > wait.patience:
             raise errors.Occupied(
                 f"{_who(found or {})} is changing etcd's members, and has not finished",
                 hint="run the same command again once that run has ended",
                 reason="KB_LEASE",
             )
-        pause(0.1)
+        wait.pause(0.1)
 
 
 def _waiting(found: Object) -> str:
@@ -95,7 +96,7 @@ def _who(lease: Object) -> str:
     return (_holder(lease) or "another machine") + (f" (since {since})" if since else "")
 
 
-def _take(api: Api, holder: str, name: str, found: Object | None) -> bool:
+def _take(api: Api, holder: str, found: Object | None) -> bool:
     """False when someone else was faster."""
     stamp = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     spec = {
@@ -106,11 +107,11 @@ def _take(api: Api, holder: str, name: str, found: Object | None) -> bool:
     }
     try:
         if found is None:
-            meta: dict[str, Any] = {"name": name, "namespace": rbac.SYSTEM}
+            meta: dict[str, Any] = {"name": ETCD, "namespace": rbac.SYSTEM}
             api.create({"apiVersion": LEASE[0], "kind": LEASE[1], "metadata": meta, "spec": spec})
         else:
             fence = {"resourceVersion": found["metadata"]["resourceVersion"]}
-            api.patch_merge(*LEASE, name, {"metadata": fence, "spec": spec}, rbac.SYSTEM)
+            api.patch_merge(*LEASE, ETCD, {"metadata": fence, "spec": spec}, rbac.SYSTEM)
     except ApiError as error:
         if error.status not in (404, 409):
             raise
@@ -118,8 +119,8 @@ def _take(api: Api, holder: str, name: str, found: Object | None) -> bool:
     return True
 
 
-def _release(api: Api, holder: str, name: str) -> None:
-    found = api.get(*LEASE, name, rbac.SYSTEM)
+def _release(api: Api, holder: str) -> None:
+    found = api.get(*LEASE, ETCD, rbac.SYSTEM)
     if found is not None and _holder(found) == holder:
         fence = {"resourceVersion": found["metadata"]["resourceVersion"]}
-        api.patch_merge(*LEASE, name, {"metadata": fence, "spec": {"holderIdentity": ""}}, rbac.SYSTEM)
+        api.patch_merge(*LEASE, ETCD, {"metadata": fence, "spec": {"holderIdentity": ""}}, rbac.SYSTEM)

@@ -149,7 +149,7 @@ def changes(machine: str, endpoint: Endpoint, rounds: int) -> int:
     """In a process of its own: hold the lease so often, and make what the API lets only one make."""
     with contextlib.closing(client.connect(endpoint)) as api:
         for _ in range(rounds):
-            with lease.held(api, machine, pause=lambda seconds: time.sleep(seconds / 20)):
+            with lease.held(api, machine, lease.Wait(pause=lambda seconds: time.sleep(seconds / 20))):
                 api.create(INSIDE)
                 api.delete("v1", "ConfigMap", "inside", "kube-system")
     return rounds
@@ -167,12 +167,12 @@ def test_of_two_machines_at_once_exactly_one_holds_the_lease(server: bare.Bare, 
 
 def test_a_dead_machine_s_lease_frees_itself(api: client.Client) -> None:
     found = api.get(*lease.LEASE, lease.ETCD, "kube-system")
-    assert lease._take(api, "cp-3", lease.ETCD, found)
+    assert lease._take(api, "cp-3", found)
     with (
         pytest.raises(errors.Occupied, match=r"cp-3 .* is changing etcd's members"),
-        lease.held(api, "cp-2", patience=0.3),
+        lease.held(api, "cp-2", lease.Wait(patience=0.3)),
     ):
         pytest.fail("two hold the lease")
     began = time.monotonic()
-    with lease.held(api, "cp-2", clock=lambda: 20 * time.monotonic()):
+    with lease.held(api, "cp-2", lease.Wait(clock=lambda: 20 * time.monotonic())):
         assert 20 * (time.monotonic() - began) >= lease.DURATION

@@ -143,7 +143,7 @@ def holder(api: FakeApi) -> str:
 def test_a_lease_is_held_and_given_back() -> None:
     api, clock = FakeApi(), Clock()
     for _ in range(2):
-        with lease.held(api, "cp-2", pause=clock.wait, clock=clock):
+        with lease.held(api, "cp-2", lease.Wait(pause=clock.wait, clock=clock)):
             assert holder(api) == "cp-2"
         assert holder(api) == ""
     assert clock.now == 0
@@ -151,40 +151,40 @@ def test_a_lease_is_held_and_given_back() -> None:
 
 def test_a_dead_holder_is_waited_for_by_watching_it_not_by_comparing_clocks() -> None:
     api, clock = FakeApi(), Clock()
-    lease._take(api, "cp-3", lease.ETCD, None)
-    with lease.held(api, "cp-2", pause=clock.wait, clock=clock):
+    lease._take(api, "cp-3", None)
+    with lease.held(api, "cp-2", lease.Wait(pause=clock.wait, clock=clock)):
         assert holder(api) == "cp-2"
     assert lease.DURATION <= clock.now <= lease.DURATION + 1
 
 
 def test_who_waits_is_told_once_for_whom_and_how_long() -> None:
     api, clock, said = FakeApi(), Clock(), list[str]()
-    lease._take(api, "cp-3", lease.ETCD, None)
-    with lease.held(api, "cp-2", pause=clock.wait, clock=clock, tell=said.append):
+    lease._take(api, "cp-3", None)
+    with lease.held(api, "cp-2", lease.Wait(tell=said.append, pause=clock.wait, clock=clock)):
         [told] = said
     assert "waiting for cp-3" in told and f"{lease.DURATION:.0f} s" in told
-    with lease.held(api, "cp-2", pause=clock.wait, clock=clock, tell=said.append):
+    with lease.held(api, "cp-2", lease.Wait(tell=said.append, pause=clock.wait, clock=clock)):
         assert said == [told]
 
 
 def test_what_an_earlier_run_of_this_machine_held_is_its_own() -> None:
     api, clock = FakeApi(), Clock()
-    lease._take(api, "cp-2", lease.ETCD, None)
-    with lease.held(api, "cp-2", pause=clock.wait, clock=clock):
+    lease._take(api, "cp-2", None)
+    with lease.held(api, "cp-2", lease.Wait(pause=clock.wait, clock=clock)):
         assert clock.now == 0
 
 
 def test_a_holder_that_lives_is_not_robbed() -> None:
     api, clock = FakeApi(), Clock()
-    lease._take(api, "cp-3", lease.ETCD, None)
+    lease._take(api, "cp-3", None)
 
     def renewed(seconds: float) -> None:
         clock.wait(seconds)
-        lease._take(api, "cp-3", lease.ETCD, api.get(*lease.LEASE, lease.ETCD, "kube-system"))
+        lease._take(api, "cp-3", api.get(*lease.LEASE, lease.ETCD, "kube-system"))
 
     with (
         pytest.raises(errors.Occupied, match=r"cp-3 \(since 20"),
-        lease.held(api, "cp-2", pause=renewed, clock=clock),
+        lease.held(api, "cp-2", lease.Wait(pause=renewed, clock=clock)),
     ):
         pass
 
@@ -203,7 +203,7 @@ def test_of_two_machines_at_once_exactly_one_holds_the_lease() -> None:
 
     def change(name: str) -> None:
         for _ in range(ROUNDS):
-            with lease.held(api, name, pause=lambda seconds: time.sleep(0)):
+            with lease.held(api, name, lease.Wait(pause=lambda seconds: time.sleep(0))):
                 inside.append(name)
                 most.append(len(inside))
                 time.sleep(0.0005)

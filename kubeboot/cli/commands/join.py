@@ -14,6 +14,7 @@ from kubeboot.config import purpose
 if TYPE_CHECKING:
     from kubeboot.config.loader import Loaded
     from kubeboot.config.node import Role
+    from kubeboot.engine.values import Secret
     from kubeboot.fleet.orders import JoinOptions
 
 ROLES: dict[str, Role] = {"worker": "worker", "control-plane": "control_plane", "lb": "load_balancer"}
@@ -78,29 +79,39 @@ def _options(ctx: click.Context, given: dict[str, Any]) -> JoinOptions:
     loaded = flags.load(ctx, given["config"], purpose.JOIN)
     run = loaded.run
     role = _role(given["role"], given["control_plane"] or run.control_plane)
-    key = key or hidden.certificate_key(ctx, None, None, run.certificate_key)
-    if key is not None and role != "control_plane":
-        raise errors.UsageProblem("a certificate key is only useful with --control-plane")
+    key = _key(role, key or hidden.certificate_key(ctx, None, None, run.certificate_key))
     if not host:
         host, port = _configured_address(loaded)
-    token = token or hidden.token(ctx, None, None, run.token)
-    if token is None:
-        raise errors.UsageProblem("no token: give --token-file, --token or KUBEBOOT_TOKEN", hint=_PRINTS)
-    pins = pins or _pins(run.ca_pins)
-    if not pins:
-        raise errors.UsageProblem(
-            "no --discovery-token-ca-cert-hash: without it, the cluster could be anybody's", hint=_PRINTS
-        )
     return JoinOptions(
         host=host,
         port=port,
-        token=token,
-        ca_pins=pins,
+        token=_token(token or hidden.token(ctx, None, None, run.token)),
+        ca_pins=_pinned(pins or _pins(run.ca_pins)),
         spec=loaded.spec,
         role=role,
         certificate_key=key,
         **flags.run(given, run),
     )
+
+
+def _key(role: Role, found: Secret[str] | None) -> Secret[str] | None:
+    if found is not None and role != "control_plane":
+        raise errors.UsageProblem("a certificate key is only useful with --control-plane")
+    return found
+
+
+def _token(found: Secret[str] | None) -> Secret[str]:
+    if found is None:
+        raise errors.UsageProblem("no token: give --token-file, --token or KUBEBOOT_TOKEN", hint=_PRINTS)
+    return found
+
+
+def _pinned(found: tuple[str, ...]) -> tuple[str, ...]:
+    if not found:
+        raise errors.UsageProblem(
+            "no --discovery-token-ca-cert-hash: without it, the cluster could be anybody's", hint=_PRINTS
+        )
+    return found
 
 
 def _role(said: str | None, control_plane: bool) -> Role:
