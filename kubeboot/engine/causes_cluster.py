@@ -1,4 +1,4 @@
-"""What is wrong between machines: images, certificates, etcd, the network."""
+"""What is wrong between machines: images, certificates, etcd."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLUSTER = (
     _cause(
         "image",
         r"ErrImagePull|ImagePullBackOff|ErrImageNeverPull|failed to (pull|resolve reference|"
-        r"do request)|manifest unknown",
+        r"do request)|manifest unknown|back-off pulling image",
         "an image is neither on the machine nor available from its registry",
         "give --bundle, or mirrors in artifacts.mirrors and registries; ctr -n k8s.io images ls",
     ),
@@ -42,13 +42,14 @@ CLUSTER = (
     _cause(
         "expired",
         r"certificate has expired or is not yet valid: current time \S+ is after|"
-        r"x509: certificate has expired",
+        r"x509: certificate has expired|tls: expired certificate",
         "a certificate has expired, or a clock is ahead",
         "date on every machine; then run init or join again: it renews what has expired",
     ),
     _cause(
         "authority",
-        r"x509: certificate signed by unknown authority|certificate is not trusted",
+        r"x509: certificate signed by unknown authority|certificate is not trusted|"
+        r"tls: (bad certificate|unknown certificate authority)",
         "a certificate was issued by an authority other than the one it is checked against",
         "sha256sum /etc/kubernetes/pki/ca.crt on every control plane: they must be equal",
     ),
@@ -85,7 +86,7 @@ CLUSTER = (
     ),
     _cause(
         "etcd-space",
-        r"mvcc: database space exceeded|alarm:? ?NOSPACE",
+        r"mvcc: database space exceeded|alarm\W{0,3}NOSPACE",
         "etcd's quota is used up, and it accepts no writes until that is fixed",
         "etcdctl compact REVISION, etcdctl defrag, etcdctl alarm disarm (docs/troubleshooting.md has "
         "the whole lines)",
@@ -110,7 +111,8 @@ CLUSTER = (
     ),
     _cause(
         "etcd-corrupt",
-        r"wal: (crc mismatch|max entry size limit)|snap: .*checksum|failed to recover v3 backend",
+        r"wal: (crc mismatch|max entry size limit)|snap: .*checksum|failed to recover v3 backend|"
+        r"freepages: failed|invalid freelist page",
         "etcd's data is damaged",
         "restore the last snapshot, or remove the member and join again",
     ),
@@ -120,85 +122,4 @@ CLUSTER = (
         "etcd has no leader: most members do not answer",
         "kubeboot doctor on each control plane; TCP 2379 and 2380 open between them?",
     ),
-    _cause(
-        "forbidden",
-        r"node \S+ is not allowed|cannot (get|list|create|patch) resource .* at the cluster scope",
-        "the API server does not allow this identity to do its work",
-        "run the same init again on a control plane: it puts the rights back",
-    ),
-    _cause(
-        "name-taken",
-        r"node name .* is already taken|Node .* was previously registered",
-        "another machine has this node's name",
-        "rename one of them with --node-name",
-    ),
-    _cause(
-        "unauthorized",
-        r"register node.*Unauthorized|error.*Unauthorized|server has asked for the client to provide",
-        "the API server does not know this machine's certificate or token",
-        "kubeboot token create --print-join-command on a control plane, and join again with what it prints",
-    ),
-    _cause(
-        "cni-subnet",
-        r"open /run/flannel/subnet\.env: no such file",
-        "flannel has not got this node's subnet yet",
-        "kubectl -n kube-flannel logs ds/kube-flannel-ds",
-        causes_now.no_subnet,
-    ),
-    _cause(
-        "cni",
-        r"cni plugin not initialized|no networks found in /etc/cni/net\.d|NetworkPluginNotReady",
-        "there is no pod network on this machine yet",
-        "kubectl -n kube-flannel get pods -o wide",
-        causes_now.no_network,
-    ),
-    _cause(
-        "cni-bridge",
-        r"\"?cni0\"? already has an IP address different from",
-        "cni0 is left from another cluster",
-        "ip link delete cni0",
-    ),
-    _cause(
-        "cidr",
-        r"node .* pod cidr not assigned|CIDRNotAvailable|no remaining CIDRs",
-        "the range for pods has no room for another node",
-        "remove nodes that are gone: kubectl delete node NAME",
-    ),
-    _cause(
-        "vxlan",
-        r"failed to (create|ensure) vxlan|operation not supported.*vxlan|network is down.*flannel",
-        "the VXLAN link cannot be made",
-        "modprobe vxlan; is UDP 8472 free?",
-    ),
-    _cause(
-        "loop",
-        r"Loop \(\S+ -> \S+\) detected",
-        "CoreDNS asks itself: the name server is a loopback address",
-        "put a name server that pods can reach into /etc/resolv.conf",
-    ),
-    _cause(
-        "kubelet-silent",
-        r"Kubelet stopped posting node status|NodeStatusUnknown",
-        "the kubelet of that machine has stopped, or cannot reach the API server",
-        "systemctl status kubelet, on that machine; journalctl -u kubelet -n 50",
-    ),
-    _cause(
-        "no-route",
-        r"no route to host|network is unreachable",
-        "a machine cannot be reached, or a firewall refuses the connection",
-        "ip route get ADDRESS; kubeboot preflight names active firewalls",
-    ),
-    _cause(
-        "timeout",
-        r"i/o timeout|context deadline exceeded|TLS handshake timeout",
-        "something answers too late or not at all: a firewall, or a machine under load",
-        "uptime; kubeboot doctor; run the same command with --timeout-scale 3",
-    ),
-    _cause(
-        "refused",
-        r"connect: connection refused",
-        "the process that should listen is not running",
-        "crictl ps -a or ctr -n k8s.io tasks ls; the lines above tell which port",
-    ),
 )
-"""The last ones follow from others more often than not."""

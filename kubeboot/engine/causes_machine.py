@@ -33,12 +33,6 @@ MACHINE = (
         "boot with cgroup_enable=memory, then see /sys/fs/cgroup/cgroup.controllers",
     ),
     _cause(
-        "cri",
-        r"unknown service runtime\.v1\.RuntimeService|validate CRI v1 runtime API",
-        "containerd runs without its CRI plugin",
-        "take cri out of disabled_plugins in /etc/containerd/*.toml, then systemctl restart containerd",
-    ),
-    _cause(
         "containerd-down",
         r"containerd\.sock: connect: (no such file or directory|connection refused)",
         "containerd is not running",
@@ -46,11 +40,24 @@ MACHINE = (
         causes_now.containerd_off,
     ),
     _cause(
+        "cri",
+        r"unknown service runtime\.v1\.RuntimeService|validate CRI v1 runtime API|"
+        r"failed to load plugin.*\b(cri\.v1|grpc\.v1\.cri)\b",
+        "containerd runs without its CRI plugin: it is disabled, or its configuration is wrong",
+        "take cri out of disabled_plugins in /etc/containerd/*.toml, then systemctl restart containerd",
+    ),
+    _cause(
         "manifest",
         r"Could not process manifest file|couldn't parse as pod",
         "a file in /etc/kubernetes/manifests is not a pod: it was edited or put there by hand",
         "run the same command again with --dry-run -v: this shows the difference; without them it puts the "
         "file back",
+    ),
+    _cause(
+        "inotify",
+        r"too many open files|inotify_init|inotify watch(es)? limit|inotify\S*add_watch\b.*no space left",
+        "a limit on open files or inotify instances is used up",
+        "sysctl -w fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=1048576",
     ),
     _cause(
         "etcd-disk",
@@ -72,10 +79,16 @@ MACHINE = (
         "findmnt -O ro; after a disk error dmesg says so; mount -o remount,rw POINT",
     ),
     _cause(
-        "inotify",
-        r"too many open files|inotify_init|inotify watch(es)? limit",
-        "a limit on open files or inotify instances is used up",
-        "sysctl -w fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=1048576",
+        "files",
+        r"cannot raise FD limit|setrlimit.*nofile",
+        "a process may open fewer files than it needs, or was told to use more than it may",
+        "systemctl show containerd -p LimitNOFILE; in a container: --ulimit nofile=1048576",
+    ),
+    _cause(
+        "kmsg",
+        r"open /dev/kmsg: ",
+        "there is no /dev/kmsg here, or it may not be read, and the kubelet does not start without it",
+        "give this container /dev/kmsg (LXC: lxc.mount.entry = /dev/kmsg dev/kmsg none bind,create=file)",
     ),
     _cause(
         "pids",
@@ -153,12 +166,6 @@ MACHINE = (
         "dnf install container-selinux; restorecon -R /var/lib/etcd /etc/kubernetes",
     ),
     _cause(
-        "port",
-        r"bind: address already in use|listen tcp.*address already in use|cannot bind socket",
-        "another process holds a port that the cluster needs",
-        "kubeboot preflight names it; ss -ltnp",
-    ),
-    _cause(
         "address",
         r"cannot assign requested address",
         "the address is on no interface of this machine any more",
@@ -171,6 +178,12 @@ MACHINE = (
         "boot without ipv6.disable=1, or use IPv4 ranges only",
     ),
     _cause(
+        "port",
+        r"bind: address already in use|listen tcp.*address already in use|cannot bind socket",
+        "another process holds a port that the cluster needs",
+        "kubeboot preflight names it; ss -ltnp",
+    ),
+    _cause(
         "module",
         r"modprobe: FATAL: Module|could not load module|br_netfilter.*no such file",
         "a kernel module is missing",
@@ -178,7 +191,8 @@ MACHINE = (
     ),
     _cause(
         "flags",
-        r"unknown flag: |failed to parse kubelet flag|unknown field \"|strict decoding error",
+        r"unknown flag: |failed to parse kubelet flag|unknown field \"|strict decoding error|"
+        r"unrecognized feature gate|invalid argument .* for .*--",
         "this version does not know a flag or field",
         "look for it in your extraArgs and patches",
     ),
