@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -39,11 +40,12 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Reached:
-    """A machine that answered."""
+    """A machine that answered. `ahead`: its clock of this one's, by so many seconds at least."""
 
     machine: Machine
     host: HostTarget
     facts: Facts
+    ahead: float = 0.0
 
     @property
     def name(self) -> str:
@@ -124,11 +126,11 @@ class Approach:
         host, gate = self._hosts[machine.name], self._gates[_gate(machine)]
         if not (isinstance(host, SshHost) and host.connection.has_gates):
             with gate:
-                return Reached(machine, host, host.facts())
+                return _asked(machine, host)
         with host.connection.staying():
             with gate:
                 host.connection.pass_gates()
-            return Reached(machine, host, host.facts())
+            return _asked(machine, host)
 
     def crew(self, machines: Iterable[Machine]) -> Crew:
         """Everybody of them who can be reached. One that cannot costs the others nothing."""
@@ -145,6 +147,13 @@ class Approach:
         self._aside.shutdown()
         for host in self._hosts.values():
             close(host)
+
+
+def _asked(machine: Machine, host: HostTarget) -> Reached:
+    """Its clock was read at some time in between."""
+    began, facts, ended = time.time(), host.facts(), time.time()
+    ahead = max(facts.clock - ended, 0.0) or min(facts.clock - began, 0.0)
+    return Reached(machine, host, facts, ahead if facts.clock else 0.0)
 
 
 @contextlib.contextmanager

@@ -46,9 +46,11 @@ class Cluster:
         return Others(self.api, etcd)
 
     def node_of(self, machine: Facts) -> surroundings.Machine | None:
-        """The Node that a machine is already."""
+        """The Node that a machine is already. Another one of its machine-id is where that was cloned from."""
+        own = frozenset(leaving.of_nics(machine))
         same = (node for node in self.around.peers if node.machine_id == machine.machine_id)
-        return next((node for node in same if machine.machine_id), None)
+        known = (node for node in same if machine.joined or own & frozenset(node.addresses))
+        return next((node for node in known if machine.machine_id), None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -139,7 +139,7 @@ class Shop:
             return ()
         if cluster is not None and task.node.role in ("control_plane", "worker"):
             cluster_facts.require_free_name(cluster.api, task.node.name, task.who.facts.machine_id)
-        around = cluster.around if cluster else None
+        around = _around(task.who, cluster)
         if task.node.role == "etcd":
             around = dataclasses.replace(around or preflight.Surroundings(), control_planes=task.others_at)
         spec, who = planning.spec_of(self.spec, task.who.machine), task.who
@@ -166,6 +166,14 @@ class Shop:
     def _own(self, who: Reached, node: NodeSettings) -> Api:
         server = endpoint.url(node.address, self.spec.api_server.bind_port)
         return here.api(who.host, (SUPER_ADMIN, ADMIN_CONF), server, dialler=who.host.dial)
+
+
+def _around(who: Reached, cluster: Cluster | None) -> preflight.Surroundings | None:
+    """The cluster as this machine sees it: who asked is this computer, by its own clock."""
+    around = cluster.around if cluster else None
+    if around is None or around.ahead is None:
+        return around
+    return dataclasses.replace(around, ahead=around.ahead + who.ahead)
 
 
 _PLANS = {"worker": planning.worker, "load_balancer": planning.balancer}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from kubeboot.config import balancing
 from kubeboot.engine.events import HostFinished, HostStage, Notice
-from kubeboot.fleet import here, logins, reach, record, work
+from kubeboot.fleet import arrivals, here, logins, reach, record, work
 from kubeboot.fleet.etcd.fleet import EtcdMachines
 from kubeboot.fleet.ledger import Ledger
 from kubeboot.fleet.orders_fleet import FleetOptions
@@ -40,6 +40,7 @@ class Works:
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.shift.emit)
+        self.arrivals = arrivals.Arrivals()
         self.ledger.fail(self.crew.lost)
         meant = self.wanted.inventory.limited(self.wanted.limit)
         names = {machine.name for machine in meant}
@@ -65,13 +66,17 @@ class Works:
 
     def examine(self, tasks: Mapping[str, Task], cluster: Cluster | None) -> None:
         """Preflight of all of them before anything is written; a machine that is not fit is out."""
+        for task in tasks.values():
+            self.arrivals.add(task)
         _, failed = reach.each(tasks, lambda task: self.fit(task, cluster))
         self.ledger.fail(failed)
 
     def fit(self, task: Task, cluster: Cluster | None) -> None:
         """Preflight of one machine; PreflightFailed where it is not fit."""
         self.shift.emit(HostStage(task.name, "preflight"))
-        found = self.shop.examine(task, cluster)
+        earlier, found = self.arrivals.add(task), self.shop.examine(task, cluster)
+        if "preflight" not in self.shop.skip:
+            found += arrivals.compared(task, earlier, self.shop.ignored)
         here.judge(found, self.shift.emit)
 
     def dirty(self, members: Mapping[str, Task], answers: Answers) -> dict[str, Task]:

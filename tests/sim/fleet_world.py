@@ -49,7 +49,12 @@ class Silent:
         self.world.wait_for(self.name, self.world.slow)
         if self.name in self.world.dead:
             raise errors.Unreachable(f"{self.name}: no answer", hint="check the address", host=self.name)
-        return Facts(self.name, machine_id=self.name, joined=self.name in self.world.elsewhere)
+        return Facts(
+            self.name,
+            machine_id=self.world.clones.get(self.name, self.name),
+            joined=self.name in self.world.elsewhere,
+            clock=time.time() + self.world.clocks.get(self.name, 0.0),
+        )
 
     def stat(self, path: str) -> None:
         """There is nothing on it."""
@@ -73,6 +78,8 @@ class World:
     occupied: set[str] = dataclasses.field(default_factory=set)
     reasons: dict[str, str] = dataclasses.field(default_factory=dict)
     elsewhere: set[str] = dataclasses.field(default_factory=set)
+    clones: dict[str, str] = dataclasses.field(default_factory=dict)
+    clocks: dict[str, float] = dataclasses.field(default_factory=dict)
     slow: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     awaiting: dict[str, int] = dataclasses.field(default_factory=dict)
     hanging: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -125,7 +132,7 @@ class World:
 
     def task(self, who: Reached, *, command: str = "join") -> Task:
         role = role_of(who.name)
-        node = NodeSettings(who.name, f"10.0.0.{len(self.worked)}", role)
+        node = NodeSettings(who.name, f"10.0.{len(self.worked)}.{sum(who.name.encode()) % 250}", role)
         return Task(who, who.name, Plan(command, "", ()), NoApi(), node=node, member=who.name in self.members)
 
     def work(self, shift: work.Shift, task: Task, stage: str) -> HostFinished:

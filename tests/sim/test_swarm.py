@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeboot.config.loader import load
+from kubeboot.config.loader import Sources, load
 from kubeboot.engine.events import Event, StepFinished
 from kubeboot.engine.step import CLUSTER
 from kubeboot.fleet import logins, planning, reach
@@ -43,7 +43,7 @@ def patient(machine: Machine) -> HostTarget:
 
 
 def wanted(path: Path) -> FleetOptions:
-    spec = load([str(path)]).spec
+    spec = load(Sources(files=[str(path)])).spec
     return FleetOptions(spec, listed.read(spec, str(path)))
 
 

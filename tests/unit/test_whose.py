@@ -11,7 +11,7 @@ from kubeboot import errors
 from kubeboot.fleet import whose
 from kubeboot.fleet.reach import Reached
 from kubeboot.fleet.survey import Cluster
-from kubeboot.host.facts import Facts
+from kubeboot.host.facts import Facts, Nic
 from kubeboot.inventory.model import Access, Machine
 from kubeboot.kube import surroundings
 from tests.fakes.api import FakeApi
@@ -60,8 +60,24 @@ def test_a_dead_machine_is_the_node_at_its_address_whatever_that_is_called() -> 
 
 def test_one_that_answers_is_the_node_with_its_machine_id() -> None:
     host: Any = FakeHost("w-2")
-    reached = Reached(Machine("w-2", WORKER), host, Facts("w-2", machine_id="id-1"))
+    reached = Reached(Machine("w-2", WORKER), host, Facts("w-2", machine_id="id-1", joined=True))
     assert whose.node(cluster(), reached.machine, reached) is NODES[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "whose_id"),
+    [
+        (Facts("w-9", machine_id="id-1"), None),
+        (Facts("w-9", machine_id="id-1", nics=(Nic("eth0", ("10.0.0.1/24",)),)), NODES[0]),
+        (Facts("w-9", machine_id="id-1", joined=True), NODES[0]),
+        (Facts("w-9"), None),
+    ],
+    ids=["a clone", "its address", "its kubelet", "no id"],
+)
+def test_a_clone_is_not_the_machine_that_it_was_cloned_from(
+    facts: Facts, whose_id: surroundings.Machine | None
+) -> None:
+    assert cluster().node_of(facts) is whose_id
 
 
 def test_a_name_tells_only_while_nothing_speaks_against_it() -> None:

@@ -20,6 +20,7 @@ from kubeboot.steps.preflight import (
     swap,
     sysctls,
 )
+from kubeboot.steps.preflight.joining import BESIDE
 from kubeboot.steps.preflight.model import Finding, Scene, Surroundings, examine, refuse
 
 CHECKS = (
@@ -29,4 +30,4 @@ CHECKS = (
     *balancing.CHECKS,
 )  # fmt: skip
 
-__all__ = ["CHECKS", "Finding", "Scene", "Surroundings", "examine", "refuse"]
+__all__ = ["BESIDE", "CHECKS", "Finding", "Scene", "Surroundings", "examine", "refuse"]

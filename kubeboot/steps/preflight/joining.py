@@ -129,6 +129,8 @@ def even(scene: Scene) -> Iterable[Finding]:
         )
 
 
+BESIDE: tuple[Callable[[Scene], Iterable[Finding]], ...] = (clock, machine_ids, addresses)
+"""What two machines can be compared by before there is a cluster."""
 CHECKS: tuple[Callable[[Scene], Iterable[Finding]], ...] = (
     clock, reachable, machine_ids, product_uuids, addresses, skew, even,
 )  # fmt: skip
