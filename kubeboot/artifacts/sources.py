@@ -19,29 +19,22 @@ from kubeboot.artifacts.trouble import refused
 from kubeboot.artifacts.upstream import Upstream
 from kubeboot.artifacts.ways import Ways
 from kubeboot.artifacts.web import Web
-from kubeboot.config.spec import Artifacts
+from kubeboot.config import balancing
+from kubeboot.config.spec import Artifacts, ClusterSpec
 
 SYSTEM_LOCK = Path("/etc/kubeboot/lock.yaml")
 
 
-def source(
-    wanted: Artifacts,
-    version: str,
-    arch: str,
-    *,
-    also: frozenset[str] = frozenset(),
-    watch: Watch | None = None,
-    peek: bool = False,
-) -> Source:
-    """For one Kubernetes version and architecture. ConfigInvalid (KB_ARTIFACT) when it cannot be had.
+def source(spec: ClusterSpec, arch: str, *, watch: Watch | None = None, peek: bool = False) -> Source:
+    """What a cluster's machines of one architecture are made of; ConfigInvalid (KB_ARTIFACT) without it.
 
-    `also`: components that only some clusters have. `peek`: a dry run asks no server and writes nothing; what
-    is not known yet has no sum in its catalog.
+    `peek`: a dry run asks no server and writes nothing; what is not known yet has no sum in its catalog.
     """
+    wanted = spec.artifacts
     require(wanted)
     if wanted.bundle is not None and not os.path.isdir(wanted.bundle):  # noqa: PTH112 - no name is an error
-        return bundle(Path(wanted.bundle), version, arch)
-    return stock(wanted, version, arch, also=also, watch=watch, peek=peek)
+        return bundle(Path(wanted.bundle), spec.kubernetes_version, arch)
+    return stock(spec, arch, watch=watch, peek=peek)
 
 
 def require(wanted: Artifacts) -> None:
@@ -67,17 +60,10 @@ def bundle(path: Path, version: str, arch: str) -> Bundle:
     return found
 
 
-def stock(
-    wanted: Artifacts,
-    version: str,
-    arch: str,
-    *,
-    also: frozenset[str] = frozenset(),
-    watch: Watch | None = None,
-    peek: bool = False,
-) -> Stock:
-    """A directory, or upstream."""
-    release = releases.release(version, arch, wanted.image_repository, also)
+def stock(spec: ClusterSpec, arch: str, *, watch: Watch | None = None, peek: bool = False) -> Stock:
+    """The same from a directory, or from upstream."""
+    wanted, also = spec.artifacts, balancing.optional_images(spec)
+    release = releases.release(spec.kubernetes_version, arch, wanted.image_repository, also)
     root = wanted.directory or wanted.bundle
     if root is not None:
         others = releases.shipped().over(lock(wanted).read())

@@ -16,7 +16,6 @@ from kubeboot.artifacts.mirrors import Mirrors
 from kubeboot.artifacts.registry import Registries
 from kubeboot.artifacts.stock import Stock
 from kubeboot.artifacts.trouble import refused
-from kubeboot.config import balancing
 from kubeboot.config.spec import ClusterSpec
 
 _HERE = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -37,7 +36,7 @@ class Listing:
 
 def listing(spec: ClusterSpec, arch: str) -> Listing:
     """What a cluster would be made of; nobody is asked, and nothing is written."""
-    source = sources.source(spec.artifacts, spec.kubernetes_version, arch, also=_also(spec), peek=True)
+    source = sources.source(spec, arch, peek=True)
     if isinstance(source, Stock):
         made = source.release.executables
         places = {each.name: each.url or f"image {each.image}" for each in made}
@@ -88,16 +87,12 @@ def create(spec: ClusterSpec, arch: str, to: Path, watch: Watch, origin: Path | 
                 raise refused(f"{to} cannot be written: {error.strerror}") from None
 
 
-def _also(spec: ClusterSpec) -> frozenset[str]:
-    return balancing.optional_images(spec)
-
-
 @contextlib.contextmanager
 def _upstream(spec: ClusterSpec, arch: str, watch: Watch, origin: Path | None = None) -> Iterator[Stock]:
     """Upstream or a directory, never a bundle: whoever makes one does not make it from another."""
     said = {"bundle": None, "directory": str(origin) if origin else None}
-    wanted = spec.artifacts.model_copy(update=said)
-    with sources.stock(wanted, spec.kubernetes_version, arch, also=_also(spec), watch=watch) as stock:
+    wanted = spec.model_copy(update={"artifacts": spec.artifacts.model_copy(update=said)})
+    with sources.stock(wanted, arch, watch=watch) as stock:
         yield stock
 
 

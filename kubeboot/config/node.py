@@ -17,6 +17,7 @@ class NodeSettings:
     role: Role
     interface: str = ""
     default_route: bool = True
+    cpus: int = 1
     resolv_conf: str = "/etc/resolv.conf"
     nameservers: tuple[str, ...] = ()
     """Written into `resolv_conf` when that file is kubeboot's own; else empty."""

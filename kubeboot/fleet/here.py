@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from kubeboot.artifacts import progress, sources
 from kubeboot.artifacts.api import Source
-from kubeboot.config import balancing
 from kubeboot.config.spec import ClusterSpec
 from kubeboot.engine import journal
 from kubeboot.engine.events import Emit, Notice
@@ -27,8 +26,7 @@ from kubeboot.steps.preflight import Finding, Surroundings
 def source(spec: ClusterSpec, arch: str, emit: Emit, *, dry: bool = False) -> Source:
     """Where this machine's binaries and images come from."""
     watch = progress.spoken(lambda text: emit(Notice("info", text)))
-    also = balancing.optional_images(spec)
-    return sources.source(spec.artifacts, spec.kubernetes_version, arch, also=also, watch=watch, peek=dry)
+    return sources.source(spec, arch, watch=watch, peek=dry)
 
 
 def api(

@@ -63,7 +63,7 @@ def _plan(wanted: InitOptions, see: LocalView, facts: Facts, node: NodeSettings,
         scene = preflight.Scene(wanted.spec, node, facts, see, environ=os.environ, given=files)
         here.judge(here.findings(scene, wanted.ignore_preflight), emit, dry=wanted.dry_run)
     token = token_steps.steps(node, given, wanted.token_ttl)
-    return planning.plan(wanted.spec, node, source, facts.cpus, token, access).without(wanted.skip)
+    return planning.plan(wanted.spec, node, source, token, access).without(wanted.skip)
 
 
 def _with_commands(

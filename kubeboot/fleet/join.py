@@ -35,7 +35,7 @@ def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     sources.require(wanted.spec.artifacts)
     api, authority = discovery.discover(_search(wanted))
     scene = _scene(wanted, api, authority)
-    spec, node, cpus, cluster = scene.spec, scene.node, scene.machine.cpus, scene.cluster
+    spec, node, cluster = scene.spec, scene.node, scene.cluster
     given: Mapping[str, bytes] = {}
     if _leads(wanted):
         given = shared.obtain(api, scene.see, wanted.certificate_key, authority, spec.etcd.external)
@@ -43,10 +43,10 @@ def join(wanted: JoinOptions, emit: Emit) -> JoinResult:
     if "preflight" not in wanted.skip:
         here.judge(_findings(scene, given), emit, dry=wanted.dry_run)
     if not _leads(wanted):
-        made = _PLANS[wanted.role](spec, node, source, cpus, cluster)
+        made = _PLANS[wanted.role](spec, node, source, cluster)
         return _run(scene, made, api, Others(), emit)
     heard = surroundings.heard(cluster, scene.around.peers)
-    plan = control_planes.plan(spec, node, source, cpus, heard, given)
+    plan = control_planes.plan(spec, node, source, heard, given)
     admin_conf = (table.KUBECONFIGS + "/admin.conf",)
     own = here.api(scene.see, admin_conf, _own_server(spec, node), wanted.timeout_scale)
     return _run(scene, plan, own, _others(scene, given, emit), emit)

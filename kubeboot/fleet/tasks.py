@@ -78,7 +78,7 @@ class Shop:
         `given`: how it gets into an etcd on machines of its own; into the user's it gets by the user's files.
         """
         spec, node = self._settled(who, None)
-        plan = planning.founder(spec, node, self.supply.near(who), who.facts.cpus, given)
+        plan = planning.founder(spec, node, self.supply.near(who), given)
         whole = self._whole(who, node, plan, (*BEFORE, "before_init"), ("after_init", *AFTER))
         return Task(who, node.name, whole, self._own(who, node), node=node, given=given)
 
@@ -86,7 +86,7 @@ class Shop:
         """A member of etcd on its own machine: the first one, or by invitation."""
         towards = etcd_machine.hosts(etcd.invited)[0] if etcd.invited else None
         spec, node = self._settled(who, None, towards)
-        plan = planning.etcd(spec, node, self.supply.near(who), who.facts.cpus, etcd.invited)
+        plan = planning.etcd(spec, node, self.supply.near(who), etcd.invited)
         whole, member = self._whole(who, node, plan), who.name in etcd.members and etcd.invited is not None
         at = tuple((host, CLIENT_PORT) for host in etcd_machine.hosts(etcd.invited)) if etcd.invited else ()
         return Task(who, node.name, whole, NoApi(), etcd.others, node, member, others_at=at)
@@ -94,22 +94,22 @@ class Shop:
     def prepare(self, who: Reached) -> Task:
         """All that needs no cluster."""
         spec, node = self._settled(who, None)
-        plan = planning.prepared(spec, node, self.supply.near(who), who.facts.cpus)
+        plan = planning.prepared(spec, node, self.supply.near(who))
         return Task(who, node.name, self._whole(who, node, plan, after=()), NoApi(), node=node, early=True)
 
     def join(self, who: Reached, cluster: Cluster) -> Task:
         """A node of a cluster that is there, or that it is one still."""
         spec, node = self._settled(who, cluster)
-        source, cpus = self.supply.near(who), who.facts.cpus
+        source = self.supply.near(who)
         wanted = planning.wanted(spec, cluster.facts)
         others, member = cluster.others(node.name), cluster.node_of(who.facts) is not None
         if node.role == "load_balancer":
             member = who.host.stat(balancer_access.KUBECONFIG) is not None
         if node.role != "control_plane":
-            plan = _PLANS[node.role](wanted.spec, node, source, cpus, wanted)
+            plan = _PLANS[node.role](wanted.spec, node, source, wanted)
             return Task(who, node.name, self._whole(who, node, plan), cluster.api, others, node, member)
         lead = who.name == cluster.lead.name
-        plan = planning.control_plane(wanted.spec, node, source, cpus, wanted, cluster.given, lead)
+        plan = planning.control_plane(wanted.spec, node, source, wanted, cluster.given, lead)
         whole = self._whole(who, node, plan, after=("after_init", *AFTER) if lead else AFTER)
         api = cluster.api if lead else self._own(who, node)
         return Task(who, node.name, whole, api, others, node, member, cluster.given)

@@ -21,9 +21,7 @@ BEFORE_ETCD = frozenset(
 """What can fail on this machine alone has not failed when the other members are told of it."""
 
 
-def plan(
-    spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, invited: Invitation | None = None
-) -> Plan:
+def plan(spec: ClusterSpec, node: NodeSettings, source: Source, invited: Invitation | None = None) -> Plan:
     """Everything from an empty machine to a member that votes. Without an invitation it is the first one.
 
     `spec` is `config.etcd_access.joined` with the invitation's where there is one.
@@ -35,7 +33,7 @@ def plan(
         else (etcd_join.steps(spec, node, catalog, BEFORE_ETCD), etcd_join.before_kubelet(spec))
     )
     steps: tuple[Step, ...] = (
-        *machine.steps(spec, node, source, cpus),
+        *machine.steps(spec, node, source),
         *etcd_machine.pki(spec, node, invited),
         etcd_machine.description(spec, node),
         *member,

@@ -80,36 +80,32 @@ def _encrypts(spec: ClusterSpec) -> str:
     return "true" if spec.api_server.encrypt_secrets else "false"
 
 
-def founder(
-    spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, given: Mapping[str, bytes]
-) -> Plan:
+def founder(spec: ClusterSpec, node: NodeSettings, source: Source, given: Mapping[str, bytes]) -> Plan:
     """The first control plane of a new cluster. `given`: how it gets into an etcd on machines of its own."""
-    return init.plan(spec, node, source, cpus, (), given).without(CHECKED_HERE)
+    return init.plan(spec, node, source, (), given).without(CHECKED_HERE)
 
 
-def balancer(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, cluster: ClusterFacts) -> Plan:
+def balancer(spec: ClusterSpec, node: NodeSettings, source: Source, cluster: ClusterFacts) -> Plan:
     """As `kubeboot join --role lb`."""
-    return join_balancer.plan(spec, node, source, cpus, cluster).without(CHECKED_HERE)
+    return join_balancer.plan(spec, node, source, cluster).without(CHECKED_HERE)
 
 
-def etcd(
-    spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, invited: Invitation | None
-) -> Plan:
+def etcd(spec: ClusterSpec, node: NodeSettings, source: Source, invited: Invitation | None) -> Plan:
     """As `kubeboot etcd init`, or with an invitation `etcd join`."""
     beside = spec.model_copy(update={"etcd": spec.etcd.model_copy(update={"external": None})})
-    return etcd_machine.plan(beside, node, source, cpus, invited).without(CHECKED_HERE)
+    return etcd_machine.plan(beside, node, source, invited).without(CHECKED_HERE)
 
 
-def prepared(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> Plan:
+def prepared(spec: ClusterSpec, node: NodeSettings, source: Source) -> Plan:
     """What a machine needs of its own, before there is a cluster to join."""
-    steps = machine.in_order(machine.steps(spec, node, source, cpus))
+    steps = machine.in_order(machine.steps(spec, node, source))
     title = f"{spec.cluster_name}: prepare {node.name}"
     return Plan("join", title, steps, {node.name: node.role}).without(CHECKED_HERE)
 
 
-def worker(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, cluster: ClusterFacts) -> Plan:
+def worker(spec: ClusterSpec, node: NodeSettings, source: Source, cluster: ClusterFacts) -> Plan:
     """As `kubeboot join`; and an administrator may change the labels and taints of a Node that is there."""
-    made = join.plan(spec, node, source, cpus, cluster)
+    made = join.plan(spec, node, source, cluster)
     return dataclasses.replace(made, steps=(*made.steps, *_marked(node))).without(CHECKED_HERE)
 
 
@@ -133,17 +129,16 @@ def control_plane(
     spec: ClusterSpec,
     node: NodeSettings,
     source: Source,
-    cpus: int,
     cluster: ClusterFacts,
     given: Mapping[str, bytes],
     lead: bool = False,
 ) -> Plan:
     """As `kubeboot join --control-plane`. The one in the `lead` sees to what the cluster has once, too."""
-    made = join_control_plane.plan(spec, node, source, cpus, cluster, given)
-    once = _once(spec, node, source, cpus) if lead else ()
+    made = join_control_plane.plan(spec, node, source, cluster, given)
+    once = _once(spec, node, source) if lead else ()
     return dataclasses.replace(made, steps=(*made.steps, *once)).without(CHECKED_HERE)
 
 
-def _once(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> tuple[Step, ...]:
-    steps = init.plan(spec, node, source, cpus, ()).steps
+def _once(spec: ClusterSpec, node: NodeSettings, source: Source) -> tuple[Step, ...]:
+    steps = init.plan(spec, node, source, ()).steps
     return tuple(s for s in steps if s.on == CLUSTER or s.id.split("/")[0] in ROOMS)

@@ -76,7 +76,6 @@ def plan(
     spec: ClusterSpec,
     node: NodeSettings,
     source: Source,
-    cpus: int,
     token: tuple[Step, ...],
     given: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Plan:
@@ -91,7 +90,7 @@ def plan(
     backends = ((node.name, node.address, spec.api_server.bind_port),)
     before = ids(pod_network) | MANIFESTS | etcd.manifest(spec)
     host: tuple[Step, ...] = (
-        *machine.steps(spec, node, source, cpus),
+        *machine.steps(spec, node, source),
         *certificates.init_steps(spec, node),
         *encryption.steps(spec, node),
         *external_etcd.steps(spec, node, given),

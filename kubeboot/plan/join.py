@@ -32,12 +32,12 @@ def backends(cluster: ClusterFacts) -> tuple[Backend, ...]:
     return tuple((f"api-{address}", address, port) for address, port in cluster.control_planes)
 
 
-def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, cluster: ClusterFacts) -> Plan:
+def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cluster: ClusterFacts) -> Plan:
     """Everything from an empty machine to a Ready node. `spec` is that of `cluster_spec`."""
     catalog = source.catalog()
     balancer, first = machine.balanced(spec, node, backends(cluster), catalog)
     steps: tuple[Step, ...] = (
-        *machine.steps(spec, node, source, cpus),
+        *machine.steps(spec, node, source),
         *certificates.worker_steps(node, cluster.authority),
         *requested.worker_steps(spec, node, cluster.authority),
         kubelet_conf.worker_step(spec, node, cluster.authority),

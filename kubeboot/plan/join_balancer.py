@@ -16,11 +16,11 @@ from kubeboot.steps.load_balancer import MANIFEST
 SERVES = "load-balancer/serves"
 
 
-def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int, cluster: ClusterFacts) -> Plan:
+def plan(spec: ClusterSpec, node: NodeSettings, source: Source, cluster: ClusterFacts) -> Plan:
     """Everything from an empty machine to an API server's answer through it."""
     catalog = source.catalog()
     steps: tuple[Step, ...] = (
-        *machine.steps(spec, node, source, cpus),
+        *machine.steps(spec, node, source),
         *certificates.worker_steps(node, cluster.authority),
         *balancer_access.steps(spec, node, cluster.authority),
         *load_balancer.steps(spec, node, join.backends(cluster), catalog),

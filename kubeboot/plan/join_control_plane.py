@@ -66,7 +66,6 @@ def plan(
     spec: ClusterSpec,
     node: NodeSettings,
     source: Source,
-    cpus: int,
     cluster: ClusterFacts,
     given: Mapping[str, bytes],
 ) -> Plan:
@@ -76,7 +75,7 @@ def plan(
     balancer, first = machine.balanced(spec, node, backends(spec, node, cluster), catalog)
     before_kubelet = (first - {MANIFEST}) | etcd_join.before_kubelet(spec)
     steps: tuple[Step, ...] = (
-        *machine.steps(spec, node, source, cpus),
+        *machine.steps(spec, node, source),
         *shared_keys.steps(node.name, given),
         *encryption.steps(spec, node, given),
         *certificates.leaves(spec, node),

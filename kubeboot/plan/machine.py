@@ -38,13 +38,13 @@ IMAGES = {
 """What a pod is made of: without it the kubelet would go to a registry, and back off."""
 
 
-def steps(spec: ClusterSpec, node: NodeSettings, source: Source, cpus: int) -> tuple[Step, ...]:
+def steps(spec: ClusterSpec, node: NodeSettings, source: Source) -> tuple[Step, ...]:
     """Directories, verified artifacts, kernel settings, containerd, images."""
     catalog = source.catalog()
     return (
         *trees.steps(node.name),
         *artifacts.steps(node, catalog, source),
-        *kernel.steps(spec, node, cpus),
+        *kernel.steps(spec, node),
         *service_route.steps(spec, node),
         *firewall.steps(spec, node),
         *runtime.steps(node, catalog, source),

@@ -37,6 +37,7 @@ def settings(
         role=role,
         interface=next((nic.name for nic in facts.nics if chosen in _hosts(nic)), ""),
         default_route=bool(facts.default_source),
+        cpus=facts.cpus,
         resolv_conf=resolv_conf,
         nameservers=nameservers,
         cgroup_v2=facts.cgroup_v2,

@@ -74,9 +74,9 @@ def settings(spec: ClusterSpec, cpus: int) -> tuple[Setting, ...]:
     return (*SETTINGS, conntrack, *((IPV6,) if ":" in ranges else ()))
 
 
-def steps(spec: ClusterSpec, node: NodeSettings, cpus: int = 1) -> tuple[Step, ...]:
+def steps(spec: ClusterSpec, node: NodeSettings) -> tuple[Step, ...]:
     """Persistent files first, then the effective values, each read back."""
-    wanted = settings(spec, cpus)
+    wanted = settings(spec, node.cpus)
     names = "".join(f"{name}\n" for name in MODULES)
     musts = sysctl_file(tuple(s for s in wanted if not s.minimum))
     minimums = sysctl_file(tuple(s for s in wanted if s.minimum))

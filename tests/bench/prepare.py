@@ -32,7 +32,7 @@ def main() -> None:
     spec = loader.load(loader.Sources(default=loader.DEFAULT_FILE)).spec
     settings = node.settings(spec, facts, "control_plane")
     source = here.source(spec, facts.arch, lambda event: None)
-    whole = init.plan(spec, settings, source, facts.cpus, tokens.steps(settings, None, datetime.timedelta(1)))
+    whole = init.plan(spec, settings, source, tokens.steps(settings, None, datetime.timedelta(1)))
     kept = tuple(step for step in whole.steps if step.id.startswith(ROOMS))
     plan = dataclasses.replace(
         whole, steps=kept, skipped=frozenset(s.id for s in whole.steps) - {s.id for s in kept}

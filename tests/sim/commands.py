@@ -91,7 +91,7 @@ def a_worker() -> World:
 
 def init_plan(world: World) -> Plan:
     node = nodes.settings(SPEC, world.host.facts(), "control_plane")
-    return init.plan(SPEC, node, SOURCE, 2, token_steps.steps(node, TOKEN))
+    return init.plan(SPEC, node, SOURCE, token_steps.steps(node, TOKEN))
 
 
 def join_plan(world: World) -> Plan:
@@ -103,7 +103,7 @@ def join_plan(world: World) -> Plan:
         "v1.37.1",
     )
     spec = join.cluster_spec(SPEC, cluster)
-    return join.plan(spec, nodes.settings(spec, world.host.facts(), "worker"), SOURCE, 2, cluster)
+    return join.plan(spec, nodes.settings(spec, world.host.facts(), "worker"), SOURCE, cluster)
 
 
 def an_etcd_machine() -> World:
@@ -112,7 +112,7 @@ def an_etcd_machine() -> World:
 
 def etcd_plan(world: World) -> Plan:
     node = nodes.settings(SPEC, world.host.facts(), "etcd")
-    return etcd_machine.plan(SPEC, node, SOURCE, 2)
+    return etcd_machine.plan(SPEC, node, SOURCE)
 
 
 def a_further_machine() -> FurtherWorld:
@@ -129,7 +129,7 @@ def further_plan(world: World) -> Plan:
         "v1.37.1",
     )
     node = nodes.settings(cluster.spec, world.host.facts(), "control_plane")
-    return join_control_plane.plan(cluster.spec, node, SOURCE, 2, cluster, world.given)
+    return join_control_plane.plan(cluster.spec, node, SOURCE, cluster, world.given)
 
 
 def reset_plan(world: World) -> Plan:

@@ -38,6 +38,8 @@ def test_a_dead_control_plane_is_known_to_it_as_to_the_rerun(monkeypatch: pytest
     home = doctor._Home(FakeHost("cp-2"), Facts("cp-2"), api, ClusterSpec(), node, cluster, "join")  # type: ignore[arg-type]
     monkeypatch.setattr(doctor.here, "source", lambda *given, **more: None)
     monkeypatch.setattr(doctor.shared, "on_disk", lambda see, external: {})
-    monkeypatch.setattr(doctor.control_plane_plan, "plan", lambda *given: planned.append(given[4]))
+    monkeypatch.setattr(
+        doctor.control_plane_plan, "plan", lambda spec, node, source, heard, given: planned.append(heard)
+    )
     doctor._plan(home, cluster)
     assert [known.silent for known in planned] == [frozenset({"192.0.2.11"})]

@@ -90,7 +90,7 @@ def test_elsewhere_flannel_s_own_word_is_waited_for(subnet: str) -> None:
 def test_the_kubelet_finds_its_manifests_when_it_starts() -> None:
     """Without the directory it looks again only 20 seconds later."""
     node = dataclasses.replace(NODE, nameservers=())
-    order = edges(init.plan(SPEC, node, FakeSource(), 2, ()))
+    order = edges(init.plan(SPEC, node, FakeSource(), ()))
     before = {step_id for _, step_id in order["cp-1", "kubelet/service"]}
     assert {"etcd/manifest", "control-plane/kube-apiserver"} <= before
     sandbox = {step_id for _, step_id in order["cp-1", "etcd/manifest"]}

@@ -75,14 +75,12 @@ GIVEN = dict.fromkeys(sealed.FILES.values(), b"x")
 
 def test_up_tells_of_every_control_plane_and_sees_to_the_objects_and_labels() -> None:
     for lead, objects in ((True, 2), (False, 0)):
-        made = fleet.control_plane(SPEC, SECOND, FakeSource(), 2, CLUSTER, GIVEN, lead=lead)
+        made = fleet.control_plane(SPEC, SECOND, FakeSource(), CLUSTER, GIVEN, lead=lead)
         plans.edges(made)
         ours = [step.id for step in made.steps if step.id.endswith(foreign_nodes.NAME)]
         assert len(ours) == objects and foreign_nodes.SERVER in {step.id for step in made.steps}
     worker = NodeSettings("worker-1", "192.0.2.21", "worker")
-    mark = next(
-        s for s in fleet.worker(SPEC, worker, FakeSource(), 2, CLUSTER).steps if isinstance(s, MarkNode)
-    )
+    mark = next(s for s in fleet.worker(SPEC, worker, FakeSource(), CLUSTER).steps if isinstance(s, MarkNode))
     assert mark.labels == (kubelet_config.LOCAL_LB,)
 
 

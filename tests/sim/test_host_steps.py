@@ -40,7 +40,7 @@ def steps(source: FakeSource, node: NodeSettings = NODE, spec: ClusterSpec = SPE
     return (
         *trees.steps(node.name),
         *artifacts.steps(node, catalog, source),
-        *kernel.steps(spec, node, cpus=2),
+        *kernel.steps(spec, node),
         *runtime.steps(node, catalog, source),
         *images.steps(spec, node, catalog, source),
         *(

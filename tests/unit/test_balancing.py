@@ -56,12 +56,12 @@ def every_plan(wanted: ClusterSpec) -> dict[str, Plan]:
     given = dict.fromkeys(sealed.FILES.values(), b"x")
     second = dataclasses.replace(CP, name="cp-2", address="192.0.2.12")
     found = {
-        "init": init.plan(wanted, CP, source, 2, ()),
-        "worker": join.plan(wanted, WORKER, source, 2, cluster),
-        "control plane": join_control_plane.plan(wanted, second, source, 2, cluster, given),
+        "init": init.plan(wanted, CP, source, ()),
+        "worker": join.plan(wanted, WORKER, source, cluster),
+        "control plane": join_control_plane.plan(wanted, second, source, cluster, given),
     }
     if balancing.runs_haproxy(wanted, "load_balancer"):
-        found["balancer"] = join_balancer.plan(wanted, LB, source, 2, cluster)
+        found["balancer"] = join_balancer.plan(wanted, LB, source, cluster)
     return found
 
 
@@ -230,9 +230,9 @@ def test_a_source_without_keepalived_is_told_before_anything_is_changed() -> Non
         catalog, images=tuple(i for i in catalog.images if i.component != "keepalived")
     )
     source.catalog = lambda: short  # type: ignore[method-assign]
-    init.plan(ClusterSpec(), CP, source, 2, ())
+    init.plan(ClusterSpec(), CP, source, ())
     with pytest.raises(errors.ConfigInvalid, match="keepalived"):
-        init.plan(VIRTUAL, CP, source, 2, ())
+        init.plan(VIRTUAL, CP, source, ())
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def before(plan: Plan, step: str) -> set[str]:
     return {name for _, name in found}
 
 
-FIRST = planning.plan(SPEC, NODE, FakeSource(), 2)
-JOINING = planning.plan(SPEC, NODE, FakeSource(), 2, INVITED)
+FIRST = planning.plan(SPEC, NODE, FakeSource())
+JOINING = planning.plan(SPEC, NODE, FakeSource(), INVITED)
 
 
 @pytest.mark.parametrize("plan", [FIRST, JOINING], ids=["first", "joining"])

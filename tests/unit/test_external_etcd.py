@@ -96,14 +96,14 @@ def ids(plan: Plan) -> set[str]:
 
 
 def test_init_makes_no_etcd_and_none_of_its_certificates() -> None:
-    found = ids(init.plan(external(), NODE, FakeSource(), 2, ()))
+    found = ids(init.plan(external(), NODE, FakeSource(), ()))
     assert not [step for step in found if step.startswith(NO_ETCD)]
     assert {"pki/ca", "pki/front-proxy-ca", "control-plane/ready", "cluster/kubeadm-config"} & found
 
 
 def test_init_installs_what_was_handed_over() -> None:
     given = {name: name.encode() for name in sealed.EXTERNAL}
-    plan = init.plan(APART, NODE, FakeSource(), 2, (), given)
+    plan = init.plan(APART, NODE, FakeSource(), (), given)
     assert "pki/external-etcd-key" in plans_before(plan, "control-plane/kube-apiserver")
     key = next(step for step in plan.steps if step.id == "pki/external-etcd-key")
     assert "external-etcd.key" not in repr(key) and key.mode == 0o600  # type: ignore[attr-defined]
@@ -116,7 +116,7 @@ def plans_before(plan: Plan, step: str) -> set[str]:
 
 def test_a_further_control_plane_joins_no_etcd() -> None:
     cluster = ClusterFacts(b"", external(), render.dump({"kind": "K"}), (("192.0.2.12", 6443),), "v1.37.1")
-    found = ids(join_control_plane.plan(external(), NODE, FakeSource(), 2, cluster, GIVEN))
+    found = ids(join_control_plane.plan(external(), NODE, FakeSource(), cluster, GIVEN))
     assert not [step for step in found if step.startswith(NO_ETCD)]
     assert {"pki/external-etcd-ca-crt", "pki/external-etcd-crt", "pki/external-etcd-key"} <= found
 

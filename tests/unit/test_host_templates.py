@@ -179,12 +179,12 @@ def test_ipv6_is_forwarded_only_where_pods_have_it(pods: str, forwards: bool) ->
 
 
 def test_every_setting_is_set_now_and_kept_in_one_file() -> None:
-    made = {step.id: step for step in kernel.steps(SPEC, PLAIN, 4)}
+    made = {step.id: step for step in kernel.steps(SPEC, dataclasses.replace(PLAIN, cpus=16))}
     texts = [
         getattr(made[f"kernel/{name}"], "data").decode()  # noqa: B009 - a field of EnsureFile
         for name in ("sysctl-file", "sysctl-minimums-file")
     ]
-    for setting in kernel.settings(SPEC, 4):
+    for setting in kernel.settings(SPEC, 16):
         line = f"{setting.key} = {setting.value}\n"
         assert [line in text for text in texts] == [not setting.minimum, setting.minimum]
         assert f"kernel/sysctl-{setting.key}" in made

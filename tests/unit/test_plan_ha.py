@@ -41,7 +41,7 @@ def facts(endpoint: str) -> tuple[ClusterSpec, ClusterFacts]:
 def joining(endpoint: str = "192.0.2.11:8443") -> Plan:
     spec, cluster = facts(endpoint)
     given = dict.fromkeys(sealed.FILES.values(), b"x")
-    return join_control_plane.plan(spec, NODE, FakeSource(), 2, cluster, given)
+    return join_control_plane.plan(spec, NODE, FakeSource(), cluster, given)
 
 
 def before(plan: Plan, step: str) -> set[str]:

@@ -29,6 +29,10 @@ def test_the_default_route_s_source_is_the_address() -> None:
     assert node.default_address(facts()) == "192.168.56.10"
 
 
+def test_the_machines_cpus_are_known_to_its_steps() -> None:
+    assert node.settings(ClusterSpec(), facts(cpus=12), "worker").cpus == 12
+
+
 def test_vagrant_s_nat_nic_is_passed_over_when_there_is_one_other() -> None:
     classic = facts(nics=(NAT, LAN), default_nic="eth0", default_source="10.0.2.15")
     assert node.default_address(classic) == "192.168.56.10"

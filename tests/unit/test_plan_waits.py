@@ -36,14 +36,14 @@ def above(plan: Plan, step: str) -> set[str]:
     ],
 )
 def test_a_wait_is_after_the_images_that_it_hangs_on(wait: str, without: set[str]) -> None:
-    plan = init.plan(ClusterSpec(), NODE, FakeSource(), 2, ())
+    plan = init.plan(ClusterSpec(), NODE, FakeSource(), ())
     images = {step.id for step in plan.steps if step.id.startswith("images/")}
     assert images - above(plan, wait) == without
 
 
 def test_a_connection_lost_in_an_import_is_made_again_at_once() -> None:
     """The waits are skipped with what they wait for, so that the run ends, and `up` goes on from there."""
-    plan = init.plan(ClusterSpec(), NODE, FakeSource(), 2, ())
+    plan = init.plan(ClusterSpec(), NODE, FakeSource(), ())
     long = [step.id for step in plan.steps if step.settle is not None and step.settle.deadline > 60]
     hang = {"images/etcd", "images/kube-apiserver", "images/pause"}
     assert all(hang <= above(plan, step) for step in long if step != "etcd/ready"), long

@@ -181,9 +181,9 @@ def _plan(home: _Home, cluster: ClusterFacts) -> Plan:
     spec, node, facts = home.spec, home.node, home.facts
     source = here.source(spec, facts.arch, lambda event: None, dry=True)
     if home.command == "init":
-        return init_plan.plan(spec, node, source, facts.cpus, ())
+        return init_plan.plan(spec, node, source, ())
     if node.role == "control_plane":
         given = shared.on_disk(home.see, spec.etcd.external)
         heard = surroundings.heard(cluster, home.around.peers if home.around else ())
-        return control_plane_plan.plan(spec, node, source, facts.cpus, heard, given)
-    return join_plan.plan(spec, node, source, facts.cpus, cluster)
+        return control_plane_plan.plan(spec, node, source, heard, given)
+    return join_plan.plan(spec, node, source, cluster)

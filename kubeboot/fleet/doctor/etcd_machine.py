@@ -91,7 +91,7 @@ def _member(home: _Home) -> Iterable[Finding]:
 def _drift(home: _Home) -> Iterable[Finding]:
     def planned() -> tuple[Plan, Others]:
         source = here.source(home.spec, home.facts.arch, lambda event: None, dry=True)
-        plan = planning.plan(home.spec, home.node, source, home.facts.cpus, home.invited)
+        plan = planning.plan(home.spec, home.node, source, home.invited)
         members = etcd_machine.members(home.see, etcd_machine.authority(home.see))
         return plan, Others(etcd=members)
 

@@ -40,7 +40,7 @@ def run(wanted: EtcdMachineOptions, emit: Emit) -> EtcdMachineResult:
         around = surroundings(wanted.invited)
         scene = preflight.Scene(spec, node, facts, see, environ=os.environ, cluster=around)
         here.judge(here.findings(scene, wanted.ignore_preflight), emit, dry=wanted.dry_run)
-    plan = planning.plan(spec, node, source, facts.cpus, wanted.invited).without(wanted.skip)
+    plan = planning.plan(spec, node, source, wanted.invited).without(wanted.skip)
     others = Others(etcd=_invited_members(wanted.invited, scale))
     if wanted.dry_run:
         dry_run(plan, node.name, see, NoApi(), emit, others=others)
