@@ -74,7 +74,7 @@ def _of(path: str) -> tuple[Look, ...]:
     return (lambda v: v.stat(path), lambda v: v.read(path), lambda v: v.sha256(path))
 
 
-def test_what_runs_is_told_although_the_batch_itself_does(remote: Batch) -> None:
+def test_a_batch_may_list_processes(remote: Batch) -> None:
     looks: list[Look] = [lambda v: v.processes(), lambda v: v.sysctl("kernel.hostname")]
     (told, name), trips = all_of(remote, looks)
     assert os.getpid() in {process.pid for process in told} and trips == 1  # type: ignore[attr-defined]

@@ -145,7 +145,7 @@ def test_another_algorithm_leaves_what_is_there(done: FakeHost) -> None:
     assert set(run(done, steps(spec))[1].values()) == {Ok()}
 
 
-def test_the_algorithm_is_the_configurations(host: FakeHost) -> None:
+def test_the_algorithm_is_as_configured(host: FakeHost) -> None:
     run(host, steps(SPEC.model_copy(update={"certificates": specs.Certificates(algorithm="ECDSA-P384")})))
     assert {pem.private_key(f.data).key_size for name, f in pki(host).items() if name.endswith(".key")} == {
         384

@@ -86,7 +86,7 @@ def test_files_are_private(done: FakeHost, name: str) -> None:
         ("scheduler", "system:kube-scheduler", (), "https://10.0.0.11:6443", ""),
     ],
 )
-def test_who_and_where(
+def test_each_kubeconfig_has_its_user_and_its_server(
     done: FakeHost, name: str, user: str, groups: tuple[str, ...], server: str, tls_name: str
 ) -> None:
     config = found(done, name)
@@ -145,7 +145,7 @@ def test_a_kubelet_that_joins_does_not_wait_for_its_own_api_server(
     assert found(host, "kubelet").server == server
 
 
-def test_whichever_way_a_control_planes_kubelet_was_given_it_keeps() -> None:
+def test_a_control_planes_kubelet_keeps_the_server_that_it_was_given() -> None:
     """Whoever made it: a cluster's first, or a join. Any third way is none."""
     join, init = (
         kubelet(made(SPEC, NODE, "x:8443")) for made in (kubeconfigs.join_steps, kubeconfigs.init_steps)
@@ -262,7 +262,7 @@ users:
     assert check(host, steps()["kubeconfig/scheduler"]) == Ok()
 
 
-def test_the_algorithm_is_the_configurations() -> None:
+def test_the_algorithm_is_as_configured() -> None:
     spec = SPEC.model_copy(update={"certificates": specs.Certificates(algorithm="ECDSA-P384")})
     host = FakeHost("cp-1")
     for step in kubeconfigs.init_steps(spec, NODE, "x:8443", clock=lambda: AT):

@@ -54,7 +54,7 @@ def reached(machines: list[Machine], person: Person, file: Path, **more: str) ->
         return crew
 
 
-def test_who_is_unknown_is_shown_and_known_from_then_on(sshd: Sshd, tmp_path: Path) -> None:
+def test_an_unknown_host_key_is_asked_about_once_and_remembered(sshd: Sshd, tmp_path: Path) -> None:
     (sshd.folder / "known_hosts").write_text("")
     file, person = tmp_path / "state" / "known_hosts", Person()
     machines = [machine(sshd, name) for name in ("one", "two", "three")]
@@ -65,7 +65,7 @@ def test_who_is_unknown_is_shown_and_known_from_then_on(sshd: Sshd, tmp_path: Pa
     assert nobody.shown == []
 
 
-def test_a_no_holds_for_all_and_nothing_is_kept(sshd: Sshd, tmp_path: Path) -> None:
+def test_a_refused_host_key_is_refused_for_every_machine_and_not_kept(sshd: Sshd, tmp_path: Path) -> None:
     (sshd.folder / "known_hosts").write_text("")
     person = Person(believes=False)
     crew = reached([machine(sshd, name) for name in ("one", "two")], person, tmp_path / "known")
@@ -146,7 +146,7 @@ def execute(sshd: Sshd, folder: Path, *flags: str, stdin: str = "", tty: bool = 
     return run(*words, stdin=stdin, tty=tty, env={"XDG_STATE_HOME": str(folder / "state")})
 
 
-def test_a_key_is_believed_when_somebody_says_so(sshd: Sshd, tmp_path: Path) -> None:
+def test_a_host_key_is_believed_when_a_person_says_yes(sshd: Sshd, tmp_path: Path) -> None:
     (sshd.folder / "known_hosts").write_text("")
     for stdin, tty in (("yes\n", False), ("no\n", True), ("\n", True)):
         ran = execute(sshd, tmp_path, stdin=stdin, tty=tty)
@@ -197,7 +197,7 @@ def test_without_a_terminal_the_flag_is_named(with_sudo: Sshd, tmp_path: Path) -
     assert (nothing.code, "no line left" in nothing.err) == (2, True)
 
 
-def test_who_is_patient_waits_longer_for_everything_over_ssh(tmp_path: Path) -> None:
+def test_the_timeout_scale_stretches_every_ssh_deadline(tmp_path: Path) -> None:
     door = Door(tmp_path / "known_hosts", Person().believe, Person().secret, timeout_scale=3.0)
     host = door(Machine("w-1", frozenset({"worker"}), Access(host="192.0.2.1")))
     assert isinstance(host, SshHost)
@@ -206,7 +206,9 @@ def test_who_is_patient_waits_longer_for_everything_over_ssh(tmp_path: Path) -> 
     assert found.keepalive == usual.keepalive
 
 
-def test_who_takes_over_knows_the_machines_that_the_first_one_believed(sshd: Sshd, tmp_path: Path) -> None:
+def test_another_workstation_knows_the_host_keys_that_the_first_one_believed(
+    sshd: Sshd, tmp_path: Path
+) -> None:
     """And asks about none of them, and lets no other machine pass for one."""
     one, first, person = machine(sshd), Person(), Person()
     with reach.approach([one], lambda event: None, Door(tmp_path / "a", first.believe, first.secret)) as way:

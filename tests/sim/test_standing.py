@@ -78,7 +78,7 @@ def test_a_command_changes_nothing_for_the_next_one(name: str) -> None:
     assert done.stdout == MARK + b"3\n" + mask + MARK + b"0\n"
 
 
-def test_what_is_long_is_no_command_for_it() -> None:
+def test_a_long_command_or_input_is_not_sent_to_the_standing_shell() -> None:
     assert standing.command(("cat",), (b"x" * 30_000,))
     assert standing.command(("cat",), (b"x" * 60_000,)) is None
     assert standing.command(("echo", "x" * 60_000), ()) is None

@@ -42,7 +42,7 @@ def test_a_new_cluster_is_made_while_the_others_get_ready_and_they_join_then(wor
     assert world.worked[-1] == ("kept", "finishing")
 
 
-def test_nobody_joins_what_was_not_made(world: World) -> None:
+def test_no_machine_joins_a_cluster_that_was_not_made(world: World) -> None:
     world.members.clear()
     world.failing.add("cp-1")
     result = world.up("cp-1", "cp-2", "w-1")
@@ -50,7 +50,7 @@ def test_nobody_joins_what_was_not_made(world: World) -> None:
     assert not any(stage == "joining" for _, stage in world.worked)
 
 
-def test_who_is_new_has_joined_before_anybody_is_changed(world: World) -> None:
+def test_new_machines_have_joined_before_any_other_is_changed(world: World) -> None:
     world.members |= {*PLANES, "w-1"}
     world.dirty |= {"cp-1", "w-1"}
     world.up(*PLANES, "w-1", "w-2")
@@ -85,7 +85,7 @@ def test_nothing_to_do_locks_and_touches_nothing(world: World) -> None:
     assert result.clean and world.worked == [] and world.locked == []
 
 
-def test_who_is_new_joins_and_nobody_else_is_touched(world: World) -> None:
+def test_new_machines_join_and_no_other_is_touched(world: World) -> None:
     world.members |= {*PLANES, "w-1"}
     world.up(*PLANES, "w-1", "w-2")
     assert done(world) == ["w-2"] and world.locked == ["cp-1", "w-2"]

@@ -34,7 +34,7 @@ def test_a_dead_machine_is_waited_for_by_nobody(world: World) -> None:
     assert (world.held_up, world.states(result)["w-1"]) == ([], "unreachable")
 
 
-def test_nor_is_a_control_plane_and_a_plan_tells_of_it_too(world: World) -> None:
+def test_a_dead_control_plane_is_waited_for_by_nobody_and_a_plan_tells_of_it(world: World) -> None:
     world.members |= {*PLANES}
     world.dead.add("cp-3")
     world.slow["cp-3"] = ("w-1", "joining")
@@ -45,7 +45,7 @@ def test_nor_is_a_control_plane_and_a_plan_tells_of_it_too(world: World) -> None
 
 
 @pytest.mark.parametrize(("living", "held_up"), [(("10.0.0.2", "10.0.0.3"), []), (("10.0.0.1",), ["cp-1"])])
-def test_of_a_dead_one_that_might_lead_the_cluster_says_whether_it_serves(
+def test_a_dead_control_plane_that_could_lead_is_waited_for_unless_the_cluster_says_that_it_is_silent(
     world: World, living: tuple[str, ...], held_up: list[str]
 ) -> None:
     world.members |= {*PLANES}
@@ -81,7 +81,7 @@ def test_a_dead_control_plane_is_not_waited_for_before_the_others_are_changed(wo
     assert world.states(result) == {"cp-1": "unreachable", "cp-2": "skipped", "cp-3": "ok"}
 
 
-def test_who_was_taken_out_leaves_before_the_others_are_changed_if_dead_and_after_if_not(
+def test_a_machine_that_was_taken_out_leaves_first_if_it_is_dead_and_last_if_not(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dead, living = (Machine(name, frozenset({"control_plane"})) for name in ("cp-8", "cp-9"))
@@ -120,9 +120,7 @@ def test_a_new_cluster_is_made_before_a_dead_machine_is_given_up(world: World) -
     assert world.states(result) == {"cp-1": "changed", "w-1": "unreachable", "w-2": "changed"}
 
 
-def test_nor_does_anybody_wait_for_it_whose_cluster_is_taken_away_or_who_runs_a_command(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_down_and_exec_wait_for_no_dead_machine(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.dead.add("w-1")
     world.slow["w-1"] = ("w-2", "resetting")
     monkeypatch.setattr(departing, "reset", lambda who, hooks: world.task(who, command="reset"))
@@ -146,7 +144,7 @@ def one_is_known_to_be_new(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
     world.addresses = {name: f"10.0.0.{number}" for number, name in enumerate((*PLANES, "w-1"), 1)}
 
 
-def test_who_is_new_joins_before_the_others_are_looked_at(
+def test_new_machines_join_before_the_others_are_looked_at(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one_is_known_to_be_new(world, monkeypatch)
@@ -155,7 +153,7 @@ def test_who_is_new_joins_before_the_others_are_looked_at(
     assert done(world) == ["w-2"]
 
 
-def test_they_are_looked_at_while_it_waits_for_its_node(
+def test_the_others_are_looked_at_while_a_new_machine_waits_for_its_node(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one_is_known_to_be_new(world, monkeypatch)
@@ -164,7 +162,9 @@ def test_they_are_looked_at_while_it_waits_for_its_node(
     assert world.held_up == [] and world.states(result)["w-2"] == "changed"
 
 
-def test_one_that_hangs_holds_up_nobody_for_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_machine_that_hangs_does_not_hold_up_the_others_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(turns, "PATIENCE", 0.05)
     world.members |= {*PLANES, "w-1"}
     world.addresses = {"w-1": "10.0.0.4"}

@@ -34,7 +34,7 @@ def test_get_asks_by_path_and_gives_the_object() -> None:
         assert api.get("v1", "ConfigMap", "x", "here") == MAP
 
 
-def test_what_is_not_there_is_none() -> None:
+def test_a_missing_object_is_none() -> None:
     with talking(by_path({})) as (api, _):
         assert api.get("v1", "ConfigMap", "x", "here") is None
 

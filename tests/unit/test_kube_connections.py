@@ -63,7 +63,7 @@ def test_a_connection_that_died_unnoticed_is_made_anew() -> None:
     assert server.requests[2].connection != server.requests[1].connection
 
 
-def test_what_creates_is_not_sent_twice() -> None:
+def test_a_post_is_not_sent_twice() -> None:
     with talking(always(Reply(hang_up=True))) as (api, server), pytest.raises(ApiUnavailable):
         api.create(MAP)
     assert len(server.requests) == 1
@@ -144,7 +144,7 @@ def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         assert api.ready() == f"{api.server} does not answer: timed out"
 
 
-def test_a_client_certificate_that_never_was_a_file() -> None:
+def test_a_client_certificate_that_is_only_in_memory() -> None:
     me = tls.issued(tls.authority("clients"), "me")
     with tls.serving(always(reply(MAP)), clients=tls.authority("clients").certificate) as server:
         named = endpoint(server, certificate=me.certificate, key=me.key)
@@ -154,12 +154,12 @@ def test_a_client_certificate_that_never_was_a_file() -> None:
             client.connect(endpoint(server)).get("v1", "Node", "x")
 
 
-def test_credentials_that_are_no_credentials() -> None:
+def test_an_authority_that_is_no_certificate() -> None:
     with pytest.raises(errors.ConfigInvalid, match="cannot be read"):
         client.connect(Endpoint("https://127.0.0.1:1", b"nonsense")).get("v1", "Node", "x")
 
 
-def test_connections_through_somewhere_else() -> None:
+def test_connections_are_made_by_the_given_dialler() -> None:
     """The address of the URL is only told to whoever dials."""
     asked: list[tuple[str, int]] = []
     with tls.serving(always(reply(MAP))) as server:
@@ -174,7 +174,7 @@ def test_connections_through_somewhere_else() -> None:
     assert asked == [("10.9.8.7", 6443)]
 
 
-def test_who_dials_may_give_up_in_its_own_words() -> None:
+def test_the_diallers_own_error_is_told() -> None:
     def dial(host: str, port: int, timeout: float) -> socket.socket:
         raise errors.Unreachable("cp-1 is gone")
 
@@ -205,7 +205,7 @@ def test_from_a_kubelets_kubeconfig_for_another_server() -> None:
         assert api.get("v1", "Node", "x") == MAP
 
 
-def test_from_what_is_no_kubeconfig() -> None:
+def test_a_file_that_is_no_kubeconfig() -> None:
     with pytest.raises(errors.ConfigInvalid, match="not a kubeconfig"):
         client.from_kubeconfig(b"hello: world")
 
