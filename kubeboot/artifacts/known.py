@@ -110,6 +110,9 @@ def _plain(entry: Entry, *, digest: bool = False) -> dict[str, Any]:
     return data | ({"members": members} if members else {})
 
 
+_WRITE_ONE = "`kubeboot artifacts lock --lock FILE` writes one, `kubeboot artifacts pull` a directory with it"
+
+
 @dataclasses.dataclass(frozen=True)
 class UserLock:
     """The user's own lock: read whole, added to under a file lock, replaced at once."""
@@ -123,7 +126,7 @@ class UserLock:
         except FileNotFoundError:
             return Known()
         except OSError as error:
-            raise refused(f"lock {self.path} cannot be read: {error.strerror}") from None
+            raise refused(f"lock {self.path} cannot be read: {error.strerror}", _WRITE_ONE) from None
         except ValueError as error:
             raise self._invalid(str(error)) from None
         try:

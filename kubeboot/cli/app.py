@@ -117,5 +117,6 @@ def _finish(runtime: Runtime, code: int) -> int:
         return code
     raise errors.KubebootError(
         f"cannot write to standard output: {os.strerror(runtime.console.out.failed.errno or 0)}",
+        hint="look at where it goes: df -h, or what reads the pipe",
         reason="KB_OUTPUT",
     )

@@ -62,6 +62,7 @@ def _problems(cluster: Cluster, etcd: EtcdView | None) -> Iterator[_Problem]:
         for node in cluster.api.list("v1", "Node", labels=_CONTROL_PLANE):
             if not conditions.is_ready(node):
                 name = node["metadata"]["name"]
-                yield _Problem(f"Node {name} is not Ready", name)
+                said = conditions.why(node, "Ready") or "it has not reported yet"
+                yield _Problem(f"Node {name} is not Ready: {said}", name)
     except errors.KubebootError as error:
         yield _Problem(error.message)

@@ -59,7 +59,7 @@ def _rows(there: Mapping[str, Any], table: str, path: str) -> Sequence[Mapping[s
     """A table of named things; ConfigInvalid where it is another thing, which is left as it is."""
     rows = there.get(table) or []
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) and "name" in row for row in rows):
-        raise errors.ConfigInvalid(f"{path} is not a kubeconfig: see its {table}", reason="KB_KUBECONFIG")
+        raise _unfit(f"{path} is not a kubeconfig: see its {table}")
     return rows
 
 
@@ -69,9 +69,9 @@ def _there(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise errors.ConfigInvalid(f"{path} cannot be read: {error}", reason="KB_KUBECONFIG") from None
+        raise _unfit(f"{path} cannot be read: {error}") from None
     if not isinstance(found, Mapping | None):
-        raise errors.ConfigInvalid(f"{path} is not a kubeconfig", reason="KB_KUBECONFIG")
+        raise _unfit(f"{path} is not a kubeconfig")
     return found or {}
 
 
@@ -79,7 +79,12 @@ def _decoded(data: bytes, path: str) -> configs.Kubeconfig:
     try:
         return configs.decode(data)
     except ValueError as error:
-        raise errors.ConfigInvalid(f"{path} is {error}", reason="KB_KUBECONFIG") from None
+        raise _unfit(f"{path} is {error}") from None
+
+
+def _unfit(text: str) -> errors.ConfigInvalid:
+    hint = "it was left as it is; `kubectl config view --kubeconfig FILE` tells what kubectl reads in it"
+    return errors.ConfigInvalid(text, hint=hint, reason="KB_KUBECONFIG")
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from kubeboot.config import names
 from kubeboot.kube.http import Endpoint
 from kubeboot.pki import kubeconfig
 
+_ANOTHER = "`kubectl config view` shows what it says; name another one with --kubeconfig"
 _FLATTEN = (
     "`sudo kubeboot init` or `join` makes what is kubeboot's own, in /etc/kubernetes, again; of yours "
     "`kubectl config view --minify --flatten --raw` writes one with all that it needs"
@@ -34,7 +35,8 @@ def from_kubeconfig(data: bytes, read: Callable[[str], bytes | None], server: st
     if server is None:
         _require_url(config.server)
     if config.tls_server_name and (wrong := names.host(config.tls_server_name)):
-        raise errors.ConfigInvalid(f"the kubeconfig's tls-server-name {wrong}", reason="KB_KUBECONFIG")
+        text = f"the kubeconfig's tls-server-name {wrong}"
+        raise errors.ConfigInvalid(text, hint=_ANOTHER, reason="KB_KUBECONFIG")
 
     def file(path: str) -> bytes:
         return (read(path) if path else None) or b""
@@ -68,12 +70,13 @@ def _require_url(server: str) -> None:
         names.split_endpoint(rest.split("/")[0])
     except ValueError as wrong:
         raise errors.ConfigInvalid(
-            f"the kubeconfig's server `{server}` {wrong}", reason="KB_KUBECONFIG"
+            f"the kubeconfig's server `{server}` {wrong}", hint=_ANOTHER, reason="KB_KUBECONFIG"
         ) from None
 
 
 def _plain(token: str) -> str:
     """ConfigInvalid for what cannot stand in a header; it never says what it is."""
     if not (token.isascii() and (token.isprintable() or not token)):
-        raise errors.ConfigInvalid("the kubeconfig's token is not a valid one", reason="KB_CREDENTIALS")
+        text = "the kubeconfig's token is not a valid one"
+        raise errors.ConfigInvalid(text, hint=_ANOTHER, reason="KB_CREDENTIALS")
     return token

@@ -74,7 +74,7 @@ class NodeReady(_OfNode):
         return f"{self.name} to be Ready"
 
     def lacks(self, node: Object) -> str | None:
-        return None if is_ready(node) else _why(node, "Ready") or f"{self.name} has not reported yet"
+        return None if is_ready(node) else why(node, "Ready") or f"{self.name} has not reported yet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,7 @@ class PodReadyOn:
             return error.message
         if any(map(is_ready, pods)):
             return None
-        return next((_why(pod, "Ready") or "it is not Ready" for pod in pods), "it is not there yet")
+        return next((why(pod, "Ready") or "it is not Ready" for pod in pods), "it is not there yet")
 
     def explain(self, see: View) -> str:
         try:
@@ -142,7 +142,8 @@ def is_ready(node: Object) -> bool:
     return any(c.get("type") == "Ready" and c.get("status") == "True" for c in _conditions(node))
 
 
-def _why(obj: Object, kind: str) -> str | None:
+def why(obj: Object, kind: str) -> str | None:
+    """What a Node or a Pod says of one of its conditions."""
     return next(
         (str(c.get("message") or c.get("reason")) for c in _conditions(obj) if c["type"] == kind), None
     )

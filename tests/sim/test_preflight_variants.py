@@ -236,6 +236,13 @@ def test_on_a_machine_of_ours_its_own_rules_and_drop_ins_are_none_of_preflights_
     assert [str(found) for found in stage.findings()] == []
 
 
+def test_a_peer_of_ipv6_is_told_as_it_is_written_in_commands() -> None:
+    stage = Stage(seeds.fit())
+    seeds.cluster(control_planes=(("fd00::12", 6443),))(stage)
+    [found] = stage.findings()
+    assert found.name == "PeerUnreachable-6443" and "cp-1 → [fd00::12]:6443: " in found.message
+
+
 def test_what_keeps_many_addresses_is_told_of_once() -> None:
     stage = Stage(seeds.fit())
     for number in range(30):

@@ -35,7 +35,7 @@ class Cluster:
 
 
 def _node(name: str, *, ready: bool) -> dict[str, Any]:
-    condition = {"type": "Ready", "status": str(ready)}
+    condition = {"type": "Ready", "status": str(ready), "message": "its kubelet is silent"}
     return {"metadata": {"name": name}, "status": {"conditions": [condition]}}
 
 
@@ -55,7 +55,7 @@ def test_what_gets_well_is_waited_for(etcd: FakeEtcd, monkeypatch: pytest.Monkey
 
 def test_what_does_not_is_told_in_the_end(etcd: FakeEtcd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "LOOK", 0.001)
-    assert awaited(Api({"cp-2"}), etcd, {}, scale=0.0001) == "Node cp-2 is not Ready"
+    assert awaited(Api({"cp-2"}), etcd, {}, scale=0.0001) == "Node cp-2 is not Ready: its kubelet is silent"
 
 
 def test_a_machine_that_could_not_be_reached_is_not(etcd: FakeEtcd) -> None:
@@ -64,7 +64,7 @@ def test_a_machine_that_could_not_be_reached_is_not(etcd: FakeEtcd) -> None:
     stop.wait = lambda *_: pytest.fail("it waited")  # type: ignore[method-assign]
     cluster = Cluster(Api({"cp-1"}, starting=1))
     said = health.awaited(cluster, stop, 1.0, etcd, DEAD)  # type: ignore[arg-type]
-    assert said == f"Node cp-1 is not Ready; {DEAD['cp-1']}"
+    assert said == f"Node cp-1 is not Ready: its kubelet is silent; {DEAD['cp-1']}"
     etcd.down.add("cp-1")
     assert awaited(Api(set()), etcd, DEAD) == f"connection refused; {DEAD['cp-1']}"
 

@@ -61,6 +61,7 @@ def test_a_malformed_file(code: str, reason: str, text: str, files: Mapping[str,
     ran = malformed_runs.given(how, files[thing])
     assert (str(ran.code), malformed_runs.reason(ran)) == (code, reason), ascii(ran.err)
     assert not malformed_runs.is_traceback(ran), ascii(ran.err)
+    assert code == "0" or "hint: " in ran.err, ascii(ran.err)
 
 
 def test_there_are_enough_of_them_and_none_twice() -> None:

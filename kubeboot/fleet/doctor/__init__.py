@@ -35,6 +35,10 @@ from kubeboot.plan import node as nodes
 from kubeboot.steps import preflight
 from kubeboot.steps.preflight import Finding, Surroundings
 
+_ELSE = (
+    "kubectl get nodes,pods -A -o wide shows what the cluster says itself; kubeboot support packs the logs"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
@@ -149,9 +153,7 @@ def _safely(check: Callable[[Patient], Iterable[Finding]], patient: Patient) -> 
         if not patient.at_home:
             return ()
         name = check.__name__
-        return (
-            Finding(f"Check-{name}", f"{name} cannot be checked: {error.message}", error.hint or "see above"),
-        )
+        return (Finding(f"Check-{name}", f"{name} cannot be checked: {error.message}", error.hint or _ELSE),)
 
 
 def _drift(home: _Home) -> Iterable[Finding]:

@@ -25,7 +25,8 @@ def findings(
         plan, others = planned()
         dry_run(plan, name, see, api, events.append, others=others)
     except errors.KubebootError as error:
-        yield Finding("Drift", f"drift cannot be checked: {error.message}", error.hint or "", "warning")
+        hint = error.hint or f"kubeboot {command} --dry-run shows where"
+        yield Finding("Drift", f"drift cannot be checked: {error.message}", hint, "warning")
     for event in events:
         if isinstance(event, StepFinished) and event.state != "ok" and not event.step.startswith(UNSEEN):
             yield Finding(

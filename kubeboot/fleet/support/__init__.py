@@ -74,4 +74,6 @@ def _write(to: str, root: str, parts: Mapping[str, str], at: datetime.datetime) 
                 archive.addfile(entry, io.BytesIO(data))
     except OSError as error:
         Path(to).unlink(missing_ok=True)
-        raise errors.KubebootError(f"{to}: {(error.strerror or '').lower()}", reason="KB_OUTPUT") from None
+        why = f"{to}: {(error.strerror or '').lower()}"
+        hint = "make room, or name a file elsewhere with -o: df -h"
+        raise errors.KubebootError(why, hint=hint, reason="KB_OUTPUT") from None

@@ -132,7 +132,9 @@ class EnsureKubeletCertificateByToken(Step):
         wrong = self.identity.problems(made + key)
         if wrong:
             raise errors.KubebootError(
-                f"the certificate that the cluster issued {' and '.join(wrong)}", reason="KB_CSR"
+                f"the certificate that the cluster issued {' and '.join(wrong)}",
+                hint="see who signed it: kubectl get csr; then run the same command again",
+                reason="KB_CSR",
             )
         return made + key
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from kubeboot.config import versions
 from kubeboot.kube.surroundings import Machine
+from kubeboot.pki import endpoint
 from kubeboot.steps.preflight.model import Finding, Scene
 
 SKEW, TOO_SKEWED = 2.5, 30.0
@@ -47,7 +48,7 @@ def reachable(scene: Scene) -> Iterable[Finding]:
         if why:
             yield Finding(
                 f"PeerUnreachable-{port}",
-                f"{scene.node.name} → {host}:{port}: {why}",
+                f"{scene.node.name} → {endpoint.join(host, port)}: {why}",
                 f"open TCP {port} between the machines, and see `ip route get {host}`",
                 "error" if not alive or (port in ETCD and host in alive) else "warning",
             )

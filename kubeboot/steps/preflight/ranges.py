@@ -6,6 +6,7 @@ import ipaddress
 import itertools
 from collections.abc import Callable, Iterable
 
+from kubeboot.pki import endpoint
 from kubeboot.steps import service_route
 from kubeboot.steps.preflight.model import Finding, Scene
 
@@ -81,7 +82,7 @@ def node_address(scene: Scene) -> Iterable[Finding]:
             if _inside(host, net):
                 yield Finding(
                     "PeerOverlap",
-                    f"the control plane {host}:{port} is in the range for {what}, {net}",
+                    f"the control plane {endpoint.join(host, port)} is in the range for {what}, {net}",
                     "choose ranges that do not overlap the machines' own when you create the cluster",
                 )
 
