@@ -14,7 +14,7 @@ from kubeboot.host import looks
 from kubeboot.host.api import HostView
 from kubeboot.kube import client, dial, etcd_client, lease, uploads
 from kubeboot.kube.api import Api, ApiView
-from kubeboot.kube.http import Endpoint
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import build, pem, sealed, table
 from kubeboot.steps import shared_keys
 from kubeboot.steps.etcd import external as external_etcd

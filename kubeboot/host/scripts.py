@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from kubeboot.host import answers, parse, proc, sums
 from kubeboot.host.commands import ABSENT, UNIT_PROPERTIES, sh
 from kubeboot.host.model import Listener, Process, Stat, Unit
 from kubeboot.host.runner import Ask, Tell
-from kubeboot.host.sending import Download, Part, Slice
-from kubeboot.host.shell import changes, looks, runners
-
-LOCK_TAKEN = 75
-"""The exit status of the lock script for a lock that someone else holds."""
+from kubeboot.host.shell import changes, looks
 
 _ABSENT = (ABSENT,)
 
@@ -119,11 +113,6 @@ def commit(path: str, sum: str, mode: int, part: str, size: int, read: bool) -> 
     return Tell(sh("commit", changes.COMMIT, *words), deadline=600.0, repeatable=False)
 
 
-def consume(part: str, tell: Tell) -> Tell:
-    """The same command with the part as its input; the part is removed then."""
-    return dataclasses.replace(tell, argv=sh("import", runners.CONSUME, part, *tell.argv))
-
-
 def append(path: str, data: bytes, mode: int) -> Tell:
     """Stdin, which is `data`, is added to the file."""
     sum = hashlib.sha256(data).hexdigest()
@@ -178,39 +167,6 @@ def set_sysctl(key: str, value: str) -> Tell:
 def kill(pid: int, signal: int) -> Tell:
     """The signal of this number to a process; done where it has gone."""
     return Tell(sh("kill", changes.KILL, str(pid), str(signal)))
-
-
-def put_together(parts: Iterable[Part], argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The command, with an input that is made of these parts."""
-    words = [word for part in parts for word in _words(part)]
-    return sh(
-        argv[3] if argv[:2] == ("sh", "-c") else argv[0],
-        runners.PUT_TOGETHER,
-        str(len(words) // 2),
-        *words,
-        *argv,
-    )
-
-
-def _words(part: Part) -> tuple[str, str]:
-    if isinstance(part, Slice):
-        return part.path, f"{part.offset}:{part.size}"
-    if isinstance(part, Download):
-        return "fetch", " ".join((part.sha256, part.member or "-", *part.urls))
-    return "data", base64.b64encode(part).decode()
-
-
-def relay(address: str, port: int) -> tuple[str, ...]:
-    """Connects standard input and output with an address."""
-    return sh("relay", runners.RELAY, address, str(port))
-
-
-def lock(path: str, holder: str, mark: str, silence: float) -> tuple[str, ...]:
-    """Prints `held` and holds until stdin ends or is silent for so many seconds; an empty line says nothing.
-
-    Status 75 and the holder's words when it is taken, by another mark.
-    """
-    return sh("lock", runners.LOCK, path, holder, mark, f"{silence:g}")
 
 
 def _octal(mode: int) -> str:

@@ -17,8 +17,9 @@ from urllib.parse import urlencode
 from kubeboot import errors
 from kubeboot.kube import dial, identity, kinds, refusals, words
 from kubeboot.kube.api import FIELD_MANAGER, ApiError, Object
-from kubeboot.kube.http import Endpoint, Response, Session
+from kubeboot.kube.http import Response, Session
 from kubeboot.kube.patience import Patience
+from kubeboot.kube.tls import Endpoint
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"

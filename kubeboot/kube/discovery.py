@@ -19,7 +19,8 @@ from kubeboot.kube import client, configmaps, dial, rbac
 from kubeboot.kube import discovery_refusals as refusals
 from kubeboot.kube.api import ApiRefused, ApiUnavailable
 from kubeboot.kube.failures import DATES, NO_TLS, UNTRUSTED
-from kubeboot.kube.http import Endpoint, Response, Session
+from kubeboot.kube.http import Response, Session
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import jws, kubeconfig, pins, table
 from kubeboot.pki.tokens import BootstrapToken
 

@@ -14,7 +14,8 @@ from kubeboot import errors
 from kubeboot.kube import dial
 from kubeboot.kube.api import ApiUnavailable
 from kubeboot.kube.etcd import CLIENT_PORT, EtcdRefused, EtcdUnavailable, Member
-from kubeboot.kube.http import Endpoint, Session
+from kubeboot.kube.http import Session
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import build, endpoint, pem, table
 
 ANSWER = 5.0

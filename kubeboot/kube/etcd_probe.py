@@ -15,7 +15,8 @@ from typing import Any
 from kubeboot import errors
 from kubeboot.kube import dial
 from kubeboot.kube.etcd_client import Identity
-from kubeboot.kube.http import Endpoint, Session
+from kubeboot.kube.http import Session
+from kubeboot.kube.tls import Endpoint
 
 WITHIN = 3.0
 _INFO = "configmaps/kube-public/cluster-info"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from kubeboot import errors
 from kubeboot.config import names
-from kubeboot.kube.http import Endpoint
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import kubeconfig
 
 _ANOTHER = "`kubectl config view` shows what it says; name another one with --kubeconfig"

@@ -13,7 +13,7 @@ from kubeboot.engine.step import Check, Drift, Ok, Step, Target, View
 from kubeboot.engine.undo import Undo
 from kubeboot.engine.values import Values
 from kubeboot.kube import client
-from kubeboot.kube.http import Endpoint
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import endpoint
 from kubeboot.pki.table import SERVER_NAME
 from kubeboot.steps import basic, paths, pod_logs

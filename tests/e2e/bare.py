@@ -17,7 +17,7 @@ from pathlib import Path
 from lablib import cache, lock
 
 from kubeboot.kube import client
-from kubeboot.kube.http import Endpoint
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import build, pem, table
 
 WAIT = 60.0

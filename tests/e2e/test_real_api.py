@@ -18,7 +18,7 @@ from kubeboot.engine.values import Secret, Values
 from kubeboot.kube import bootstrap, client, discovery, facts, lease
 from kubeboot.kube.api import ApiRefused
 from kubeboot.kube.discovery import Discovery, discover
-from kubeboot.kube.http import Endpoint
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import jws, pins, tokens
 from kubeboot.steps import authorities, cluster, dns, network, node, objects, proxy
 from kubeboot.steps import tokens as token_steps

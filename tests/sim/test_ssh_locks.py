@@ -14,7 +14,7 @@ import paramiko
 import pytest
 
 from kubeboot import errors
-from kubeboot.host import scripts
+from kubeboot.host import streams
 from kubeboot.host.local import LocalHost
 from kubeboot.host.ssh import held
 from tests.fakes.sshd import Sshd
@@ -99,25 +99,25 @@ def test_a_lock_is_waited_for_whose_new_holder_has_not_said_yet_who_it_is(tmp_pa
         ("flock", lock, "sh", "-c", "echo has; sleep 0.5"), stdout=subprocess.PIPE
     ) as other:
         assert other.stdout is not None and other.stdout.readline() == b"has\n"
-        argv = scripts.lock(str(lock), "us", "mark", 5.0)
+        argv = streams.lock(str(lock), "us", "mark", 5.0)
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as mine:
             assert mine.stdout is not None and mine.stdout.readline() == b"held\n"
-        argv = scripts.lock(str(lock), "them", "another", 5.0)
+        argv = streams.lock(str(lock), "them", "another", 5.0)
         assert subprocess.run(argv, input=b"", stdout=subprocess.PIPE).stdout == b"held\n"
 
 
 def test_a_lock_is_taken_whatever_another_run_calls_itself(tmp_path: Path) -> None:
     """Two marks are two runs."""
-    first, second = (scripts.lock(str(tmp_path / "lock"), "us", mark, 60.0) for mark in ("one", "two"))
+    first, second = (streams.lock(str(tmp_path / "lock"), "us", mark, 60.0) for mark in ("one", "two"))
     with subprocess.Popen(first, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
         assert run.stdout and run.stdout.readline() == b"held\n"
         taken = subprocess.run(second, input=b"", capture_output=True)
-        assert (taken.returncode, taken.stdout.splitlines()[0]) == (scripts.LOCK_TAKEN, b"us")
+        assert (taken.returncode, taken.stdout.splitlines()[0]) == (streams.LOCK_TAKEN, b"us")
 
 
 def test_a_lock_whose_run_falls_silent_ends(tmp_path: Path) -> None:
     """The run is not closed, it says nothing."""
-    argv = scripts.lock(str(tmp_path / "lock"), "us", "one", 0.2)
+    argv = streams.lock(str(tmp_path / "lock"), "us", "one", 0.2)
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
         assert run.stdout and run.stdout.readline() == b"held\n"
         assert run.wait(60.0) == 0

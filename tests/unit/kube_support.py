@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
 from kubeboot.kube import client, http
-from kubeboot.kube.http import Endpoint
 from kubeboot.kube.patience import Patience
+from kubeboot.kube.tls import Endpoint
 from tests.fakes import tls
 from tests.fakes.tls import Reply, Request, failure
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kubeboot.host import scripts
+from kubeboot.host import streams
 
 WITHIN = 60.0
 
@@ -22,7 +22,7 @@ def listener() -> Iterator[socket.socket]:
 
 def started(listener: socket.socket) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        scripts.relay("127.0.0.1", listener.getsockname()[1]),
+        streams.relay("127.0.0.1", listener.getsockname()[1]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -54,7 +54,7 @@ def test_a_port_where_nobody_listens_is_not_open() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         asked = subprocess.run(
-            scripts.relay("127.0.0.1", bound.getsockname()[1]),
+            streams.relay("127.0.0.1", bound.getsockname()[1]),
             capture_output=True,
             timeout=WITHIN,
         )

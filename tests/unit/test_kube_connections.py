@@ -14,7 +14,7 @@ import pytest
 from kubeboot import errors
 from kubeboot.kube import client, failures, http, words
 from kubeboot.kube.api import ApiUnavailable
-from kubeboot.kube.http import Endpoint
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import build, kubeconfig
 from tests.fakes import tls
 from tests.fakes.tls import Reply, reply

@@ -12,8 +12,9 @@ import pytest
 from kubeboot import errors
 from kubeboot.kube import client, failures, http, patience
 from kubeboot.kube.api import ApiAway, ApiUnavailable
-from kubeboot.kube.http import Endpoint, Response
+from kubeboot.kube.http import Response
 from kubeboot.kube.patience import Patience
+from kubeboot.kube.tls import Endpoint
 from tests.fakes import tls
 from tests.fakes.tls import Reply, failure, reply
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kubeboot import errors
-from kubeboot.cli import hidden, params, runtime, screens, work
+from kubeboot.cli import hidden, params, report_tokens, runtime, screens, work
 from kubeboot.cli.command import Group
 
 if TYPE_CHECKING:
     from kubeboot.engine.values import Secret
-    from kubeboot.fleet.orders_cluster import Token, TokenCreateResult
 
 
 @click.group(
@@ -72,7 +71,9 @@ def create(ctx: click.Context, /, **given: Any) -> int:  # noqa: ANN401 - click'
     if result.expires is not None:
         left = result.expires - datetime.datetime.now(datetime.UTC)
         now.say(f"it expires in {durations.words(left)}, at {screens.moment(result.expires)}")
-    work.result(now, "Token", _created(result), lambda: (result.join_command or result.token).reveal())
+    work.result(
+        now, "Token", report_tokens.created(result), lambda: (result.join_command or result.token).reveal()
+    )
     return 0
 
 
@@ -107,14 +108,6 @@ def _groups(given: tuple[str, ...]) -> tuple[str, ...]:
     return given
 
 
-def _created(result: TokenCreateResult) -> dict[str, Any]:
-    return {
-        "token": result.token.reveal(),
-        "expires": screens.stamp(result.expires),
-        "joinCommand": result.join_command.reveal() if result.join_command else None,
-    }
-
-
 @token.command(
     "list",
     help="show every token but its secret",
@@ -130,32 +123,9 @@ def list_(ctx: click.Context, kubeconfig: str) -> int:
 
     now = work.logged(ctx)
     found = actions.token_list(orders_cluster.TokenListOptions(kubeconfig))
-    work.result(now, "TokenList", {"tokens": [_listed(t) for t in found]}, lambda: _table(found))
+    data = {"tokens": [report_tokens.listed(each) for each in found]}
+    work.result(now, "TokenList", data, lambda: report_tokens.table(found))
     return 0
-
-
-def _listed(found: Token) -> dict[str, Any]:
-    return {
-        "id": found.id,
-        "expires": screens.stamp(found.expires),
-        "usages": list(found.usages),
-        "description": found.description,
-        "groups": list(found.groups),
-    }
-
-
-def _table(found: tuple[Token, ...]) -> str:
-    now = datetime.datetime.now(datetime.UTC)
-    rows = [(t.id, _left(t, now), ",".join(t.usages), t.description) for t in found]
-    return screens.table(("ID", "EXPIRES IN", "USAGES", "DESCRIPTION"), rows) if rows else ""
-
-
-def _left(found: Token, now: datetime.datetime) -> str:
-    from kubeboot.config import durations
-
-    if found.expires is None:
-        return "never"
-    return durations.words(found.expires - now) if found.expires > now else "expired"
 
 
 @token.command(

@@ -9,7 +9,7 @@ from kubeboot.config import balancing
 from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.host.api import HostView
 from kubeboot.kube import client
-from kubeboot.kube.http import Endpoint
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import endpoint, table
 from kubeboot.steps.etcd import loopback
 from kubeboot.steps.haproxy import CONFIG, health_port

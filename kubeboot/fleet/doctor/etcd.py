@@ -9,7 +9,8 @@ from typing import Any
 from kubeboot import errors
 from kubeboot.fleet.doctor.patient import Patient
 from kubeboot.kube.etcd import CLIENT_PORT
-from kubeboot.kube.http import Endpoint, Session
+from kubeboot.kube.http import Session
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import endpoint, table
 from kubeboot.steps.etcd import METRICS_PORT, loopback
 from kubeboot.steps.preflight import Finding

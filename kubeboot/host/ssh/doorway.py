@@ -8,7 +8,7 @@ from collections.abc import Callable
 import paramiko
 
 from kubeboot import errors
-from kubeboot.host import scripts
+from kubeboot.host import streams
 from kubeboot.host.api import Lost
 from kubeboot.host.commands import ABSENT
 from kubeboot.host.ssh import channel
@@ -48,7 +48,7 @@ class Doorway:
 
     def _relayed(self, address: str, port: int, timeout: float) -> socket.socket:
         try:
-            session = self._start(scripts.relay(address, port))
+            session = self._start(streams.relay(address, port))
         except _LOST as err:
             raise self._silent(address, port, err) from err
         said = self._answer(session, address, port, timeout)

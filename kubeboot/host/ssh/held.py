@@ -8,7 +8,7 @@ import threading
 
 import paramiko
 
-from kubeboot.host import locks, scripts
+from kubeboot.host import locks, streams
 from kubeboot.host.runner import Result, failed
 from kubeboot.host.ssh.channel import GONE
 from kubeboot.host.ssh.connection import Connection
@@ -24,7 +24,7 @@ class Held:
 
     def __init__(self, connection: Connection, path: str, holder: str) -> None:
         self._connection = connection
-        self._argv = scripts.lock(path, holder, secrets.token_hex(8), SILENCE)
+        self._argv = streams.lock(path, holder, secrets.token_hex(8), SILENCE)
         self._mutex = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._channel: paramiko.Channel | None = None
@@ -69,6 +69,6 @@ class Held:
         host = self._connection.name
         result = Result(session.recv_exit_status(), said, session.recv_stderr(4096))
         self._stack.close()
-        if result.status == scripts.LOCK_TAKEN:
+        if result.status == streams.LOCK_TAKEN:
             raise locks.occupied(said, host)
         raise failed(self._argv, result, host)

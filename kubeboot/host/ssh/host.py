@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from kubeboot.host import commands, removal, scripts, sums
+from kubeboot.host import commands, removal, scripts, streams, sums
 from kubeboot.host.api import CommandFailed, Lost
 from kubeboot.host.common import CommandTarget
 from kubeboot.host.runner import Tell
@@ -57,7 +57,7 @@ class SshHost(SshView, CommandTarget):
 
     def _tell(self, tell: Tell, chunks: Iterable[bytes] = ()) -> None:
         if isinstance(chunks, OnMachine):
-            argv, long = scripts.put_together(chunks.parts, tell.argv), max(tell.deadline, ON_MACHINE)
+            argv, long = streams.put_together(chunks.parts, tell.argv), max(tell.deadline, ON_MACHINE)
             tell = dataclasses.replace(tell, argv=argv, deadline=long)
             chunks = ()
         twice = tell.repeatable and isinstance(chunks, tuple)
@@ -125,7 +125,7 @@ class SshHost(SshView, CommandTarget):
         tell = commands.import_images(pinned)
         if not isinstance(chunks, OnMachine) and self._detours.has(self, names):
             path, there = images.places(names)
-            return self._send(path, there, chunks, lambda sent: scripts.consume(there, tell))
+            return self._send(path, there, chunks, lambda sent: streams.consume(there, tell))
         try:
             return self._tell(tell, chunks)
         except Lost:

@@ -14,7 +14,7 @@ from kubeboot.engine.values import Values
 from kubeboot.host.api import HostView
 from kubeboot.kube import client
 from kubeboot.kube.etcd import PEER_PORT
-from kubeboot.kube.http import Endpoint
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import build, endpoint, table
 from kubeboot.steps import authorities, basic, certificates, pod_logs, shared_keys
 from kubeboot.steps.etcd import METRICS_PORT, loopback

@@ -10,7 +10,7 @@ from kubeboot.engine.values import Values
 from kubeboot.kube import client
 from kubeboot.kube import etcd as members
 from kubeboot.kube.etcd import Member
-from kubeboot.kube.http import Endpoint
+from kubeboot.kube.tls import Endpoint
 from kubeboot.pki import endpoint
 from kubeboot.steps import pod_logs
 from kubeboot.steps.etcd import METRICS_PORT, loopback
