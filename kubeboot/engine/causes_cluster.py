@@ -7,11 +7,35 @@ from kubeboot.engine.cause import cause as _cause
 
 CLUSTER = (
     _cause(
+        "image-limit",
+        r"toomanyrequests|429 Too Many Requests",
+        "a registry refuses more downloads from this address: there were too many",
+        "give --bundle or a mirror (artifacts.mirrors), or credentials in registries",
+    ),
+    _cause(
+        "image-http",
+        r"server gave HTTP response to HTTPS client",
+        "a registry speaks plain HTTP",
+        "give it as http://HOST in registries, or have it serve TLS",
+    ),
+    _cause(
+        "sandbox-image",
+        r"failed to get sandbox image|sandbox image .* not found",
+        "the pause image is missing",
+        "run the same command again: it imports and pins it",
+    ),
+    _cause(
         "proxy",
         r"proxyconnect tcp|Proxy Authentication Required",
         "a request went through a proxy that does not work",
         "set containerd.httpsProxy and noProxy in the configuration, or remove the proxy: "
         "systemctl show containerd -p Environment",
+    ),
+    _cause(
+        "resolv-conf",
+        r"could not open resolv conf|no nameservers found",
+        "the file that pods' name servers come from is gone or names none: systemd-resolved was stopped, say",
+        "run the same init or join again: it takes those that are known now",
     ),
     _cause(
         "lookup",
@@ -61,7 +85,8 @@ CLUSTER = (
     ),
     _cause(
         "missing-file",
-        r"(open|stat|read) /etc/kubernetes/\S+: no such file",
+        r"(open|stat|read) /etc/kubernetes/\S+: no such file|failed to find plugin \S+ in path|"
+        r"(failed|unable) to locate executable .*no such file",
         "a file of the cluster is gone",
         "run the same init or join again: it puts back what is missing",
         causes_now.missing,

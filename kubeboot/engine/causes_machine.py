@@ -34,7 +34,8 @@ MACHINE = (
     ),
     _cause(
         "containerd-down",
-        r"containerd\.sock: connect: (no such file or directory|connection refused)",
+        r"containerd\.sock: connect: (no such file or directory|connection refused)|"
+        r"from runtime service failed.*code = Unavailable",
         "containerd is not running",
         "journalctl -u containerd; systemctl restart containerd",
         causes_now.containerd_off,
@@ -58,6 +59,13 @@ MACHINE = (
         r"too many open files|inotify_init|inotify watch(es)? limit|inotify\S*add_watch\b.*no space left",
         "a limit on open files or inotify instances is used up",
         "sysctl -w fs.inotify.max_user_instances=8192 fs.inotify.max_user_watches=1048576",
+    ),
+    _cause(
+        "haproxy",
+        r"\[ALERT\].*(parsing \[|error\(s\) found in configuration)",
+        "haproxy's configuration is no such thing: it was edited by hand",
+        "run the same command again with --dry-run -v: this shows the difference; without them it puts the "
+        "file back",
     ),
     _cause(
         "etcd-disk",
@@ -111,24 +119,6 @@ MACHINE = (
         "dmesg | grep -i oom; give the machine more memory",
     ),
     _cause(
-        "image-limit",
-        r"toomanyrequests|429 Too Many Requests",
-        "a registry refuses more downloads from this address: there were too many",
-        "give --bundle or a mirror (artifacts.mirrors), or credentials in registries",
-    ),
-    _cause(
-        "image-http",
-        r"server gave HTTP response to HTTPS client",
-        "a registry speaks plain HTTP",
-        "give it as http://HOST in registries, or have it serve TLS",
-    ),
-    _cause(
-        "sandbox-image",
-        r"failed to get sandbox image|sandbox image .* not found",
-        "the pause image is missing",
-        "run the same command again: it imports and pins it",
-    ),
-    _cause(
         "exec",
         r"fork/exec .*: permission denied|exec .*: permission denied",
         "a binary is on a file system mounted noexec",
@@ -167,7 +157,8 @@ MACHINE = (
     ),
     _cause(
         "address",
-        r"cannot assign requested address",
+        r"cannot assign requested address|not found in the host's network interfaces|"
+        r"could not find valid interface|failed to find interface to use",
         "the address is on no interface of this machine any more",
         "ip address; give the right one with --apiserver-advertise-address",
     ),
@@ -198,7 +189,8 @@ MACHINE = (
     ),
     _cause(
         "runtime-hangs",
-        r"PLEG is not healthy|pleg was last seen active",
+        r"PLEG is not healthy|pleg was last seen active|"
+        r"from runtime service failed.*(DeadlineExceeded|context deadline exceeded)",
         "containerd does not answer in time",
         "uptime; iostat; journalctl -u containerd; systemctl restart containerd (containers keep running)",
     ),

@@ -45,5 +45,6 @@ def no_network(host: HostView, line: str) -> bool:
 
 
 def missing(host: HostView, line: str) -> bool:
-    """One of the files that the line names."""
-    return any(host.stat(path) is None for path in _PATH.findall(line))
+    """One of the cluster's files that the line names, if it names any."""
+    named = _PATH.findall(line)
+    return not named or any(host.stat(path) is None for path in named)
