@@ -146,9 +146,16 @@ class Shop:
         places = shared.places(spec.etcd.external)
         files = {places[name]: data for name, data in task.given.items() if name in places}
         # the workstation's environment is not the machine's
-        scene = preflight.Scene(spec, task.node, who.facts, who.view(), cluster=around, given=files)
+        planned = self._nodes() if cluster is None else 1
+        scene = preflight.Scene(
+            spec, task.node, who.facts, who.view(), cluster=around, given=files, planned=planned
+        )
         found = here.findings(scene, self.ignored)
         return tuple(one for one in found if not (task.early and one.name.startswith("ExternalEtcd")))
+
+    def _nodes(self) -> int:
+        inventory = self.hooks.inventory
+        return len(inventory.of("control_plane")) + len(inventory.of("worker"))
 
     def _settled(
         self, who: Reached, cluster: Cluster | None, towards: str | None = None

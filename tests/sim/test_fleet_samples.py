@@ -200,3 +200,18 @@ def test_a_control_plane_needs_no_disk_for_an_etcd_that_is_elsewhere() -> None:
     assert not any(name.startswith(("EtcdDisk", "ExternalEtcd")) for name in early)
     known = found(placed, dataclasses.replace(placed.prepare(who), early=False))
     assert any(name.startswith("ExternalEtcd") for name in known)
+
+
+@pytest.mark.parametrize(
+    ("pods", "level"), [("10.244.0.0/16", None), ("10.244.0.0/22", "warning"), ("10.244.0.0/23", "error")]
+)
+def test_a_range_for_pods_has_room_for_every_machine_of_the_inventory(pods: str, level: str | None) -> None:
+    networking = ClusterSpec().networking.model_copy(update={"pod_subnet": pods})
+    spec = ClusterSpec().model_copy(update={"networking": networking})
+    roles = ("control_plane", "worker", "worker")
+    machines = (Machine(f"m-{n}", frozenset({role})) for n, role in enumerate(roles))
+    inventory = Inventory("x", tuple(machines))
+    made = shop(spec, inventory)
+    found = made.examine(made.found(reached(inventory.machines[0])), None)
+    levels = [finding.level for finding in found if finding.name == "CIDRCapacity"]
+    assert levels == ([level] if level else [])

@@ -50,7 +50,7 @@ class Scene:
     """What a check may look at. `touched` tells whether kubeboot's journal says that it has been here.
 
     `environ` is that of the command; `cluster` is None where there is none yet. `given` are files, by path,
-    that the run would install.
+    that the run would install. `planned`: how many nodes are to come of this run.
     """
 
     spec: ClusterSpec
@@ -61,6 +61,7 @@ class Scene:
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict)
     cluster: Surroundings | None = None
     given: Mapping[str, bytes] = dataclasses.field(default_factory=dict, repr=False)
+    planned: int = 1
 
     @property
     def runs_etcd(self) -> bool:

@@ -97,12 +97,14 @@ def capacity(scene: Scene) -> Iterable[Finding]:
             f"and there are {taken}",
             "remove nodes that are gone: kubectl delete node NAME",
         )
-    elif room and min(room) < FEW and not scene.spec.single:
+    elif room and min(room) < max(FEW, 2 * scene.planned) and not scene.spec.single:
+        to_come = f", and there are to be {scene.planned}" if scene.planned > 1 else ""
         yield Finding(
             "CIDRCapacity",
-            f"the range for pods, {scene.spec.networking.pod_subnet}, is enough for {min(room)} nodes",
+            f"the range for pods, {scene.spec.networking.pod_subnet}, is enough for {min(room)} nodes"
+            f"{to_come}",
             "choose a larger one with --pod-network-cidr, such as 10.244.0.0/16",
-            "warning" if min(room) else "error",
+            "warning" if min(room) >= scene.planned else "error",
         )
 
 
