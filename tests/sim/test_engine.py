@@ -163,7 +163,8 @@ def test_a_wait_does_not_outlast_by_much_what_failed_beside_it(monkeypatch: pyte
     outcome, _ = go(host, waiting, put("b"))
     assert time.monotonic() - began < 30
     assert [error.step for error in outcome.failures] == ["b", "a"]
-    assert "no space left" in outcome.failures[0].message and "waited 0s" in outcome.failures[1].message
+    full, given_up = (error.message for error in outcome.failures)
+    assert "no space left" in full and given_up.startswith("waited ")
 
 
 def test_stopping_finishes_what_runs_and_skips_the_rest() -> None:

@@ -26,11 +26,16 @@ def endpoint(server: tls.Server, **more: object) -> Endpoint:
 
 @contextlib.contextmanager
 def talking(answer: Callable[[Request], Reply], **more: object) -> Iterator[tuple[client.Client, tls.Server]]:
-    """A client and the server it talks to; waits between tries take no time."""
+    """A client and the server it talks to; waits between tries take no time.
+
+    Its second for a handshake is more here: eight at once take longer on a busy computer.
+    """
     with (
         tls.serving(answer) as server,
         contextlib.closing(
-            client.Client(http.Session(endpoint(server, **more)), Patience(pause=lambda _: None))
+            client.Client(
+                http.Session(endpoint(server, **more), timeout_scale=30.0), Patience(pause=lambda _: None)
+            )
         ) as api,
     ):
         yield api, server
