@@ -78,6 +78,19 @@ def test_dns_answers() -> None:
     assert look(server(answer("10.96.0.1"))) is None
 
 
+def test_one_question_that_is_lost_is_asked_again() -> None:
+    answers = server(answer("10.96.0.1"))
+    asked: list[int] = []
+
+    def at_first_lost() -> socket.socket:
+        asked.append(1)
+        if len(asked) == 1:
+            raise TimeoutError("timed out")
+        return answers()
+
+    assert look(at_first_lost) is None
+
+
 @pytest.mark.parametrize(
     ("servers", "words"),
     [

@@ -36,6 +36,10 @@ class DnsAnswers:
         return f"DNS at {self.server} to answer"
 
     def look(self, see: View, vals: Values) -> str | None:
+        """Asked twice where need be: a packet that is lost is sent again only after a second, our patience."""
+        return self._ask(see) and self._ask(see)
+
+    def _ask(self, see: View) -> str | None:
         try:
             with see.host.dial(self.server, _PORT, _PATIENCE) as connection:
                 connection.settimeout(max(_PATIENCE, connection.gettimeout() or 0.0))
