@@ -36,7 +36,7 @@ class DnsAnswers:
         return f"DNS at {self.server} to answer"
 
     def look(self, see: View, vals: Values) -> str | None:
-        """Asked twice where need be: a packet that is lost is sent again only after a second, our patience."""
+        """Asked twice where need be: a lost packet is sent again only after a second, the patience of one."""
         return self._ask(see) and self._ask(see)
 
     def _ask(self, see: View) -> str | None:
